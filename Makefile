@@ -1,0 +1,49 @@
+# Installs and runs everything in $(VENV). Needs Python 3.11, make and a package index, no more.
+VENV ?= .venv
+PYTHON ?=
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup quickstart test lint lock clean
+
+STAMP := $(VENV)/.installed
+RUN := $(VENV)/bin/python
+
+# Python is looked for in recipes only, so that a call with nothing to install starts none.
+candidates = $(or $(PYTHON),python3.11 python3 python)
+version = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+fitting = $(firstword $(foreach p,$(candidates),$(if $(filter 3.11,$(call version,$(p))),$(p))))
+found = $(or $(strip $(foreach p,$(candidates),$(if $(call version,$(p)),$(call version,$(p)) ($(p))))),none)
+complaint = Python 3.11 is needed for the simulators, found $(found): run make PYTHON=/path/to/python3.11
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1 /p' Makefile | while read -r target what; do \
+		printf 'make %-11s %s\n' "$$target" "$$what"; done
+	@echo 'Options: PYTHON=/path/to/python3.11, VENV=another/environment, ARGS="more arguments"'
+
+setup: $(STAMP) ## make .venv and install the pinned packages, if not done yet
+
+$(STAMP): requirements/lock.txt requirements/no-deps.txt pyproject.toml
+	@sh requirements/install.sh $(or $(fitting),$(error $(complaint))) $(VENV)
+
+quickstart: $(STAMP) ## train and rank five methods on four tasks, in minutes
+	unset OMP_NUM_THREADS; $(RUN) -m benchmarks.run --suite tight \
+		--tasks BallRun BallCircle CarRun DroneRun \
+		--algorithms gas cdt cpq coptidice bc-safe \
+		--budget quick --data generated --name quickstart $(ARGS)
+
+test: $(STAMP) ## run the tests
+	$(RUN) -m pytest $(ARGS)
+
+lint: $(STAMP) ## check style and types
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+
+lock: $(STAMP) ## pin today's versions anew in requirements/lock.txt
+	$(RUN) requirements/lock.py
+
+clean: ## remove the environment, caches and build products; results stay
+	@if [ -e "$(VENV)/pyvenv.cfg" ] || [ -e "$(VENV)/.unfinished" ]; then rm -rf "$(VENV)"; fi
+	@rm -rf build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find gas baselines benchmarks tests requirements -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The rivals of GAS: one file a method."""

@@ -1,0 +1,93 @@
+"""Behaviour cloning with osrl's network and loss: of all trajectories, or of the safe ones.
+
+The two reference lines of the benchmark: BC-All shows what the data do on average, BC-Safe what is
+to be had by leaving out every trajectory that breaks the limit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor
+
+from baselines.osrl_adapter import WrappedAlgorithm, import_osrl
+from benchmarks.algorithm import Budget, Config, MemorylessPolicy, Policy
+from benchmarks.data.sampling import TransitionSampler
+from benchmarks.data.trajectories import Trajectories
+from benchmarks.errors import UserError
+
+
+@dataclass(frozen=True)
+class BCConfig(Config):
+    """Options of behaviour cloning; defaults are osrl's."""
+
+    batch: int = 512
+    actor_lr: float = 1e-3
+    hidden: int = 256
+    """Width of the hidden layers."""
+    hidden_layers: int = 2
+
+
+class BCAll(WrappedAlgorithm):
+    """Clones all trajectories. It ignores the limit, so that one training serves every limit."""
+
+    name = "bc-all"
+    conditions_on_limit = True
+    config_class = BCConfig
+    budgets: ClassVar = {
+        "quick": Budget.of(2_000, update_ms=2.5, batch=256),
+        "standard": Budget.of(20_000, update_ms=4),
+        "paper": Budget.of(100_000, update_ms=4),
+    }
+    config: BCConfig
+
+    def build(self) -> tuple[Any, Any]:
+        """The BC of osrl and its trainer."""
+        osrl, c = import_osrl("algorithms.bc"), self.config
+        model = osrl.BC(
+            self.problem.observation_dim,
+            self.problem.action_dim,
+            max_action=1.0,
+            a_hidden_sizes=[c.hidden] * c.hidden_layers,
+            episode_len=self.problem.horizon,
+            device=str(self.device),
+        )
+        trainer = osrl.BCTrainer(model, None, self.log, c.actor_lr, device=str(self.device))
+        return model, trainer
+
+    def prepare(self, data: Trajectories) -> None:
+        """Put the transitions on the device."""
+        self.sampler = TransitionSampler(data, self.config.batch, self.device)
+
+    def update(self) -> dict[str, Tensor | float]:
+        """One step on the squared error of the actions."""
+        batch = self.sampler()
+        self.trainer.train_one_step(batch.observations, batch.actions)
+        return self.log.losses
+
+    def policy(self, limits: Tensor) -> Policy:
+        """The cloned policy, the same at every limit."""
+        return MemorylessPolicy(self.model.actor)
+
+
+class BCSafe(BCAll):
+    """Clones the trajectories whose undiscounted cost is within the limit.
+
+    osrl selects by `cost <= limit` with costs discounted by an option that its script leaves at 1.
+    """
+
+    name = "bc-safe"
+    conditions_on_limit = False
+
+    def prepare(self, data: Trajectories) -> None:
+        """Keep the safe trajectories; a `UserError` where there is none."""
+        assert self.limit is not None
+        safe = np.flatnonzero(data.episode_costs <= self.limit)
+        if len(safe) == 0:
+            raise UserError(
+                f"no trajectory keeps the cost limit {self.limit:g} that bc-safe is trained for: "
+                f"the least cost in the data is {data.episode_costs.min():g}"
+            )
+        super().prepare(data.select(safe))

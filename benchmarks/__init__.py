@@ -1,0 +1,1 @@
+"""The harness: tasks, data, rollouts, jobs and the leaderboard."""

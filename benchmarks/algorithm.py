@@ -1,0 +1,279 @@
+"""The contract that every method fulfils, GAS and the baselines alike.
+
+A method is one class. It declares its options once in a frozen config dataclass, trains by
+`update`, and gives a policy that acts on a batch of episodes. What it may know of the task and of
+the data besides the data themselves stands in `Problem`, which a checkpoint carries along.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.data.trajectories import Trajectories
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options that every method has; a method's own config adds its own."""
+
+    batch: int = 512
+    """Samples in one update."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a method trains, and the options that differ at that length."""
+
+    updates: int
+    options: Mapping[str, Any]
+    update_ms: float
+    """Time of one update on one core, in milliseconds: for the plan's estimate only."""
+
+    @staticmethod
+    def of(updates: int, *, update_ms: float = 10.0, **options: Any) -> Budget:
+        """`Budget.of(6000, update_ms=12, batch=512)`."""
+        return Budget(updates, options, update_ms)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A task and its data in a few statistics: all that a method is built from.
+
+    Moments are over all transitions, `returns` and `costs` [E] over the trajectories.
+    """
+
+    horizon: int
+    observation_mean: Tensor
+    observation_std: Tensor
+    action_std: Tensor
+    initial_fraction: float
+    """Share of the transitions that start an episode."""
+    returns: Tensor
+    costs: Tensor
+
+    @property
+    def observation_dim(self) -> int:
+        """Width of an observation."""
+        return len(self.observation_mean)
+
+    @property
+    def action_dim(self) -> int:
+        """Width of an action; actions lie in [-1, 1]."""
+        return len(self.action_std)
+
+    @staticmethod
+    def of(data: Trajectories, horizon: int) -> Problem:
+        """The statistics of `data` for a task of `horizon` steps."""
+
+        def tensor(values: Any) -> Tensor:
+            return torch.as_tensor(np.asarray(values), dtype=torch.float32)
+
+        return Problem(
+            horizon,
+            tensor(data.observations.mean(0, dtype=np.float64)),
+            tensor(data.observations.std(0, dtype=np.float64)),
+            tensor(data.actions.std(0, dtype=np.float64)),
+            len(data) / len(data.rewards),
+            tensor(data.returns),
+            tensor(data.episode_costs),
+        )
+
+    def state(self) -> dict[str, Any]:
+        """As plain values and tensors, for a checkpoint; `Problem(**state)` restores it."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+class Progress(NamedTuple):
+    """How far a training is."""
+
+    updates: int
+    losses: dict[str, float]
+    seconds: float
+    """Time spent in updates since `fit` began."""
+
+
+class Policy(ABC):
+    """Acts in a batch of B episodes, each with its own limit.
+
+    `rows` [n] names the episodes that still run; observations, rewards and costs come in that
+    order. What an episode is given may depend on its own history only.
+    """
+
+    @abstractmethod
+    def act(self, observations: Tensor, rows: Tensor) -> Tensor:
+        """Actions [n, a] in [-1, 1] for observations [n, o] of the episodes `rows`."""
+
+    def observe(self, rewards: Tensor, costs: Tensor, rows: Tensor) -> None:  # noqa: B027
+        """Take in what the last action brought: rewards and costs [n]."""
+
+
+class MemorylessPolicy(Policy):
+    """Acts by a function of the observation alone, whatever the limit and the history."""
+
+    def __init__(self, actor: Callable[[Tensor], Tensor]) -> None:
+        self.actor = actor
+
+    @torch.no_grad()
+    def act(self, observations: Tensor, rows: Tensor) -> Tensor:
+        """The actor's actions, clamped to [-1, 1]."""
+        return self.actor(observations).clamp(-1.0, 1.0)
+
+
+class Algorithm(ABC):
+    """A method: built from a problem, trained on data, saved and restored whole.
+
+    Subclasses set the class attributes, build their networks in `__init__` (after calling this
+    one), and implement `prepare`, `update`, `policy` and `parts`. Draw random numbers from torch's
+    default generator: `fit` and `__init__` keep it private to the method and reproducible. Build
+    networks inside `with self.random():`.
+    """
+
+    name: ClassVar[str]
+    """Under which the method is listed, e.g. "cdt"."""
+    conditions_on_limit: ClassVar[bool]
+    """One training serves every cost limit; otherwise one training a limit."""
+    config_class: ClassVar[type[Config]] = Config
+    budgets: ClassVar[Mapping[str, Budget]] = {
+        "quick": Budget.of(2_000),
+        "standard": Budget.of(20_000),
+        "paper": Budget.of(100_000),
+    }
+
+    def __init__(
+        self,
+        problem: Problem,
+        config: Config,
+        *,
+        limit: float | None = None,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """`limit` is the cost limit to train for, None where one training serves all."""
+        if (limit is None) != self.conditions_on_limit:
+            wanted = "no limit" if self.conditions_on_limit else "a limit"
+            raise ValueError(f"{self.name} is trained with {wanted}, got limit={limit}")
+        self.problem, self.config, self.limit = problem, config, limit
+        self.device = torch.device(device)
+        self.seed, self.updates = seed, 0
+        self.planned_updates = 1
+        self._generators = _generator_states(seed, self.device)
+
+    @abstractmethod
+    def prepare(self, data: Trajectories) -> None:
+        """Set up what `update` draws from; called before training and again when it goes on.
+
+        Random draws in here depend on the seed alone, so that both calls agree.
+        """
+
+    @abstractmethod
+    def update(self) -> dict[str, Tensor | float]:
+        """One update of all networks; the losses, detached and not yet read."""
+
+    @abstractmethod
+    def policy(self, limits: Tensor) -> Policy:
+        """A policy for B episodes with cost limits `limits` [B], deterministic."""
+
+    @abstractmethod
+    def parts(self) -> dict[str, Any]:
+        """Everything that training changes, by name: objects with `state_dict` and
+        `load_state_dict`, or tensors that are restored in place.
+        """
+
+    def fit(self, data: Trajectories, updates: int, every: int = 500) -> Iterator[Progress]:
+        """Train up to `updates` updates in all; progress every `every` updates and at the end."""
+        self.planned_updates = updates
+        trained = self._generators
+        self._generators = _generator_states(self.seed, self.device)
+        with self.random():
+            self.prepare(data)
+        self._generators = trained
+        seconds = 0.0
+        while self.updates < updates:
+            start = time.perf_counter()
+            with self.random():
+                for _ in range(min(every - self.updates % every, updates - self.updates)):
+                    losses = self.update()
+                    self.updates += 1
+            read = {name: float(value) for name, value in losses.items()}
+            seconds += time.perf_counter() - start
+            bad = [name for name, value in read.items() if not np.isfinite(value)]
+            if bad:
+                raise FloatingPointError(f"{', '.join(bad)} not finite at update {self.updates}")
+            yield Progress(self.updates, read, seconds)
+
+    @contextmanager
+    def random(self) -> Iterator[None]:
+        """Make torch's default generator this method's own inside, and put it back after."""
+        outside = _get_generators(self.device)
+        _set_generators(self._generators)
+        try:
+            yield
+        finally:
+            self._generators = _get_generators(self.device)
+            _set_generators(outside)
+
+    def state(self) -> dict[str, Any]:
+        """All that is needed to act and to train on exactly: plain values and tensors, copied."""
+        parts = {
+            name: part.detach().clone() if isinstance(part, Tensor) else deepcopy(part.state_dict())
+            for name, part in self.parts().items()
+        }
+        return {
+            "problem": self.problem.state(),
+            "config": asdict(self.config),
+            "limit": self.limit,
+            "seed": self.seed,
+            "updates": self.updates,
+            "generators": self._generators,
+            "parts": parts,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], device: torch.device | str = "cpu") -> Algorithm:
+        """The method as `state()` saved it."""
+        algorithm = cls(
+            Problem(**state["problem"]),
+            cls.config_class(**state["config"]),
+            limit=state["limit"],
+            seed=state["seed"],
+            device=device,
+        )
+        for name, part in algorithm.parts().items():
+            saved = state["parts"][name]
+            if isinstance(part, Tensor):
+                part.data.copy_(saved)
+            else:
+                part.load_state_dict(deepcopy(saved))  # an optimiser would share the tensors
+        algorithm.updates = state["updates"]
+        algorithm._generators = {**algorithm._generators, **state["generators"]}
+        return algorithm
+
+
+def _generator_states(seed: int, device: torch.device) -> dict[str, Tensor]:
+    states = {"cpu": torch.Generator().manual_seed(seed).get_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.Generator(device).manual_seed(seed).get_state()
+    return states
+
+
+def _get_generators(device: torch.device) -> dict[str, Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def _set_generators(states: Mapping[str, Tensor]) -> None:
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])

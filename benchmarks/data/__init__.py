@@ -1,0 +1,1 @@
+"""Offline data: the container, batches, generated and published sets."""

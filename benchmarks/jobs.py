@@ -1,0 +1,69 @@
+"""What a job is, and what it hashes to: values that say everything that changes a result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training: a method on a data set with a seed, for one limit or for all."""
+
+    algorithm: str
+    """The method's name."""
+    code: str
+    """sha256 of a plugin's file; empty for installed methods."""
+    config: dict[str, Any]
+    task: str
+    checksum: str
+    """sha256 of the data file."""
+    seed: int
+    limit: float | None
+    """The cost limit trained for; None where one training serves all."""
+    updates: int
+
+    @property
+    def key(self) -> str:
+        """sha256 of the fields: equal trainings, equal keys, on every machine."""
+        canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training and the limits its policy is evaluated at: the work of one process.
+
+    All but `training`, `limits` and `episodes` tell where and how to run and change no result.
+    """
+
+    training: Training
+    limits: tuple[float, ...]
+    episodes: int
+    method: str
+    """What finds the method in another process (`benchmarks.registry.find_method`)."""
+    data: str
+    """Path of the data file."""
+    source: str
+    results: str
+    """Folder of the store."""
+    stage: str = "both"
+    """ "train", "evaluate" or "both"."""
+    device: str = "cpu"
+    simulator_processes: int = 0
+    core_seconds: float = 0.0
+    """Estimated time on one core."""
+
+    def to_json(self) -> str:
+        """One line that `from_json` reads."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> Job:
+        """The job that `to_json` wrote."""
+        fields = json.loads(text)
+        fields["training"] = Training(**fields["training"])
+        fields["limits"] = tuple(fields["limits"])
+        return Job(**fields)

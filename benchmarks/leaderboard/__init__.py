@@ -1,0 +1,1 @@
+"""The leaderboard: pure functions of one frame of evaluated episodes."""

@@ -1,0 +1,36 @@
+"""What this machine has: cores and devices."""
+
+from __future__ import annotations
+
+import os
+
+from benchmarks.errors import UserError
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def devices(choice: str) -> list[str]:
+    """The devices that `choice` stands for: "auto", "cpu", "cuda" (all) or "cuda:0".
+
+    Raises `UserError` for a device that is not there.
+    """
+    import torch
+
+    there = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    if choice == "auto":
+        return there or ["cpu"]
+    if choice == "cpu":
+        return ["cpu"]
+    if choice == "cuda" and there:
+        return there
+    if choice in there:
+        return [choice]
+    if choice.partition(":")[0] == "cuda":
+        raise UserError(
+            f"device {choice!r} is not there: this machine has {', '.join(there) or 'no GPU'}; "
+            "use --device cpu"
+        )
+    raise UserError(f"unknown device {choice!r}: use auto, cpu, cuda or cuda:<number>")

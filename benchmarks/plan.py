@@ -1,0 +1,119 @@
+"""From what the user asks for to a list of jobs, in the order in which they run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from benchmarks.data.source import DataSet
+from benchmarks.data.trajectories import file_checksum
+from benchmarks.errors import UserError, unknown_name
+from benchmarks.jobs import Job, Training
+from benchmarks.registry import Method, configure, parse_options
+from benchmarks.suites import Limit
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be run, resolved but for the contents of the data files."""
+
+    methods: Sequence[Method]
+    data: Sequence[DataSet]
+    limits: Sequence[Limit]
+    seeds: Sequence[int]
+    budget: str
+    episodes: int
+    options: Mapping[str, Mapping[str, Any]]
+    """Options by method name, overruling the budget's."""
+    stage: str = "both"
+    updates: int | None = None
+    """Updates of every method in place of the budget's."""
+
+    def on(self, data: Sequence[DataSet]) -> Request:
+        """The same on other data sets."""
+        return replace(self, data=data)
+
+    def at(self, limits: Sequence[Limit]) -> Request:
+        """The same at other limits."""
+        return replace(self, limits=limits)
+
+    def with_options(self, words: Sequence[str]) -> Request:
+        """The same with options given as "method.option=value"."""
+        chosen: dict[str, dict[str, str]] = {}
+        for word in words:
+            name, dot, rest = word.partition(".")
+            option, equals, value = rest.partition("=")
+            if not (dot and equals):
+                raise UserError(f"--option {word!r} is not of the form name.option=value")
+            chosen.setdefault(name, {})[option] = value
+        classes = {method.cls.name: method.cls for method in self.methods}
+        for name in chosen:
+            if name not in classes:
+                raise unknown_name("algorithm in --option", name, classes)
+        options = {name: parse_options(classes[name], given) for name, given in chosen.items()}
+        return replace(self, options=options)
+
+    def check(self) -> None:
+        """Raise `UserError` where two methods share a name."""
+        names = [method.cls.name for method in self.methods]
+        for name in names:
+            if names.count(name) > 1:
+                raise UserError(f"two of the algorithms are called {name!r}: rename one")
+
+    def jobs(self, results: str, checksums: Mapping[str, str]) -> list[Job]:
+        """The jobs, seeds outermost and the longest first within one.
+
+        `checksums` are those of the data files by task. So a partial leaderboard covers all
+        tasks, and no long job is left for the end.
+        """
+        planned = []
+        for seed in self.seeds:
+            of_seed = [
+                job
+                for data in self.data
+                for method in self.methods
+                for job in self._of(method, data, seed, results, checksums[data.task.name])
+            ]
+            planned += sorted(of_seed, key=lambda job: -job.core_seconds)
+        return planned
+
+    def _of(
+        self, method: Method, data: DataSet, seed: int, results: str, checksum: str
+    ) -> list[Job]:
+        """One job where one training serves all limits, otherwise one a limit."""
+        cls, task = method.cls, data.task
+        config, updates = configure(cls, self.budget, dict(self.options.get(cls.name, {})))
+        updates = self.updates or updates
+        limits = tuple(dict.fromkeys(limit.of(task) for limit in self.limits))
+        groups = [limits] if cls.conditions_on_limit else [(limit,) for limit in limits]
+        training_seconds = updates * cls.budgets[self.budget].update_ms / 1000
+        return [
+            Job(
+                Training(
+                    cls.name,
+                    method.code,
+                    asdict(config),
+                    task.name,
+                    checksum,
+                    seed,
+                    None if cls.conditions_on_limit else group[0],
+                    updates,
+                ),
+                group,
+                self.episodes,
+                method.spec,
+                str(data.path),
+                data.source,
+                results,
+                self.stage,
+                core_seconds=training_seconds
+                + len(group) * self.episodes * task.horizon / task.steps_per_second,
+            )
+            for group in groups
+        ]
+
+
+def checksums(data: Sequence[DataSet]) -> dict[str, str]:
+    """sha256 of each data file, by task."""
+    return {one.task.name: file_checksum(one.path) for one in data}

@@ -1,0 +1,294 @@
+"""`python -m benchmarks.run`: train, evaluate, and rank, in one command."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from benchmarks import registry
+from benchmarks.collect import write_manifest
+from benchmarks.data.generated import generate
+from benchmarks.data.source import DataSet, cache_folder, can_generate, choose
+from benchmarks.envs import require_simulators
+from benchmarks.errors import UserError
+from benchmarks.files import require_writable
+from benchmarks.jobs import Job
+from benchmarks.leaderboard.__main__ import rebuild
+from benchmarks.machine import available_cores, devices
+from benchmarks.plan import Request, checksums
+from benchmarks.progress import follow
+from benchmarks.scheduling.local import LocalScheduler
+from benchmarks.store import Run, is_done
+from benchmarks.suites import SUITES, Limit, find_suite, parse_limit
+from benchmarks.tasks import TASKS, find_task
+
+BUDGETS = {
+    "quick": "minutes on a CPU",
+    "standard": "hours on a CPU, minutes on a GPU",
+    "paper": "the papers' own numbers of updates",
+}
+SEEDS = {"quick": 1, "standard": 3, "paper": 5}
+RIVALS = ("gas", "cdt", "cpq", "coptidice", "bc-all", "bc-safe")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(
+        prog="python -m benchmarks.run",
+        description="Train, evaluate in the simulators, and rank offline safe RL methods.",
+    )
+    p.add_argument("--suite", action="append", default=[], help=f"one of {', '.join(SUITES)}")
+    p.add_argument(
+        "--limits", nargs="+", default=[], metavar="L", help="cost limits of your own: 5%% or 25"
+    )
+    p.add_argument("--tasks", nargs="+", default=list(TASKS), metavar="TASK")
+    p.add_argument(
+        "--algorithms",
+        nargs="+",
+        default=list(RIVALS),
+        metavar="NAME",
+        help=f"from {', '.join(registry.BUILT_IN)}, a plugin's name, path/to/file.py:Class, or all",
+    )
+    p.add_argument(
+        "--budget",
+        default="auto",
+        help="; ".join(f"{name}: {what}" for name, what in BUDGETS.items())
+        + "; default: paper with a GPU, quick without",
+    )
+    p.add_argument(
+        "--data",
+        default="auto",
+        help="generated, dsrl, a folder of DSRL files, or auto: dsrl where every file is at hand",
+    )
+    p.add_argument("--seeds", nargs="+", type=int, help="default: as many as the budget has")
+    p.add_argument("--episodes", type=int, default=10, help="evaluated at each limit")
+    p.add_argument(
+        "--option", action="append", default=[], metavar="NAME.OPTION=VALUE", help="overrules"
+    )
+    p.add_argument("--updates", type=int, help="of every method, in place of the budget's")
+    p.add_argument("--stage", choices=("both", "train", "evaluate"), default="both")
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:0")
+    p.add_argument("--workers", type=int, help="processes at a time; default: one a core, 4 a GPU")
+    p.add_argument("--results", type=Path, default=Path("results"))
+    p.add_argument("--name", help="folder of the leaderboard in --results; default: the suite's")
+    p.add_argument("--skip-missing", action="store_true", help="leave out tasks without data")
+    p.add_argument("--retry-failed", action="store_true", help="run failed jobs again")
+    p.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    return p
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; 0 if all went well, 1 if a job failed, 2 for wrong input, 130 for Ctrl-C."""
+    try:
+        return _run(parser().parse_args(arguments))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped: run the same command again to go on", file=sys.stderr)
+        return 130
+
+
+def _run(args: argparse.Namespace) -> int:
+    slots, budget = _slots(args), _budget(args.budget, args.device)
+    suites = _suites(args)
+    request = Request(
+        [registry.find_method(spec) for spec in _algorithms(args.algorithms)],
+        choose(args.data, [find_task(name) for name in dict.fromkeys(args.tasks)]),
+        list(dict.fromkeys(limit for limits in suites.values() for limit in limits)),
+        list(dict.fromkeys(args.seeds or range(SEEDS.get(budget, 1)))),
+        budget,
+        _positive(args.episodes, "--episodes"),
+        {},
+        args.stage,
+        None if args.updates is None else _positive(args.updates, "--updates"),
+    )
+    request = request.with_options(args.option)
+    request.check()
+    print(
+        f"data: {request.data[0].source}; budget: {budget}; processes: {len(slots)} "
+        f"on {', '.join(dict.fromkeys(slots))}"
+    )
+    print(f"tasks: {', '.join(data.task.name for data in request.data)}")
+    usable, damaged = _usable(request.data, args.skip_missing or args.dry_run)
+    request = request.on(usable)
+    if args.dry_run:
+        _print_plan(request.jobs(str(args.results), dict.fromkeys(TASKS, "")), slots, request)
+        return 0
+    require_writable(args.results)
+    if args.stage != "train":
+        for engine in dict.fromkeys(data.task.engine for data in request.data):
+            require_simulators(engine)
+    _make_missing(request.data)
+    known = checksums(request.data)
+    jobs = request.jobs(str(args.results), known)
+    ranges = {data.task.name: data.return_range() for data in request.data}
+    for name, limits in suites.items():
+        own = request.at(limits).jobs(str(args.results), known)
+        title = f"{name}: {', '.join(map(str, limits))}"
+        write_manifest(args.results / name, title, own, limits, ranges, budget)
+    status = _work(jobs, slots, request, args, [args.results / name for name in suites])
+    return status or int(damaged)
+
+
+def _work(
+    jobs: list[Job],
+    slots: list[str],
+    request: Request,
+    args: argparse.Namespace,
+    folders: list[Path],
+) -> int:
+    """Run what is left of `jobs`, then make the leaderboards; the exit status."""
+    left = [job for job in jobs if not is_done(job)]
+    failed_before = [job for job in left if _failed(job)] if not args.retry_failed else []
+    left = [job for job in left if job not in failed_before]
+    _print_plan(jobs, slots, request, left)
+    scheduler = LocalScheduler(slots)
+    stopped = False
+
+    def stop(*_: object) -> None:
+        nonlocal stopped
+        if stopped:
+            raise KeyboardInterrupt
+        stopped = True
+        print("\nstopping: what is done is kept (Ctrl-C again to stop at once)", file=sys.stderr)
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        lost = follow(scheduler.run(left, lambda: stopped), left, len(slots))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    for folder in folders if args.stage != "train" else []:
+        print(f"\n{rebuild(folder)}\n\nleaderboard: {folder / 'leaderboard.md'}")
+    if failed_before:
+        print(f"{len(failed_before)} jobs failed in an earlier run: --retry-failed runs them again")
+    if stopped:
+        print("stopped: run the same command again to go on", file=sys.stderr)
+        return 130
+    return 1 if lost or failed_before else 0
+
+
+def _failed(job: Job) -> bool:
+    failure = Run(Path(job.results), job.training).failure()
+    return failure is not None and not failure["interrupted"]
+
+
+def _print_plan(
+    jobs: list[Job], slots: list[str], request: Request, left: list[Job] | None = None
+) -> None:
+    left = jobs if left is None else left
+    for method in request.methods:
+        own = [job for job in jobs if job.training.algorithm == method.cls.name]
+        minutes = sum(job.core_seconds for job in own) / 60
+        updates = own[0].training.updates if own else 0
+        each = "one for all limits" if method.cls.conditions_on_limit else "one a limit"
+        print(
+            f"  {method.cls.name:12} {len(own):4} trainings ({each}) of {updates} updates, "
+            f"about {minutes:.1f} core minutes"
+        )
+    seconds = sum(job.core_seconds for job in left)
+    longest = max((job.core_seconds for job in left), default=0.0)
+    wall = max(seconds / len(slots), longest) / 60
+    print(
+        f"{len(jobs)} jobs, {len(jobs) - len(left)} not to run again, {len(left)} to do: "
+        f"about {wall:.1f} minutes on {len(slots)} processes"
+    )
+
+
+def _suites(args: argparse.Namespace) -> dict[str, tuple[Limit, ...]]:
+    """Limits by the name of their leaderboard."""
+    suites = {name: find_suite(name) for name in args.suite}
+    if args.limits:
+        suites["custom"] = tuple(dict.fromkeys(parse_limit(text) for text in args.limits))
+    if not suites:
+        raise UserError("nothing to evaluate: give --suite tight, --suite loose or --limits")
+    if args.name:
+        if Path(args.name).name != args.name or args.name in ("runs", ".", ".."):
+            raise UserError(f"--name {args.name!r} is not a plain folder name")
+        limits = tuple(dict.fromkeys(limit for own in suites.values() for limit in own))
+        return {args.name: limits}
+    return suites
+
+
+def _algorithms(specs: list[str]) -> list[str]:
+    return list(dict.fromkeys(registry.known_names() if "all" in specs else specs))
+
+
+def _budget(choice: str, device: str) -> str:
+    if choice != "auto":
+        return choice
+    gpu = devices(device)[0] != "cpu"
+    print(
+        f"budget: {'paper' if gpu else 'quick'}, as there is {'a' if gpu else 'no'} GPU "
+        "(--budget changes it)"
+    )
+    return "paper" if gpu else "quick"
+
+
+def _slots(args: argparse.Namespace) -> list[str]:
+    there = devices(args.device)
+    count = available_cores() if there == ["cpu"] else 4 * len(there)
+    count = count if args.workers is None else _positive(args.workers, "--workers")
+    return [there[i % len(there)] for i in range(count)]
+
+
+def _positive(value: int, option: str) -> int:
+    if value < 1:
+        raise UserError(f"{option} must be at least 1, not {value}")
+    return value
+
+
+def _usable(data: Sequence[DataSet], skip: bool) -> tuple[list[DataSet], bool]:
+    """Those that are there or can be made, and whether a file among the others is damaged.
+
+    One line tells the others and the remedy: an error unless `skip`.
+    """
+    usable, faults, damaged = list[DataSet](), dict[str, list[str]](), False
+    for one in data:
+        fault = None
+        if one.present:
+            if fault := one.problem():
+                fault, damaged = f"{one.path} {fault}", True
+        elif one.source != "generated":
+            fault = f"not in {one.path.parent}"
+        elif not can_generate(one.task):
+            fault = "no behaviour policy is shipped"
+        if fault:
+            faults.setdefault(fault, []).append(one.task.name)
+        else:
+            usable.append(one)
+    if faults:
+        causes = "; ".join(f"{', '.join(names)}: {fault}" for fault, names in faults.items())
+        text = (
+            f"no usable data for {len(data) - len(usable)} of {len(data)} tasks ({causes}). "
+            "Put DSRL files into DSRL_DATASET_DIR for --data dsrl, or train a policy with "
+            "`python -m benchmarks.data train-behaviour TASK`"
+        )
+        if not skip or not usable:
+            raise UserError(f"{text}; --skip-missing runs the other {len(usable)}")
+        print(f"note: {text}", file=sys.stderr)
+    return usable, damaged
+
+
+def _make_missing(data: Sequence[DataSet]) -> None:
+    for one in data:
+        if one.source == "generated" and not one.present:
+            with tqdm(desc=f"generating {one.task.name}", unit=" episodes", mininterval=1.0) as bar:
+
+                def progress(done: int, total: int, bar: tqdm[Any] = bar) -> None:
+                    bar.total = total
+                    bar.update(done - bar.n)
+
+                generate(one.task, cache_folder(), processes=available_cores(), progress=progress)
+
+
+if __name__ == "__main__":
+    with suppress(BrokenPipeError):
+        sys.exit(main())

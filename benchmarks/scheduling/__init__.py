@@ -1,0 +1,1 @@
+"""Where jobs run: the same jobs, different machines."""

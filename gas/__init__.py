@@ -1,0 +1,5 @@
+"""GAS, Goal-Assisted Stitching for offline safe reinforcement learning (ICLR 2026)."""
+
+from gas.algorithm import GAS, GASConfig
+
+__all__ = ["GAS", "GASConfig"]

@@ -1,0 +1,54 @@
+"""The networks of GAS: a plain residual MLP, without attention or history."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class ResidualBlock(nn.Module):
+    """x + W2 GELU(W1 LayerNorm(x)), with dropout."""
+
+    def __init__(self, width: int, expansion: int, dropout: float) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.LayerNorm(width),
+            nn.Linear(width, expansion * width),
+            nn.GELU(),
+            nn.Linear(expansion * width, width),
+            nn.Dropout(dropout),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, width] to [B, width]."""
+        change: Tensor = self.body(x)
+        return x + change
+
+
+class ResidualMLP(nn.Module):
+    """Inputs joined in one linear layer, residual blocks, a linear head."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        width: int,
+        blocks: int,
+        expansion: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(inputs, width),
+            *(ResidualBlock(width, expansion, dropout) for _ in range(blocks)),
+            nn.LayerNorm(width),
+            nn.GELU(),
+            nn.Linear(width, outputs),
+        )
+
+    def forward(self, *columns: Tensor) -> Tensor:
+        """Concatenate `columns` [B, ...] (vectors may come as [B]) and map them to [B, outputs]."""
+        joined = [column if column.dim() == 2 else column[:, None] for column in columns]
+        result: Tensor = self.layers(torch.cat(joined, dim=1))
+        return result

@@ -1,0 +1,95 @@
+"""Temporal segments of trajectories and their relabelled targets (paper, section on TSRA).
+
+A segment starts at step t of an episode and is m steps long; its reward R and cost C are sums over
+those m steps, and the networks are told m, "how much time is left", as if the episode ended there.
+Two return-to-go vectors give every sum; no table over segment lengths is needed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.data.trajectories import Trajectories
+
+
+class Segments(NamedTuple):
+    """A batch of B segments; all but the first two are [B]."""
+
+    observations: Tensor
+    actions: Tensor
+    rewards: Tensor
+    """R: undiscounted reward over the segment."""
+    costs: Tensor
+    """C: undiscounted cost over the segment."""
+    steps: Tensor
+    """m: the segment's length."""
+
+
+class SegmentSampler:
+    """Draws segments from trajectories held on `device`, from torch's default generator.
+
+    Of the r steps that remain at a transition a segment covers at least (1 - `shortening`) r:
+    1 is any length, 0 the whole rest of the episode. With probability `epsilon` the transition
+    comes from `preferred` (row indices), else from all.
+    """
+
+    def __init__(
+        self,
+        data: Trajectories,
+        batch: int,
+        device: torch.device,
+        *,
+        shortening: float,
+        preferred: np.ndarray[tuple[int], np.dtype[np.intp]],
+        epsilon: float,
+    ) -> None:
+        self.batch, self.device = batch, device
+        self.shortening, self.epsilon = shortening, epsilon
+
+        def tensor(values: object) -> Tensor:
+            return torch.as_tensor(values, dtype=torch.float32).to(device)
+
+        self._observations = tensor(data.observations)
+        self._actions = tensor(data.actions)
+        # a zero behind the end, for segments that reach it
+        self._reward_to_go = tensor(np.append(data.to_go(data.rewards), 0.0))
+        self._cost_to_go = tensor(np.append(data.to_go(data.costs), 0.0))
+        remaining = np.repeat(data.lengths, data.lengths) - data.timesteps
+        self._remaining = torch.as_tensor(remaining).to(device)
+        self._preferred = torch.as_tensor(preferred).to(device)
+
+    def __call__(self) -> Segments:
+        """Draw the next batch."""
+        rows = torch.randint(len(self._observations), (self.batch,), device=self.device)
+        if self.epsilon > 0:
+            chosen = torch.randint(len(self._preferred), (self.batch,), device=self.device)
+            from_preferred = torch.rand(self.batch, device=self.device) < self.epsilon
+            rows = torch.where(from_preferred, self._preferred[chosen], rows)
+        return self.segments(rows, torch.rand(self.batch, device=self.device))
+
+    def segments(self, rows: Tensor, shares: Tensor) -> Segments:
+        """Segments that start at `rows` [B], shortened by `shares` [B] in [0, 1) of the most."""
+        remaining = self._remaining[rows]
+        steps = torch.ceil(remaining * (1.0 - self.shortening * shares)).long().clamp(min=1)
+        ends = torch.where(steps < remaining, rows + steps, len(self._observations))
+        return Segments(
+            self._observations[rows],
+            self._actions[rows],
+            self._reward_to_go[rows] - self._reward_to_go[ends],
+            self._cost_to_go[rows] - self._cost_to_go[ends],
+            steps.float(),
+        )
+
+
+def relabel_rewards(rewards: Tensor, delta: float) -> Tensor:
+    """R-hat ~ U((1 - delta) R, (1 + delta) R), for negative R too [B]."""
+    return rewards * (1.0 + delta * (2.0 * torch.rand_like(rewards) - 1.0))
+
+
+def relabel_costs(costs: Tensor, widths: Tensor) -> Tensor:
+    """C-hat ~ U(C, C + width) [B]: the segment's cost keeps every such limit."""
+    return costs + widths * torch.rand_like(costs)

@@ -1,0 +1,61 @@
+"""Write requirements/lock.txt: what pip resolves today for pyproject.toml. Run by `make lock`.
+
+Resolved are the project's dependencies with its extras and its build backend, for the Python and
+the platform that run this. Nothing is installed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# The one torch that both the index of CPU builds and the index of CUDA builds can serve.
+HELD = ["torch==2.13.0"]
+# A CUDA build of torch pins these itself; a CPU build has none of them.
+CUDA = ("cuda-", "nvidia-", "triton")
+HEADER = """\
+# All that `make setup` installs but the three in no-deps.txt. Made by `make lock`, not by hand.
+# torch has no local tag and no CUDA packages are listed: the same lines take a CPU build or a CUDA
+# build, whichever the package index offers.
+"""
+
+
+def requested() -> list[str]:
+    """Return the requirements of pyproject.toml, extras and build backend included."""
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project = table["project"]
+    extras = [line for lines in project["optional-dependencies"].values() for line in lines]
+    return [*table["build-system"]["requires"], *project["dependencies"], *extras, *HELD]
+
+
+def resolve(requirements: list[str]) -> dict[str, str]:
+    """Return name -> version of all that pip would install for `requirements`."""
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "-qq"]
+    command += ["--report", "-", *requirements]
+    report = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    packages = [item["metadata"] for item in report["install"]]
+    return {
+        re.sub(r"[-_.]+", "-", package["name"]).lower(): package["version"].partition("+")[0]
+        for package in packages
+    }
+
+
+def main() -> None:
+    """Resolve and write the lock."""
+    versions = resolve(requested())
+    lines = [
+        f"{name}=={version}\n"
+        for name, version in sorted(versions.items())
+        if not name.startswith(CUDA)
+    ]
+    (ROOT / "requirements" / "lock.txt").write_text(HEADER + "".join(lines))
+    print(f"requirements/lock.txt: {len(lines)} packages")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Small data and small networks for the tests of GAS."""
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from benchmarks.algorithm import Problem
+from benchmarks.data.trajectories import Trajectories
+from gas import GAS, GASConfig
+
+QUICK = settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+HORIZON = 12
+SMALL = GASConfig(batch=32, width=16, blocks=1, expansion=1, dropout=0.0)
+
+
+def made_up(lengths, seed=0):
+    """Episodes of these lengths with rewards of both signs; the row stands in the observation."""
+    rng = np.random.default_rng(seed)
+    size = sum(lengths)
+    ends = np.isin(np.arange(size), np.cumsum(lengths) - 1)
+    return Trajectories.from_arrays(
+        observations=np.stack([np.arange(size), rng.normal(size=size)], axis=1),
+        actions=rng.uniform(-1.0, 1.0, (size, 2)),
+        rewards=rng.normal(0.3, 1.0, size),
+        costs=rng.integers(0, 3, size),
+        terminals=ends & (rng.random(size) < 0.5),
+        timeouts=ends,
+    )
+
+
+some_data = st.builds(
+    made_up, st.lists(st.integers(1, HORIZON), min_size=1, max_size=6), st.integers(0, 1000)
+)
+
+
+def built(config=SMALL, data=None, seed=0, **options):
+    data = data or made_up([12, 3, 7, 12, 1, 9])
+    gas = GAS(Problem.of(data, HORIZON), replace(config, **options), seed=seed)
+    with gas.random():
+        gas.prepare(data)
+    return gas
+
+
+def trained(gas, updates, data=None):
+    for _ in gas.fit(data or made_up([12, 3, 7, 12, 1, 9]), updates):
+        pass
+    return gas

@@ -1,0 +1,395 @@
+"""The conformance test: passed by every method here, and able to catch what it claims to."""
+
+import random
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from benchmarks.algorithm import Algorithm, Budget, Config, Policy
+from benchmarks.conformance import HORIZON, check_algorithm, made_up_data
+from benchmarks.registry import BUILT_IN, find_method
+
+SMALL = {
+    "gas": {"batch": 16, "width": 16, "blocks": 1},
+    "cdt": {"batch": 16, "seq_len": 5, "embedding_dim": 16, "num_layers": 1, "num_heads": 2},
+    "cpq": {"batch": 16, "hidden": 16, "vae_hidden": 16},
+    "coptidice": {"batch": 16, "hidden": 16},
+    "bc-all": {"batch": 16, "hidden": 16},
+    "bc-safe": {"batch": 16, "hidden": 16},
+}
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_built_in_methods_conform(name):
+    cls = find_method(name).cls
+    assert cls.name == name
+    check_algorithm(cls, cls.config_class(**SMALL.get(name, {"batch": 16})))
+
+
+@pytest.mark.parametrize("options", [{"indicator": False, "mask": False}, {"epsilon": 0.0}])
+def test_variants_of_gas_conform(options):
+    cls = find_method("gas").cls
+    narrow = {"cost_relabelling": "narrow", "shortening": 0.3, "reward_target": 5.0}
+    check_algorithm(cls, cls.config_class(**SMALL["gas"], **narrow, **options))
+
+
+@dataclass(frozen=True)
+class PlainConfig(Config):
+    """As in the guide for authors of methods."""
+
+    width: int = 8
+
+
+class Plain(Algorithm):
+    """A method without a fault: clones actions, given the cost that is left."""
+
+    name = "plain"
+    conditions_on_limit = True
+    config_class = PlainConfig
+
+    def __init__(self, problem, config, *, limit=None, seed=0, device="cpu"):
+        super().__init__(problem, config, limit=limit, seed=seed, device=device)
+        with self.random():
+            self.build()
+
+    def build(self):
+        self.actor = nn.Sequential(
+            nn.Linear(self.problem.observation_dim + 1, self.config.width),
+            nn.Tanh(),
+            nn.Dropout(0.1),
+            nn.Linear(self.config.width, self.problem.action_dim),
+        )
+        self.optimiser = torch.optim.Adam(self.actor.parameters(), lr=0.01)
+        self.average = torch.zeros(self.problem.action_dim)
+
+    def prepare(self, data):
+        self.observations = torch.as_tensor(data.observations)
+        self.actions = torch.as_tensor(data.actions)
+        self.left = torch.as_tensor(data.to_go(data.costs), dtype=torch.float32)
+
+    def update(self):
+        self.actor.train()
+        rows = torch.randint(len(self.actions), (self.config.batch,))
+        given = torch.cat([self.observations[rows], self.left[rows, None]], dim=1)
+        loss = (self.actor(given) - self.actions[rows]).square().mean()
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        self.average += 0.1 * (self.actions[rows].mean(0) - self.average)
+        return {"actor_loss": loss.detach()}
+
+    def policy(self, limits):
+        return PlainPolicy(self, limits)
+
+    def parts(self):
+        return {"actor": self.actor, "optimiser": self.optimiser, "average": self.average}
+
+
+class PlainPolicy(Policy):
+    def __init__(self, plain, limits):
+        self.plain, self.left = plain, limits.clone()
+
+    @torch.no_grad()
+    def act(self, observations, rows):
+        self.plain.actor.eval()
+        given = torch.cat([observations, self.left[rows, None]], dim=1)
+        return (self.plain.actor(given) + self.plain.average).clamp(-1.0, 1.0)
+
+    def observe(self, rewards, costs, rows):
+        self.left[rows] -= costs
+
+
+def acting(change):
+    """A class like `Plain` whose actions go through `change(policy, actions, rows)`."""
+
+    class Changed(Plain):
+        def policy(self, limits):
+            policy = super().policy(limits)
+            right = policy.act
+            policy.act = lambda observations, rows: change(policy, right(observations, rows), rows)
+            return policy
+
+    return Changed
+
+
+def without(*names):
+    """A class like `Plain` that forgets parts."""
+
+    class Forgetful(Plain):
+        def parts(self):
+            return {name: part for name, part in super().parts().items() if name not in names}
+
+    return Forgetful
+
+
+def updating(change):
+    """A class like `Plain` whose losses go through `change(method, losses)`."""
+
+    class Changed(Plain):
+        def update(self):
+            return change(self, super().update())
+
+    return Changed
+
+
+def building(change):
+    """A class like `Plain` that calls `change(method)` at the end of its construction."""
+
+    class Changed(Plain):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            change(self)
+
+    return Changed
+
+
+def having(policy):
+    """A class like `Plain` with another policy."""
+    return type("Changed", (Plain,), {"policy": lambda self, limits: policy(self, limits)})
+
+
+def configured(config, **attributes):
+    """A class like `Plain` with another config class or other attributes."""
+    return type("Changed", (Plain,), {"config_class": config, **attributes})
+
+
+class Nameless(Plain):
+    name = None
+
+
+class TakesEveryLimit(Plain):
+    def __init__(self, problem, config, *, limit=None, seed=0, device="cpu"):
+        super().__init__(problem, config, limit=None, seed=seed, device=device)
+
+
+class IgnoresTheSeed(Plain):
+    def __init__(self, problem, config, *, limit=None, seed=0, device="cpu"):
+        super().__init__(problem, config, limit=limit, seed=5, device=device)
+
+
+class BuildsOutside(Plain):
+    def __init__(self, problem, config, *, limit=None, seed=0, device="cpu"):
+        Algorithm.__init__(self, problem, config, limit=limit, seed=seed, device=device)
+        self.build()
+
+
+class UnseededBatches(Plain):
+    def prepare(self, data):
+        super().prepare(data)
+        order = np.random.default_rng().permutation(len(self.actions))
+        self.actions = self.actions[torch.as_tensor(order)]
+
+
+class OwnGenerator(Plain):
+    """Draws from a generator of its own that parts() does not know."""
+
+    def build(self):
+        super().build()
+        self.generator = torch.Generator().manual_seed(self.seed)
+
+    def update(self):
+        losses = super().update()
+        self.average += 0.1 * torch.rand(2, generator=self.generator)
+        return losses
+
+
+class BatchNorm(Plain):
+    def build(self):
+        super().build()
+        self.actor[1] = nn.BatchNorm1d(self.config.width, track_running_stats=False)
+
+
+class LeavesTheActorIdle(Plain):
+    """Never switches dropout on again once it has acted."""
+
+    def build(self):
+        super().build()
+        train = self.actor.train
+        self.actor.train = lambda mode=True: self.actor if mode else train(False)
+
+
+class ReplacesAPart(Plain):
+    """Binds a new tensor to the name of a part instead of changing it in place."""
+
+    def build(self):
+        super().build()
+        self.first = self.average
+
+    def parts(self):
+        return {**super().parts(), "average": self.first}
+
+    def update(self):
+        self.average = self.average.clone()
+        return super().update()
+
+
+class StateOfObjects(Plain):
+    def state(self):
+        return {**super().state(), "config": self.config}
+
+
+class RowsAsPositions(PlainPolicy):
+    """Takes its state by position in the batch where it should by row."""
+
+    def observe(self, rewards, costs, rows):
+        self.left[: len(rows)] -= costs
+
+
+class OneLimitForAll(PlainPolicy):
+    """Gives every episode the mean of the limits."""
+
+    def __init__(self, plain, limits):
+        super().__init__(plain, limits.mean().expand(len(limits)))
+
+
+class Unfrozen(Config):
+    extra: int = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demanding(Config):
+    width: int
+
+
+@dataclass(frozen=True)
+class Listing(PlainConfig):
+    widths: list[int] = field(default_factory=lambda: [8])
+
+
+@dataclass(frozen=True)
+class NotANumber(PlainConfig):
+    rate: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Unrelated:
+    batch: int = 16
+    width: int = 8
+
+
+def mixing(policy, actions, rows):
+    return (actions + 0.01 * actions.mean(0)).clamp(-1.0, 1.0)
+
+
+def drawing(method, losses):
+    method.average += 0.01 * torch.as_tensor(np.random.rand(2))
+    return losses
+
+
+FAULTS = {
+    "name": (Nameless, "name None is no word"),
+    "name-with-a-dot": (configured(PlainConfig, name="my.method"), "name 'my.method' is no word"),
+    "condition": (
+        configured(PlainConfig, conditions_on_limit="yes"),
+        "conditions_on_limit is 'yes', not True or False",
+    ),
+    "limit": (TakesEveryLimit, "a limit against conditions_on_limit is taken"),
+    "config-mutable": (configured(Unfrozen), "Unfrozen is no subclass of Config that is @data"),
+    "config-unrelated": (configured(Unrelated), "Unrelated is no subclass of Config"),
+    "config-demanding": (configured(Demanding), "options without a default: width"),
+    "config-list": (configured(Listing), "option 'widths' is a list: use int"),
+    "config-nan": (configured(NotANumber), "comes back from JSON as"),
+    "budget": (
+        configured(PlainConfig, budgets={"quick": Budget.of(10, depth=3)}),
+        "budget 'quick' sets what is no option: depth",
+    ),
+    "init-torch": (BuildsOutside, "constructing it changes torch's random state"),
+    "init-threads": (
+        building(lambda _: torch.set_num_threads(torch.get_num_threads() + 1)),
+        "constructing it changes the number of threads",
+    ),
+    "init-dtype": (
+        building(lambda _: torch.set_default_dtype(torch.float64)),
+        "constructing it changes the default dtype",
+    ),
+    "fit-numpy": (updating(drawing), "training changes numpy's random state"),
+    "fit-python": (
+        updating(lambda _, losses: {**losses, "noise": random.random()}),
+        "training changes Python's random state",
+    ),
+    "init-gradient": (
+        building(lambda _: torch.set_grad_enabled(False)),
+        "constructing it changes the gradient mode",
+    ),
+    "act-torch": (
+        acting(lambda _, actions, rows: [torch.rand(1), actions][1]),
+        "acting changes torch's random state",
+    ),
+    "act-threads": (
+        acting(lambda _, a, rows: [torch.set_num_threads(torch.get_num_threads() + 1), a][1]),
+        "acting changes the number of threads",
+    ),
+    "nan": (updating(lambda _, losses: {"actor_loss": torch.tensor(torch.nan)}), "actor_loss not"),
+    "nan-once": (
+        updating(lambda m, losses: {"goal_loss": torch.inf if m.updates == 1 else 0.0}),
+        "goal_loss not finite at update 2: losses must be finite",
+    ),
+    "no-loss": (updating(lambda _, losses: {}), "update\\(\\) returns no loss"),
+    "seed-ignored": (IgnoresTheSeed, "the seed decides nothing"),
+    "seed-of-the-clock": (UnseededBatches, "differs in two trainings with one seed"),
+    "shape": (acting(lambda _, a, rows: a[:, :1]), r"actions are \(6, 1\), not \(6, 2\)"),
+    "dtype": (acting(lambda _, a, rows: a.double()), "actions are torch.float64"),
+    "gradient": (acting(lambda _, a, rows: a.requires_grad_()), "actions carry a gradient"),
+    "bounds": (acting(lambda _, a, rows: 1.0 + a.abs()), r"actions leave \[-1, 1\]"),
+    "act-nan": (acting(lambda _, a, rows: a * torch.nan), "or are not finite"),
+    "random": (
+        acting(lambda _, a, rows: (a + np.random.default_rng().normal()).clamp(-1, 1)),
+        "acting is not deterministic",
+    ),
+    "batch-norm": (BatchNorm, "actions depend on which episodes run in the batch"),
+    "batch-mean": (acting(mixing), "actions depend on which episodes run in the batch"),
+    "other-limits": (having(OneLimitForAll), "depend on other episodes in the batch"),
+    "positions": (having(RowsAsPositions), "depend on the order of the rows in the batch"),
+    "forgets-actor": (without("actor"), "a loaded method acts otherwise"),
+    "forgets-average": (without("average"), "a loaded method acts otherwise"),
+    "forgets-optimiser": (without("optimiser"), "two updates after loading, /parts/actor"),
+    "forgets-generator": (OwnGenerator, "two updates after loading, /parts/average"),
+    "replaces-a-part": (ReplacesAPart, "a loaded method acts otherwise"),
+    "idle": (LeavesTheActorIdle, "two updates after loading, .*leave no trace in training"),
+    "objects": (StateOfObjects, "state\\(\\) holds more than plain values and tensors"),
+}
+
+
+@pytest.fixture
+def globals_restored():
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
+    yield
+    torch.set_rng_state(states[0])
+    np.random.set_state(states[1])
+    random.setstate(states[2])
+    torch.set_default_dtype(dtype)
+    torch.set_num_threads(threads)
+    torch.set_grad_enabled(True)
+
+
+def test_a_method_without_a_fault_conforms():
+    check_algorithm(Plain)
+    check_algorithm(Plain, PlainConfig(batch=4, width=3))
+
+
+@pytest.mark.usefixtures("globals_restored")
+@pytest.mark.parametrize("fault", FAULTS)
+def test_planted_faults_are_found(fault):
+    cls, complaint = FAULTS[fault]
+    with pytest.raises(AssertionError, match=complaint):
+        check_algorithm(cls)
+
+
+def test_a_missing_condition_is_found():
+    bare = type("Bare", (Algorithm,), {"name": "bare"})
+    with pytest.raises(AssertionError, match="conditions_on_limit is None"):
+        check_algorithm(bare)
+
+
+def test_made_up_data_are_uneven_and_costly():
+    data = made_up_data()
+    assert len(set(data.lengths)) > 5
+    assert data.lengths.max() <= HORIZON
+    assert 0 < data.costs.mean() < 1
+    assert len(np.unique(data.episode_costs)) > 5
+    assert 0 < data.terminals.sum() < len(data)
+    assert np.array_equal(data.observations, made_up_data().observations)

@@ -1,0 +1,163 @@
+"""GAS acting: the targets it starts from and what becomes of them in an episode."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.algorithm import Problem
+from benchmarks.data.targets import QUANTILE, reward_targets
+from gas import GAS
+from gas.algorithm import Goals
+
+from .gas_cases import HORIZON, QUICK, SMALL, built, made_up, trained
+
+episodes_with_costs = st.lists(
+    st.tuples(st.integers(-100, 100), st.integers(0, 20)), min_size=1, max_size=30
+)
+limits_asked = st.lists(st.integers(-1, 21), min_size=1, max_size=4)
+
+
+@QUICK
+@given(episodes_with_costs, limits_asked)
+def test_reward_targets_are_a_quantile_of_what_keeps_the_limit(episodes, limits):
+    returns, costs = torch.tensor(episodes, dtype=torch.float32).T
+    targets = reward_targets(returns, costs, torch.tensor(limits, dtype=torch.float32))
+    for limit, target in zip(limits, targets.tolist(), strict=True):
+        within = sorted(r for r, c in episodes if c <= limit)
+        if not within:
+            least = min(c for _, c in episodes)
+            assert target in [r for r, c in episodes if c == least]
+            continue
+        at = QUANTILE * (len(within) - 1)
+        low, high = within[math.floor(at)], within[math.ceil(at)]
+        assert target == pytest.approx(low + (at - math.floor(at)) * (high - low), abs=1e-3)
+        assert within[0] <= target <= within[-1]
+    alone = [reward_targets(returns, costs, torch.tensor([float(one)])) for one in limits]
+    assert torch.equal(torch.cat(alone), targets)
+
+
+@QUICK
+@given(episodes_with_costs, st.integers(0, 20), st.integers(0, 20))
+def test_a_looser_limit_asks_for_no_less_if_it_lets_in_nothing_worse(episodes, one, other):
+    returns, costs = torch.tensor(episodes, dtype=torch.float32).T
+    tight, loose = sorted((one, other))
+    targets = reward_targets(returns, costs, torch.tensor([tight, loose], dtype=torch.float32))
+    let_in = (costs > tight) & (costs <= loose)
+    if (costs <= tight).any() and (returns[let_in] >= targets[0]).all():
+        assert targets[1] >= targets[0] - 1e-4
+
+
+def test_a_looser_limit_may_ask_for_less():
+    # a quantile, not the maximum: many poor episodes that cost more pull it down
+    returns, costs = torch.tensor([10.0] + [0.0] * 99), torch.tensor([0.0] + [5.0] * 99)
+    targets = reward_targets(returns, costs, torch.tensor([0.0, 5.0]))
+    assert targets.tolist() == [10.0, 0.0]
+
+
+class Recorded(GAS):
+    """Keeps what its networks are asked; its goals and actions are functions of the request."""
+
+    def goals(self, request):
+        self.asked = request
+        return Goals(request.reward * 2.0, request.cost - 1.0)
+
+
+def recorded(**options):
+    gas = Recorded(Problem.of(made_up([12, 5, 8]), HORIZON), replace(SMALL, **options))
+    gas.actor = lambda observations, reward, cost, steps, goal, cost_goal: torch.stack(
+        [observations[:, 1] + reward + steps, cost + goal - cost_goal], dim=1
+    )
+    return gas
+
+
+@QUICK
+@given(st.data())
+def test_targets_shrink_by_what_was_received(draw):
+    gas = recorded()
+    limits = [0.0, 2.0, 9.0]
+    policy = gas.policy(torch.tensor(limits))
+    targets = reward_targets(gas.problem.returns, gas.problem.costs, torch.tensor(limits)).numpy()
+    got, spent, steps = np.zeros(3), np.zeros(3), np.zeros(3)
+    values = st.lists(st.integers(-3, 3), min_size=3, max_size=3)
+    for _ in range(draw.draw(st.integers(1, 5))):
+        rows = draw.draw(
+            st.permutations(range(3)).flatmap(lambda p: st.sampled_from([p, p[:2], p[:1]]))
+        )
+        observations = torch.tensor(draw.draw(values))[:, None].repeat(1, 2)[: len(rows)].float()
+        acted = policy.act(observations, torch.tensor(rows))
+        asked = gas.asked
+        scaled = (observations - gas.problem.observation_mean) / gas.problem.observation_std
+        np.testing.assert_allclose(asked.observations, scaled, rtol=1e-4)
+        reward = (targets - got)[rows] / gas.reward_scale
+        cost = np.maximum(limits - spent, 0.0)[rows] / gas.cost_scale
+        left = ((HORIZON - steps) / HORIZON)[rows]
+        np.testing.assert_allclose(asked.reward, reward, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(asked.cost, cost, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(asked.steps, left, rtol=1e-5)
+        first = np.tanh(scaled[:, 1].numpy() + reward + left)
+        second = np.tanh(cost + 2.0 * reward - (cost - 1.0))
+        np.testing.assert_allclose(acted, np.stack([first, second], 1), atol=1e-4)
+        rewards, costs = (np.array(draw.draw(values), dtype=float) for _ in range(2))
+        costs = np.abs(costs)
+        policy.observe(
+            *(torch.tensor(x[rows]).float() for x in (rewards, costs)), torch.tensor(rows)
+        )
+        got[rows] += rewards[rows]
+        spent[rows] += costs[rows]
+        steps[rows] += 1
+
+
+def test_an_exceeded_limit_is_remembered():
+    gas, row = recorded(), torch.tensor([0])
+    policy = gas.policy(torch.tensor([3.0]))
+    for cost, left in [(5.0, 0.0), (-4.0, 2.0)]:  # a refund counts against what was overspent
+        policy.observe(torch.zeros(1), torch.tensor([cost]), row)
+        policy.act(torch.zeros(1, 2), row)
+        assert gas.asked.cost.item() * gas.cost_scale == pytest.approx(left)
+
+
+def test_policies_share_nothing():
+    gas, limits = recorded(), torch.tensor([3.0, 4.0])
+    one, other = gas.policy(limits), gas.policy(limits)
+    one.observe(torch.ones(2), torch.ones(2), torch.arange(2))
+    assert limits.tolist() == [3.0, 4.0]
+    assert other.costs_left.tolist() == [3.0, 4.0]
+    assert other.steps.tolist() == [0.0, 0.0]
+    assert torch.equal(other.rewards_left, one.rewards_left + 1.0)
+
+
+def test_the_option_overrides_the_reward_target():
+    policy = recorded(reward_target=-7.5).policy(torch.tensor([1.0, 30.0]))
+    assert policy.rewards_left.tolist() == [-7.5, -7.5]
+
+
+def test_acting_ignores_the_other_episodes():
+    gas = trained(built(), 20)
+    limits = torch.tensor([0.0, 4.0, 9.0])
+    together = gas.policy(limits)
+    alone = [gas.policy(limits[[e]]) for e in range(3)]
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(4):
+        observations = torch.randn(3, 2, generator=generator)
+        rewards, costs = torch.rand(2, 3, generator=generator)
+        rows = torch.randperm(3, generator=generator)
+        acted = together.act(observations[rows], rows)
+        together.observe(rewards[rows], costs[rows], rows)
+        for e, action in zip(rows.tolist(), acted, strict=True):
+            own = alone[e].act(observations[[e]], torch.tensor([0]))[0]
+            alone[e].observe(rewards[[e]], costs[[e]], torch.tensor([0]))
+            torch.testing.assert_close(action, own, atol=1e-6, rtol=0)
+
+
+def test_dropout_is_for_training_only():
+    gas = trained(built(dropout=0.5), 3)
+    observations, rows = torch.randn(8, 2), torch.arange(8)
+    acted = [gas.policy(torch.full((8,), 5.0)).act(observations, rows) for _ in range(2)]
+    assert torch.equal(*acted)
+    trained(gas, 4)
+    assert all(network.training for network in gas.networks)

@@ -1,0 +1,363 @@
+"""The main command end to end, with real simulators, real algorithms and small data."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.leaderboard.__main__ import main as leaderboard
+from benchmarks.machine import devices
+from benchmarks.run import main
+from benchmarks.tasks import TASKS
+
+from .conftest import SmallData
+
+FAILING = """
+from benchmarks.algorithm import Budget
+from gas import GAS
+
+class Failing(GAS):
+    name = "failing"
+    def update(self):
+        if self.updates == 3:
+            raise ArithmeticError("a planted fault")
+        return super().update()
+
+class Slow(GAS):
+    name = "slow"
+    def update(self):
+        import time
+        time.sleep(0.05)
+        return super().update()
+"""
+
+
+def command(small: SmallData, results: Path, *more: str, tasks: tuple[str, ...] = ()) -> list[str]:
+    """Arguments of a run that takes seconds."""
+    return [
+        *("--suite", "tight", "--tasks", *(tasks or small.tasks), "--data", str(small.folder)),
+        *("--budget", "quick", "--updates", "20", "--episodes", "2", "--results", str(results)),
+        *more,
+    ]
+
+
+def evaluations(results: Path) -> dict[str, str]:
+    """Every stored evaluation, without the time it took."""
+    stored = {}
+    for path in sorted((results / "runs").glob("*/evaluation-*.json")):
+        content = json.loads(path.read_text())
+        del content["seconds"]
+        stored[f"{path.parent.name}/{path.name}"] = json.dumps(content)
+    return stored
+
+
+def start(arguments: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.run", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def children(pid: int) -> list[int]:
+    """Workers of a runner."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1]) == pid:
+                found.append(int(entry.name))
+        except (OSError, ValueError, IndexError):
+            continue
+    return [p for p in found if b"benchmarks.worker" in Path(f"/proc/{p}/cmdline").read_bytes()]
+
+
+def wait_for(condition, seconds: float = 90.0):
+    """The first true value of `condition()`; fails after `seconds`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise AssertionError("nothing happened")
+
+
+@pytest.fixture(scope="module")
+def finished(small_data: SmallData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of a run with two workers."""
+    results = tmp_path_factory.mktemp("finished")
+    arguments = command(small_data, results, "--algorithms", "gas", "bc-safe", "--workers", "2")
+    assert main([*arguments, "--limits", "60"]) == 0
+    return results
+
+
+def test_a_run_ends_in_a_leaderboard(finished: Path) -> None:
+    table = pd.read_csv(finished / "tight" / "leaderboard.csv")
+    assert len(table) == 2 * 2 * 3  # algorithms, tasks, limits
+    assert set(table["task"]) == {"BallRun", "BallCircle"}
+    assert np.isfinite(table[["reward", "cost"]]).all(axis=None)
+    assert sorted(table.loc[table["task"] == "BallRun", "limit"].unique()) == [8, 16, 24]
+    assert set(pd.read_csv(finished / "custom" / "leaderboard.csv")["limit"]) == {60}
+    assert (finished / "tight" / "leaderboard.md").read_text().count("BallCircle") >= 1
+    assert (finished / "tight" / "frontier.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_conditioned_method_is_trained_once_for_all_suites(finished: Path) -> None:
+    trainings = [path.parent.name for path in (finished / "runs").glob("*/training.json")]
+    assert sum("BallRun-gas" in name for name in trainings) == 1
+    assert sum("BallRun-bc-safe" in name for name in trainings) == 4
+
+
+def test_nothing_is_computed_twice(
+    finished: Path, small_data: SmallData, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {p: p.stat().st_mtime_ns for p in (finished / "runs").rglob("*.*")}
+    report = (finished / "tight" / "leaderboard.md").read_bytes()
+    arguments = command(small_data, finished, "--algorithms", "gas", "bc-safe")
+    assert main(arguments) == 0
+    assert {p: p.stat().st_mtime_ns for p in (finished / "runs").rglob("*.*")} == before
+    assert (finished / "tight" / "leaderboard.md").read_bytes() == report
+    assert " 0 to do" in capsys.readouterr().out
+
+
+def test_one_worker_gives_what_two_give(
+    finished: Path, small_data: SmallData, tmp_path: Path
+) -> None:
+    arguments = command(small_data, tmp_path, "--algorithms", "gas", "bc-safe", "--workers", "1")
+    assert main([*arguments, "--limits", "60"]) == 0
+    alone = evaluations(tmp_path)
+    assert len(alone) == 16
+    assert alone == evaluations(finished)
+
+
+def test_nor_does_any_wrapped_method_depend_on_the_workers(
+    small_data: SmallData, tmp_path: Path
+) -> None:
+    methods = ("--algorithms", "cdt", "cpq", "coptidice", "bc-all")
+    for workers in ("1", "2"):
+        arguments = command(small_data, tmp_path / workers, *methods, "--workers", workers)
+        arguments = [*arguments, "--tasks", "BallRun", "--updates", "8", "--name", "all"]
+        assert main([*arguments[2:], "--limits", "60"]) == 0
+    assert len(evaluations(tmp_path / "1")) == 4
+    assert evaluations(tmp_path / "1") == evaluations(tmp_path / "2")
+
+
+def test_training_and_evaluation_may_be_separate(
+    finished: Path, small_data: SmallData, tmp_path: Path
+) -> None:
+    arguments = command(small_data, tmp_path, "--algorithms", "gas", "--limits", "60")
+    assert main([*arguments, "--stage", "train"]) == 0
+    assert evaluations(tmp_path) == {}
+    assert main([*arguments, "--stage", "evaluate"]) == 0
+    both = {name: one for name, one in evaluations(finished).items() if "-gas-" in name}
+    assert evaluations(tmp_path) == both
+
+
+def test_the_leaderboard_is_rebuilt_from_the_store_and_from_its_folder_alone(
+    finished: Path, tmp_path: Path
+) -> None:
+    folder = finished / "tight"
+    kept = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / "leaderboard.md").unlink()
+    assert leaderboard([str(folder)]) == 0
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == kept
+    alone = tmp_path / "tight"
+    shutil.copytree(folder, alone)
+    (alone / "leaderboard.csv").unlink()
+    assert leaderboard([str(alone)]) == 0
+    assert {path.name: path.read_bytes() for path in alone.iterdir()} == kept
+
+
+def test_a_failing_method_harms_no_other(
+    small_data: SmallData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(FAILING)
+    arguments = command(
+        small_data, tmp_path, "--algorithms", f"{plugin}:Failing", "bc-all", tasks=("BallRun",)
+    )
+    assert main(arguments) == 1
+    table = pd.read_csv(tmp_path / "tight" / "leaderboard.csv").set_index("algorithm")
+    assert list(table.loc["failing", "status"]) == ["failed"] * 3
+    assert np.isfinite(table.loc["bc-all", "reward"]).all()
+    (failure,) = (tmp_path / "runs").glob("*failing*/failure.json")
+    assert "a planted fault" in json.loads(failure.read_text())["traceback"]
+    assert "a planted fault" in (tmp_path / "tight" / "leaderboard.md").read_text()
+    capsys.readouterr()
+    assert main(arguments) == 1, "a failure stays one"
+    assert "0 to do" in capsys.readouterr().out
+    assert main([*arguments, "--retry-failed"]) == 1
+    assert "1 to do" in capsys.readouterr().out
+
+
+def test_a_killed_worker_is_run_again_and_the_rest_is_kept(
+    small_data: SmallData, tmp_path: Path
+) -> None:
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(FAILING)
+    options = ("--algorithms", "bc-all", f"{plugin}:Slow", "--workers", "1")
+    arguments = command(small_data, tmp_path, *options, "--updates", "60", tasks=("BallRun",))
+    runner = start(arguments)
+    wait_for(lambda: list((tmp_path / "runs").glob("*slow*/job.json")))
+    (worker,) = children(runner.pid)
+    os.kill(worker, signal.SIGKILL)
+    output, _ = runner.communicate(timeout=90)
+    assert runner.returncode == 1, output
+    assert "interrupted (ended by SIGKILL" in output
+    kept = evaluations(tmp_path)
+    assert main(arguments) == 0
+    assert len(evaluations(tmp_path)) == 6
+    assert kept.items() <= evaluations(tmp_path).items()
+
+
+def test_a_killed_runner_leaves_no_worker_and_can_go_on(
+    small_data: SmallData, tmp_path: Path
+) -> None:
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(FAILING)
+    options = ("--algorithms", f"{plugin}:Slow", "--workers", "2")
+    arguments = command(small_data, tmp_path, *options, "--updates", "60")
+    runner = start(arguments)
+    wait_for(lambda: list((tmp_path / "runs").glob("*slow*/job.json")))
+    workers = children(runner.pid)
+    runner.kill()
+    runner.wait()
+    wait_for(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers), 15)
+    assert main(arguments) == 0
+    assert len(evaluations(tmp_path)) == 6
+
+
+def test_ctrl_c_stops_within_seconds_and_the_run_can_go_on(
+    small_data: SmallData, tmp_path: Path
+) -> None:
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(FAILING)
+    options = ("--algorithms", f"{plugin}:Slow", "--workers", "1", "--updates", "100000")
+    runner = start(command(small_data, tmp_path, *options, tasks=("BallRun",)))
+    wait_for(lambda: list((tmp_path / "runs").glob("*slow*/job.json")))
+    workers = children(runner.pid)
+    begin = time.monotonic()
+    runner.send_signal(signal.SIGINT)
+    output, _ = runner.communicate(timeout=60)
+    assert time.monotonic() - begin < 10
+    assert runner.returncode == 130
+    assert "Traceback" not in output
+    assert "run the same command again" in output
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+
+
+WRONG = {
+    "task": ["--tasks", "BalRun"],
+    "algorithm": ["--algorithms", "gass"],
+    "plugin": ["--algorithms", "nowhere.py:Method"],
+    "suite": ["--suite", "tigth"],
+    "limit": ["--limits", "ten"],
+    "negative limit": ["--limits=-5%"],
+    "budget": ["--budget", "quik"],
+    "device": ["--device", "cuda:99"],
+    "device name": ["--device", "gpu"],
+    "data": ["--data", "generatd"],
+    "option": ["--option", "gas.alhpa=0.5"],
+    "option value": ["--option", "gas.alpha=half"],
+    "option form": ["--option", "alpha"],
+    "workers": ["--workers", "0"],
+    "episodes": ["--episodes", "0"],
+    "name": ["--name", "../elsewhere"],
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
+def test_wrong_input_is_one_line_and_writes_nothing(
+    wrong: list[str], small_data: SmallData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command(small_data, tmp_path, "--algorithms", "gas"), *wrong]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_to_evaluate_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "give --suite" in capsys.readouterr().err
+
+
+def test_a_results_folder_that_cannot_be_written(
+    small_data: SmallData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    arguments = command(small_data, tmp_path / "file" / "results", "--algorithms", "gas")
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert "cannot write to" in error
+    assert error.count("\n") == 1
+
+
+def test_missing_data_are_named_with_the_remedy(
+    small_data: SmallData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tasks = ("BallRun", "AntRun", "CarRun")
+    arguments = command(small_data, tmp_path, "--algorithms", "bc-all", tasks=tasks)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert "AntRun, CarRun" in error
+    assert "--skip-missing" in error
+    assert error.count("\n") == 1
+    assert main([*arguments, "--skip-missing"]) == 0
+    assert set(pd.read_csv(tmp_path / "tight" / "leaderboard.csv")["task"]) == {"BallRun"}
+
+
+def damage_header(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def damage_rewards(path: Path) -> None:
+    with h5py.File(path, "r+") as file:
+        file["rewards"][5] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("damage", "word"), [(damage_header, "damaged"), (damage_rewards, "NaN")], ids=["cut", "nan"]
+)
+def test_a_damaged_file_is_named_and_the_others_run(
+    damage, word: str, small_data: SmallData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(small_data.folder, folder)
+    damage(folder / TASKS["BallCircle"].dataset_file)
+    small = SmallData(folder, small_data.tasks)
+    results = tmp_path / "results"
+    status = main([*command(small, results, "--algorithms", "bc-all"), "--skip-missing"])
+    assert status == 1
+    error = capsys.readouterr().err
+    assert word in error
+    assert "Traceback" not in error
+    table = pd.read_csv(results / "tight" / "leaderboard.csv")
+    assert np.isfinite(table.loc[table["task"] == "BallRun", "reward"]).all()
+
+
+def test_a_dry_run_lists_all_tasks_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OSRL_BENCH_CACHE", str(tmp_path / "cache"))
+    arguments = ["--suite", "tight", "--dry-run", "--data", "generated"]
+    assert main([*arguments, "--results", str(tmp_path / "results")]) == 0
+    output = capsys.readouterr().out
+    assert all(name in output for name in TASKS)
+    assert "core minutes" in output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_auto_is_the_cpu_without_a_gpu() -> None:
+    assert devices("auto") in (["cpu"], devices("cuda") if devices("auto") != ["cpu"] else ["cpu"])
