@@ -10,39 +10,55 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks.data.source import DataSet
 from benchmarks.errors import UserError
 from benchmarks.files import write_atomic
 from benchmarks.jobs import Job
 from benchmarks.leaderboard.frame import EPISODES, MISSING
 from benchmarks.store import Run
 from benchmarks.suites import Limit
-from benchmarks.tasks import find_task
+from benchmarks.tasks import Task
 
 MANIFEST = "plan.json"
+_WHERE = (
+    "data",
+    "results",
+    "device",
+    "simulator_processes",
+    "stage",
+    "core_seconds",
+    "task_file",
+)
+"""What of a job is nothing to the leaderboard."""
 
 
 def write_manifest(
     folder: Path,
     title: str,
     jobs: Sequence[Job],
+    data: Sequence[DataSet],
     limits: Sequence[Limit],
-    ranges: dict[str, tuple[float, float]],
     budget: str,
 ) -> None:
     """Keep beside a leaderboard what it is made of: the jobs, and how to name and scale them."""
     entries = [json.loads(job.to_json()) for job in jobs]
-    for entry in entries:  # where it ran is nothing to the leaderboard
-        for name in ("data", "results", "device", "simulator_processes", "stage", "core_seconds"):
+    for entry in entries:
+        for name in _WHERE:
             del entry[name]
     content = {
         "title": title,
         "budget": budget,
-        "limits": [list(limit) for limit in limits],
-        "ranges": ranges,
+        "limits": {one.task.name: [_named(limit, one.task) for limit in limits] for one in data},
+        "ranges": {one.task.name: one.return_range() for one in data},
         "jobs": entries,
     }
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / MANIFEST, json.dumps(content, indent=1))
+
+
+def _named(limit: Limit, task: Task) -> tuple[float, float | None]:
+    """A limit as a cost, and as a fraction of the maximum if the user gave it so."""
+    return limit.of(task), limit.value if limit.relative else None
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -59,21 +75,22 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def collect(results: Path, manifest: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The episodes that are there, and the runs that are not, of a manifest's jobs."""
-    limits = [Limit(*limit) for limit in manifest["limits"]]
     episodes: list[dict[str, Any]] = []
     missing: list[dict[str, Any]] = []
     for entry in manifest["jobs"]:
         job = Job.from_json(json.dumps({**entry, "data": "", "results": str(results)}))
-        training, task = job.training, find_task(job.training.task)
-        run = Run(results, training)
-        fractions = {limit.of(task): limit.fraction for limit in limits}
-        low, high = manifest["ranges"][task.name]
+        training, run = job.training, Run(results, job.training)
+        fractions = {
+            limit: math.nan if fraction is None else fraction
+            for limit, fraction in manifest["limits"][training.task]
+        }
+        low, high = manifest["ranges"][training.task]
         for limit in job.limits:
             cell = {
                 "algorithm": training.algorithm,
-                "task": task.name,
+                "task": training.task,
                 "limit": limit,
-                "fraction": fractions.get(limit, math.nan),
+                "fraction": fractions[limit],
                 "seed": training.seed,
             }
             if not run.evaluated(limit, job.episodes):

@@ -18,12 +18,15 @@ while a simulator is built or reset:
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import importlib.util
 import random
 import re
 import sys
 import warnings
-from collections.abc import Iterator
-from types import SimpleNamespace
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,18 +72,20 @@ class Simulator:
         """Advance one step with an action in [-1, 1]."""
         outcome = self._env.step(np.asarray(action, dtype=np.float64))
         if len(outcome) == 6:  # safety-gymnasium returns the cost by itself
-            observation, reward, cost, terminated, _, _ = outcome
+            observation, reward, cost, terminated, truncated, _ = outcome
         else:
-            observation, reward, terminated, _, info = outcome
+            observation, reward, terminated, truncated, info = outcome
+            if "cost" not in info:
+                raise UserError(f'{self.task.simulator}: step returns no info["cost"]')
             cost = info["cost"]
         self._steps += 1
-        truncated = not terminated and self._steps >= self.task.horizon
+        truncated = not terminated and (truncated or self._steps >= self.task.horizon)
         return Step(
             np.asarray(observation, dtype=np.float32),
             float(reward),
             float(cost),
             bool(terminated),
-            truncated,
+            bool(truncated),
         )
 
     def close(self) -> None:
@@ -92,17 +97,52 @@ class Simulator:
 
 def require_simulators(engine: str) -> None:
     """Raise a `UserError` that says how to install the simulator package if it is missing."""
+    if engine == "metadrive":
+        raise UserError(
+            "MetaDrive tasks are trained, not evaluated, here: their simulator (MetaDrive with "
+            "DSRL's patches) is in no package index. Give --stage train"
+        )
     try:
         with _quiet():
             if engine == "bullet":
                 import bullet_safety_gym.envs.builder  # noqa: F401
-            else:
+            elif engine == "mujoco":
                 import safety_gymnasium  # noqa: F401
+            else:
+                import gymnasium  # noqa: F401
     except ImportError as error:
         raise UserError(
             f"the {engine} simulator cannot be imported ({error}): run `make setup`, or train "
             "without it by `--stage train`"
         ) from None
+
+
+def check_simulator(task: Task) -> None:
+    """Raise a `UserError` in one line if the simulator of a user's task fails to make a step.
+
+    It plays the first step of an episode, so that no training is lost to a slip in a simulator.
+    """
+    try:
+        with contextlib.closing(Simulator(task)) as simulator:
+            first = simulator.reset(0)
+            second = simulator.step(np.zeros(task.action_dim, dtype=np.float32)).observation
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"{task.file}: simulator {task.simulator} fails in its first step ({_said(error)})"
+        ) from error
+    for shape in (first.shape, second.shape):
+        if shape != (task.observation_dim,):
+            raise UserError(
+                f"{task.file}: {task.simulator} gives observations of shape {shape}, not the "
+                f"({task.observation_dim},) that it declares"
+            )
+
+
+def _said(error: BaseException) -> str:
+    """An error in one line."""
+    return " ".join([f"{type(error).__name__}:", *str(error).split()])
 
 
 def _reset_bullet(task: Task, env: Any, seed: int) -> tuple[Any, Any]:
@@ -151,7 +191,75 @@ def _reset_mujoco(task: Task, env: Any, seed: int) -> tuple[Any, Any]:
     return env, observation
 
 
-_BUILDERS = {"bullet": _reset_bullet, "mujoco": _reset_mujoco}
+def _reset_gymnasium(task: Task, env: Any, seed: int) -> tuple[Any, Any]:
+    if env is None:
+        with _private_random_state(0):
+            env = _make_own(task)
+    with _private_random_state(seed):
+        observation, _ = env.reset(seed=seed)
+    return env, observation
+
+
+def _make_own(task: Task) -> Any:
+    """The simulator of a user's task: actions in [-1, 1], widths as in its data."""
+    require_simulators("gymnasium")
+    import gymnasium
+    import gymnasium.wrappers.rescale_action
+
+    source, _, name = task.simulator.rpartition(":")
+    try:
+        with _quiet():
+            if source.endswith(".py"):
+                env = getattr(_module_of(Path(source)), name)()
+            else:
+                env = gymnasium.make(task.simulator, disable_env_checker=True)
+    except (Exception, SystemExit) as error:
+        raise UserError(
+            f"{task.file}: simulator {task.simulator} cannot be made ({_said(error)})"
+        ) from error
+    for kind, space, width in (
+        ("observations", env.observation_space, task.observation_dim),
+        ("actions", env.action_space, task.action_dim),
+    ):
+        if not isinstance(space, gymnasium.spaces.Box) or space.shape != (width,):
+            raise UserError(
+                f"{task.file}: the data's {kind} are {width} wide, those of {task.simulator} are "
+                f"{' '.join(str(space).split())}"
+            )
+    actions = env.action_space
+    if not actions.is_bounded():
+        raise UserError(f"{task.file}: the actions of {task.simulator} must be bounded")
+    if (actions.low != -1).any() or (actions.high != 1).any():
+        env = gymnasium.wrappers.rescale_action.RescaleAction(env, -1.0, 1.0)
+    return env
+
+
+def _module_of(path: Path) -> ModuleType:
+    """The module in a file, imported once by a name of its own and of what it holds.
+
+    Compiled here, not by its loader, which may take a file changed within a second for the old one.
+    """
+    content = path.read_bytes()
+    digest = hashlib.sha256(f"{path}\0".encode() + content).hexdigest()
+    name = f"osrl_bench_simulator_{digest[:16]}"
+    if name not in sys.modules:
+        found = importlib.util.spec_from_file_location(name, path)
+        assert found is not None
+        sys.modules[name] = module = importlib.util.module_from_spec(found)
+        try:
+            exec(compile(content, str(path), "exec"), module.__dict__)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
+
+
+_BUILDERS: dict[str, Callable[[Task, Any, int], Any]] = {
+    "bullet": _reset_bullet,
+    "mujoco": _reset_mujoco,
+    "gymnasium": _reset_gymnasium,
+    "metadrive": lambda *_: require_simulators("metadrive"),
+}
 
 
 @contextlib.contextmanager

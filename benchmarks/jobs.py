@@ -8,6 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 
+def joined_code(method: str, task: str) -> str:
+    """The identity of a plugin's code and of a user's task, either of which may be empty."""
+    return "+".join(code for code in (method, task) if code)
+
+
 @dataclass(frozen=True)
 class Training:
     """One training: a method on a data set with a seed, for one limit or for all."""
@@ -15,7 +20,7 @@ class Training:
     algorithm: str
     """The method's name."""
     code: str
-    """sha256 of a plugin's file; empty for installed methods."""
+    """sha256 of the files of the user's own that run (see `joined_code`); empty for none."""
     config: dict[str, Any]
     task: str
     checksum: str
@@ -55,6 +60,13 @@ class Job:
     simulator_processes: int = 0
     core_seconds: float = 0.0
     """Estimated time on one core."""
+    task_file: str = ""
+    """Path of a user's task file; empty for the tasks of the table."""
+
+    @property
+    def task(self) -> str:
+        """What finds the task in another process (`benchmarks.tasks.find_task`)."""
+        return self.task_file or self.training.task
 
     def to_json(self) -> str:
         """One line that `from_json` reads."""

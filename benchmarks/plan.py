@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from benchmarks.data.source import DataSet
-from benchmarks.data.trajectories import file_checksum
 from benchmarks.errors import UserError, unknown_name
-from benchmarks.jobs import Job, Training
+from benchmarks.jobs import Job, Training, joined_code
 from benchmarks.registry import Method, configure, parse_options
 from benchmarks.suites import Limit
 
@@ -92,7 +91,7 @@ class Request:
             Job(
                 Training(
                     cls.name,
-                    method.code,
+                    joined_code(method.code, task.code),
                     asdict(config),
                     task.name,
                     checksum,
@@ -109,11 +108,7 @@ class Request:
                 self.stage,
                 core_seconds=training_seconds
                 + len(group) * self.episodes * task.horizon / task.steps_per_second,
+                task_file=task.file,
             )
             for group in groups
         ]
-
-
-def checksums(data: Sequence[DataSet]) -> dict[str, str]:
-    """sha256 of each data file, by task."""
-    return {one.task.name: file_checksum(one.path) for one in data}

@@ -8,26 +8,22 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-from tqdm import tqdm
 
 from benchmarks import registry
 from benchmarks.collect import write_manifest
-from benchmarks.data.generated import generate
-from benchmarks.data.source import DataSet, cache_folder, can_generate, choose
-from benchmarks.envs import require_simulators
+from benchmarks.data.source import Network, choose, obtain, usable
+from benchmarks.envs import check_simulator, require_simulators
 from benchmarks.errors import UserError
 from benchmarks.files import require_writable
 from benchmarks.jobs import Job
 from benchmarks.leaderboard.__main__ import rebuild
 from benchmarks.machine import available_cores, devices
-from benchmarks.plan import Request, checksums
+from benchmarks.plan import Request
 from benchmarks.progress import follow
 from benchmarks.scheduling.local import LocalScheduler
 from benchmarks.store import Run, is_done
 from benchmarks.suites import SUITES, Limit, find_suite, parse_limit
-from benchmarks.tasks import TASKS, find_task
+from benchmarks.tasks import TASKS, Task, find_task
 
 BUDGETS = {
     "quick": "minutes on a CPU",
@@ -48,7 +44,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--limits", nargs="+", default=[], metavar="L", help="cost limits of your own: 5%% or 25"
     )
-    p.add_argument("--tasks", nargs="+", default=list(TASKS), metavar="TASK")
+    p.add_argument(
+        "--tasks",
+        nargs="+",
+        default=list(TASKS),
+        metavar="TASK",
+        help="any task of DSRL, or a task file of your own: path/to/task.toml; default: the twelve",
+    )
     p.add_argument(
         "--algorithms",
         nargs="+",
@@ -65,8 +67,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--data",
         default="auto",
-        help="generated, dsrl, a folder of DSRL files, or auto: dsrl where every file is at hand",
+        help="generated, dsrl, a folder of DSRL files, or auto: dsrl where every file is at hand "
+        "or within reach, otherwise generated",
     )
+    Network.add_options(p)
     p.add_argument("--seeds", nargs="+", type=int, help="default: as many as the budget has")
     p.add_argument("--episodes", type=int, default=10, help="evaluated at each limit")
     p.add_argument(
@@ -98,10 +102,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     slots, budget = _slots(args), _budget(args.budget, args.device)
-    suites = _suites(args)
+    suites, network = _suites(args), Network.of(args)
+    tasks = _tasks(args.tasks)
     request = Request(
         [registry.find_method(spec) for spec in _algorithms(args.algorithms)],
-        choose(args.data, [find_task(name) for name in dict.fromkeys(args.tasks)]),
+        choose(args.data, tasks, network),
         list(dict.fromkeys(limit for limits in suites.values() for limit in limits)),
         list(dict.fromkeys(args.seeds or range(SEEDS.get(budget, 1)))),
         budget,
@@ -117,23 +122,26 @@ def _run(args: argparse.Namespace) -> int:
         f"on {', '.join(dict.fromkeys(slots))}"
     )
     print(f"tasks: {', '.join(data.task.name for data in request.data)}")
-    usable, damaged = _usable(request.data, args.skip_missing or args.dry_run)
-    request = request.on(usable)
+    good, damaged = usable(request.data, network, args.skip_missing or args.dry_run)
+    request = request.on(good)
     if args.dry_run:
-        _print_plan(request.jobs(str(args.results), dict.fromkeys(TASKS, "")), slots, request)
+        unknown = {data.task.name: "" for data in good}
+        _print_plan(request.jobs(str(args.results), unknown), slots, request)
         return 0
     require_writable(args.results)
     if args.stage != "train":
         for engine in dict.fromkeys(data.task.engine for data in request.data):
             require_simulators(engine)
-    _make_missing(request.data)
-    known = checksums(request.data)
+        for data in request.data:
+            if data.task.engine == "gymnasium":
+                check_simulator(data.task)
+    request = request.on(obtain(request.data, network, args.skip_missing))
+    known = {data.task.name: data.checksum() for data in request.data}
     jobs = request.jobs(str(args.results), known)
-    ranges = {data.task.name: data.return_range() for data in request.data}
     for name, limits in suites.items():
         own = request.at(limits).jobs(str(args.results), known)
         title = f"{name}: {', '.join(map(str, limits))}"
-        write_manifest(args.results / name, title, own, limits, ranges, budget)
+        write_manifest(args.results / name, title, own, request.data, limits, budget)
     status = _work(jobs, slots, request, args, [args.results / name for name in suites])
     return status or int(damaged)
 
@@ -217,6 +225,14 @@ def _suites(args: argparse.Namespace) -> dict[str, tuple[Limit, ...]]:
     return suites
 
 
+def _tasks(specs: list[str]) -> list[Task]:
+    tasks = dict[str, Task]()
+    for task in map(find_task, specs):
+        if tasks.setdefault(task.name, task) != task:
+            raise UserError(f"two of the tasks are called {task.name!r}: rename one")
+    return list(tasks.values())
+
+
 def _algorithms(specs: list[str]) -> list[str]:
     return list(dict.fromkeys(registry.known_names() if "all" in specs else specs))
 
@@ -243,50 +259,6 @@ def _positive(value: int, option: str) -> int:
     if value < 1:
         raise UserError(f"{option} must be at least 1, not {value}")
     return value
-
-
-def _usable(data: Sequence[DataSet], skip: bool) -> tuple[list[DataSet], bool]:
-    """Those that are there or can be made, and whether a file among the others is damaged.
-
-    One line tells the others and the remedy: an error unless `skip`.
-    """
-    usable, faults, damaged = list[DataSet](), dict[str, list[str]](), False
-    for one in data:
-        fault = None
-        if one.present:
-            if fault := one.problem():
-                fault, damaged = f"{one.path} {fault}", True
-        elif one.source != "generated":
-            fault = f"not in {one.path.parent}"
-        elif not can_generate(one.task):
-            fault = "no behaviour policy is shipped"
-        if fault:
-            faults.setdefault(fault, []).append(one.task.name)
-        else:
-            usable.append(one)
-    if faults:
-        causes = "; ".join(f"{', '.join(names)}: {fault}" for fault, names in faults.items())
-        text = (
-            f"no usable data for {len(data) - len(usable)} of {len(data)} tasks ({causes}). "
-            "Put DSRL files into DSRL_DATASET_DIR for --data dsrl, or train a policy with "
-            "`python -m benchmarks.data train-behaviour TASK`"
-        )
-        if not skip or not usable:
-            raise UserError(f"{text}; --skip-missing runs the other {len(usable)}")
-        print(f"note: {text}", file=sys.stderr)
-    return usable, damaged
-
-
-def _make_missing(data: Sequence[DataSet]) -> None:
-    for one in data:
-        if one.source == "generated" and not one.present:
-            with tqdm(desc=f"generating {one.task.name}", unit=" episodes", mininterval=1.0) as bar:
-
-                def progress(done: int, total: int, bar: tqdm[Any] = bar) -> None:
-                    bar.total = total
-                    bar.update(done - bar.n)
-
-                generate(one.task, cache_folder(), processes=available_cores(), progress=progress)
 
 
 if __name__ == "__main__":

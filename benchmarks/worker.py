@@ -21,7 +21,7 @@ import torch
 from benchmarks.algorithm import Algorithm, Problem
 from benchmarks.data.trajectories import Trajectories
 from benchmarks.errors import UserError
-from benchmarks.jobs import Job
+from benchmarks.jobs import Job, joined_code
 from benchmarks.registry import find_method
 from benchmarks.rollout import evaluate
 from benchmarks.store import Run, open_jobs
@@ -51,13 +51,14 @@ def _train(job: Job, run: Run, tell: Any) -> Algorithm:
     start = time.perf_counter()
     training = job.training
     method = find_method(job.method)
-    if method.code != training.code:
-        raise UserError(f"{job.method} has changed since the run was planned: start it again")
+    task = find_task(job.task)
+    if joined_code(method.code, task.code) != training.code:
+        changed = " or ".join(filter(None, [job.method, job.task_file]))
+        raise UserError(f"{changed} has changed since the run was planned: start it again")
     cls = method.cls
     data = Trajectories.load(Path(job.data), job.source)
     if data.checksum != training.checksum:
         raise UserError(f"{job.data} has changed since the run was planned: start it again")
-    task = find_task(training.task)
     widths = data.observations.shape[1], data.actions.shape[1]
     if widths != (task.observation_dim, task.action_dim):
         raise UserError(
@@ -99,9 +100,12 @@ def _evaluate(
         algorithm = find_method(job.method).cls.from_state(run.checkpoint(), job.device)
     tell(phase="evaluate", done=0.0)
     start = time.perf_counter()
+    task = find_task(job.task)
+    if not job.training.code.endswith(task.code):  # a training may take hours
+        raise UserError(f"{job.task_file} has changed since the run was planned: start it again")
     episodes = evaluate(
         algorithm,
-        find_task(job.training.task),
+        task,
         limits,
         job.episodes,
         seed=job.training.seed,

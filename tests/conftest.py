@@ -1,7 +1,8 @@
-"""What several test files share: small data sets from real simulators."""
+"""What several test files share: no network, and small data sets from real simulators."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,14 @@ import pytest
 from benchmarks.data.trajectories import Trajectories
 from benchmarks.lockstep import Lockstep
 from benchmarks.tasks import TASKS
+
+
+@pytest.fixture(scope="session", autouse=True)
+def offline() -> Iterator[None]:
+    """No test, nor what it starts, touches the network unless it clears this itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OSRL_BENCH_OFFLINE", "1")
+        yield
 
 
 @dataclass(frozen=True)

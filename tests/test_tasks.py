@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.errors import UserError
-from benchmarks.tasks import TASKS, find_task
+from benchmarks.tasks import ALL_TASKS, TASKS, find_task
 
-every_task = pytest.mark.parametrize("name", TASKS)
+every_task = pytest.mark.parametrize("name", ALL_TASKS)
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +31,17 @@ def test_a_limit_in_percent_is_exact() -> None:
 
 def test_there_are_twelve_tasks_named_as_their_keys():
     assert len(TASKS) == 12
-    assert all(task.name == name for name, task in TASKS.items())
+    assert all(ALL_TASKS[name] is task for name, task in TASKS.items())
+    assert all(task.name == name for name, task in ALL_TASKS.items())
+
+
+def test_every_task_of_dsrl_is_there(infos):
+    assert set(ALL_TASKS) == set(infos.DATASET_URLS)
 
 
 @every_task
 def test_constants_are_those_of_dsrl(infos, name):
-    task = TASKS[name]
+    task = ALL_TASKS[name]
     assert task.max_cost == infos.MAX_EPISODE_COST[name]
     assert task.min_return == infos.MIN_EPISODE_REWARD[name]
     assert task.max_return == infos.MAX_EPISODE_REWARD[name]
@@ -51,7 +56,7 @@ def test_a_limit_is_a_fraction_of_the_maximum_cost():
 
 @every_task
 def test_a_known_name_is_found(name):
-    assert find_task(name) is TASKS[name]
+    assert find_task(name) is ALL_TASKS[name]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +68,7 @@ def test_an_unknown_name_is_met_with_a_near_one(name, meant):
         find_task(name)
     message = str(caught.value)
     assert message.startswith(f"unknown task {name!r}: did you mean {meant}")
-    assert all(known in message for known in TASKS)
+    assert all(known in message for known in ALL_TASKS)
     assert "\n" not in message
 
 

@@ -1,6 +1,8 @@
 """The container of offline data and its files."""
 
 import hashlib
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -284,3 +286,33 @@ def test_damage_anywhere_is_a_user_error_or_harmless(path):
         except UserError:
             refusals += 1
     assert refusals > 50
+
+
+MEASURE = """
+import re, sys
+from pathlib import Path
+from benchmarks.data.trajectories import Trajectories
+status = Path("/proc/self/status")
+peak = lambda: 1024 * int(re.search(r"VmHWM:\\s+(\\d+) kB", status.read_text())[1])
+before = peak()
+data = Trajectories.load(Path(sys.argv[1]), "dsrl")
+data.to_go(data.rewards)
+columns = "observations next_observations actions rewards costs terminals".split()
+print((peak() - before) / sum(getattr(data, column).nbytes for column in columns))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_loading_takes_little_more_memory_than_the_arrays(tmp_path, kind):
+    """A tenth of AntCircle's published set, in its widths, in single or double precision."""
+    size, path = 290_000, tmp_path / "large.hdf5"
+    with h5py.File(path, "w") as file:
+        for key, width in (("observations", 34), ("next_observations", 34), ("actions", 8)):
+            file[key] = np.ones((size, width), kind)
+        file["rewards"] = file["costs"] = np.ones(size, kind)
+        file["terminals"], file["timeouts"] = np.zeros(size, bool), np.arange(size) % 500 == 499
+    measured = subprocess.run(
+        [sys.executable, "-c", MEASURE, path], capture_output=True, text=True, check=True
+    )
+    assert 0.9 < float(measured.stdout) < 1.6

@@ -1,67 +1,148 @@
-"""`python -m benchmarks.data`: list and make data sets, train behaviour policies."""
+"""`python -m benchmarks.data`: list, fetch, make, verify and look at data sets."""
 
 from __future__ import annotations
 
 import argparse
+import csv
+import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.data.generated import generate
 from benchmarks.data.snapshots import save_snapshots, shipped_tasks
-from benchmarks.data.source import cache_folder, choose, dsrl_folder
+from benchmarks.data.source import (
+    DataSet,
+    Network,
+    cache_folder,
+    choose,
+    dsrl_folder,
+    obtain,
+    usable,
+)
+from benchmarks.data.summary import Summary, draw, summarise
 from benchmarks.data.trajectories import Trajectories
+from benchmarks.data.verify import examine
 from benchmarks.errors import UserError
-from benchmarks.machine import available_cores
-from benchmarks.tasks import TASKS, find_task
+from benchmarks.files import write_atomic
+from benchmarks.tasks import ALL_TASKS, TASKS, Task, find_task
+
+Episode = tuple[float, float, float]
+"""Preference, return and cost of a training episode."""
 
 
 def list_data() -> None:
     """Print for every task which data are at hand."""
-    print(f"published files: {dsrl_folder()}; generated files: {cache_folder()}")
-    for task in TASKS.values():
-        published = choose("dsrl", [task])[0].present
-        if choose("generated", [task])[0].present:
+    print(f"published files: {dsrl_folder()}; fetched and generated files: {cache_folder()}")
+    for task in ALL_TASKS.values():
+        published, generated = choose("dsrl", [task])[0], choose("generated", [task])[0]
+        if generated.present:
             made = "at hand"
         else:
             made = "can be made" if task.name in shipped_tasks() else "no behaviour policy"
-        print(
-            f"{task.name:13} published: {'at hand' if published else 'missing':8} generated: {made}"
-        )
+        there = "at hand" if published.present else "missing"
+        suites = "in the suites" if task.name in TASKS else ""
+        print(f"{task.name:20} published: {there:8} generated: {made:20} {suites}".rstrip())
 
 
-def make(names: Sequence[str]) -> None:
-    """Generate the sets of these tasks, all that can be made if none is named."""
-    tasks = [find_task(name) for name in names or shipped_tasks()]
-    for task in tasks:
-        if task.name not in shipped_tasks():
-            raise UserError(
-                f"no behaviour policy of {task.name} is shipped: "
-                f"train one with `python -m benchmarks.data train-behaviour {task.name}`"
-            )
-    for task in tasks:
-        with tqdm(desc=task.name, unit=" episodes", mininterval=1.0) as bar:
-
-            def progress(done: int, total: int, bar: tqdm[None] = bar) -> None:  # type: ignore[assignment]
-                bar.total = total
-                bar.update(done - bar.n)
-
-            path = generate(task, cache_folder(), processes=available_cores(), progress=progress)
-        print(summary(Trajectories.load(path, "generated"), task.max_cost))
+def fetch(tasks: Sequence[Task], network: Network) -> None:
+    """Fetch the published files of `tasks` that are not at hand."""
+    if not network.mirrors:
+        raise UserError("fetch needs the network: leave --offline and OSRL_BENCH_OFFLINE away")
+    for one in obtain(choose("dsrl", tasks), network):
+        one.checksum()
+        print(f"{one.task.name}: {one.path}")
 
 
-def summary(data: Trajectories, max_cost: float) -> str:
-    """One line: episodes, ranges, and how many episodes lie in each tenth of the cost range."""
-    tenths, _ = np.histogram(data.episode_costs, np.linspace(0.0, max_cost, 11))
-    return (
-        f"  {len(data)} episodes, {len(data.rewards)} transitions; returns "
-        f"{data.returns.min():.1f} to {data.returns.max():.1f}; costs "
-        f"{data.episode_costs.min():g} to {data.episode_costs.max():g}; by tenth of the cost range "
-        f"{' '.join(map(str, tenths))}"
-    )
+def make(tasks: Sequence[Task], record: Path | None) -> None:
+    """Generate the sets of `tasks` and print what is in them; figures to `record`, too."""
+    _recorded(record)  # before the work
+    sets, network = choose("generated", tasks), Network()
+    usable(sets, network, skip=False)
+    figures = {}
+    for one in sets:
+        obtain([one], network)
+        data = _load_whole(one)
+        summary = summarise(data, one.task)
+        print(f"{summary.line()}; {one.path.stat().st_size / 1e6:.1f} MB: {one.path}")
+        figures[one.task.name] = _figures(one, summary)
+    if record:
+        content = _recorded(record) | figures
+        write_atomic(record, json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def _recorded(record: Path | None) -> dict[str, Any]:
+    """The figures kept so far."""
+    if record is None:
+        return {}
+    _require_folder_of(record, "--record")
+    try:
+        known = json.loads(record.read_text()) if record.exists() else {}
+    except (OSError, ValueError) as error:
+        raise UserError(f"--record {record}: no JSON file ({error})") from None
+    if not isinstance(known, dict):
+        raise UserError(f"--record {record}: it holds something else than figures by task")
+    return known
+
+
+def _require_folder_of(path: Path, option: str) -> None:
+    if not path.parent.is_dir():
+        raise UserError(f"{option} {path}: there is no folder {path.parent}")
+
+
+def _figures(one: DataSet, summary: Summary) -> dict[str, Any]:
+    """What is kept of a set beside the snapshots it is made from."""
+    # JSON has no NaN
+    figures: dict[str, Any] = json.loads(json.dumps(asdict(summary)), parse_constant=lambda _: None)
+    figures["file"], figures["bytes"] = one.path.name, one.path.stat().st_size
+    return figures
+
+
+def _load_whole(one: DataSet) -> Trajectories:
+    """The data of a set, checked."""
+    if faults := examine(one.path, one.task).faults:
+        raise UserError(f"{one.path}: {faults[0]}")
+    return Trajectories.load(one.path, one.source)
+
+
+def verify(path: Path, name: str | None) -> int:
+    """Print what is wrong with a file, a line each; 1 if it cannot be used."""
+    task = find_task(name) if name else _task_of(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such data file")
+    faults, warnings = examine(path, task)
+    for kind, lines in (("fault", faults), ("warning", warnings)):
+        for line in lines:
+            print(f"{path}: {kind}: {line}")
+    if not faults:
+        data = Trajectories.load(path, "file")
+        print(f"{path}: a whole data set. {summarise(data, task).line()}; sha256 {data.checksum}")
+    return 1 if faults else 0
+
+
+def _task_of(path: Path) -> Task:
+    for task in ALL_TASKS.values():
+        if path.name in (task.dataset_file, choose("generated", [task])[0].path.name):
+            return task
+    raise UserError(f"{path.name} is not the name of a task's file: say which by --task")
+
+
+def inspect(tasks: Sequence[Task], data: str, network: Network, out: Path) -> None:
+    """Print what the data of `tasks` hold by cost, and draw it."""
+    if out.suffix not in (".png", ".svg", ".pdf"):
+        raise UserError(f"--out {out}: a picture's name ends in .png, .svg or .pdf")
+    _require_folder_of(out, "--out")
+    sets, _ = usable(choose(data, tasks, network), network, skip=False)
+    loaded = [(one.task, _load_whole(one)) for one in obtain(sets, network)]
+    for task, trajectories in loaded:
+        summary = summarise(trajectories, task)
+        print(f"{summary.line()}\n\n{summary.table()}\n")
+    draw(loaded, out)
+    print(f"picture: {out}")
 
 
 def train(name: str, steps: int, folder: Path, seed: int) -> None:
@@ -72,14 +153,20 @@ def train(name: str, steps: int, folder: Path, seed: int) -> None:
 
     task = find_task(name)
     torch.set_num_threads(1)
-    recent: list[tuple[float, float, float]] = []
-    with tqdm(total=steps, unit=" steps", mininterval=2.0) as bar:
+    folder.mkdir(parents=True, exist_ok=True)
+    recent: list[Episode] = []
+    with (
+        (folder / f"{name}.csv").open("a", buffering=1) as file,
+        tqdm(total=steps, unit=" steps", mininterval=2.0) as bar,
+    ):
+        curve = csv.writer(file, lineterminator="\n")
 
-        def report(done: int, episodes: list[tuple[float, float, float]]) -> None:
+        def report(done: int, episodes: list[Episode]) -> None:
             recent.extend(episodes)
             del recent[:-200]
+            curve.writerow([done, *frontier(episodes)])
             bar.update(done - bar.n)
-            bar.set_postfix_str(_frontier(recent), refresh=False)
+            bar.set_postfix_str(" ".join(frontier(recent)), refresh=False)
 
         checkpoint = folder / f"{name}.pt"
         snapshots = train_behaviour(task, steps, checkpoint, seed=seed, report=report)
@@ -88,43 +175,72 @@ def train(name: str, steps: int, folder: Path, seed: int) -> None:
     print(f"{len(snapshots)} snapshots in {path}; shipped ones lie in benchmarks/data/snapshots/")
 
 
-def _frontier(episodes: Sequence[tuple[float, float, float]]) -> str:
+def frontier(episodes: Sequence[Episode]) -> list[str]:
     """Mean return@cost in five ranges of preference, from reward-seeking to safe."""
-    table = np.array(episodes)
+    table = np.array(episodes).reshape(-1, 3)
     parts = []
     for low in np.arange(0.0, 1.0, 0.2):
         own = table[(table[:, 0] >= low) & (table[:, 0] < low + 0.2)]
-        parts.append(f"{own[:, 1].mean():.0f}@{own[:, 2].mean():.0f}" if len(own) else "-")
-    return " ".join(parts)
+        parts.append(f"{own[:, 1].mean():.4g}@{own[:, 2].mean():.4g}" if len(own) else "-")
+    return parts
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.data", description=__doc__)
-    verbs = parser.add_subparsers(dest="verb", required=True)
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(prog="python -m benchmarks.data", description=__doc__)
+    verbs = p.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("list", help="which data are at hand")
+    verb = verbs.add_parser("fetch", help="get published DSRL files, whole")
+    verb.add_argument("tasks", nargs="*", help="default: the twelve of the suites")
+    Network.add_options(verb)
     verb = verbs.add_parser("generate", help="make data sets from shipped behaviour policies")
     verb.add_argument("tasks", nargs="*", help="default: all that can be made")
+    verb.add_argument("--all", action="store_true", help="all that can be made")
+    verb.add_argument("--record", type=Path, metavar="JSON", help="keep the sets' figures, too")
+    verb = verbs.add_parser("verify", help="check a DSRL file, a line a finding")
+    verb.add_argument("file", type=Path)
+    verb.add_argument("--task", help="default: told by the file's name")
+    verb = verbs.add_parser("inspect", help="what data hold: figures and a picture")
+    verb.add_argument("tasks", nargs="+", metavar="task")
+    verb.add_argument("--data", default="auto", help="as of benchmarks.run")
+    verb.add_argument("--out", type=Path, default=Path("data.png"), help="default: data.png")
+    Network.add_options(verb)
     verb = verbs.add_parser("train-behaviour", help="train behaviour policies of a task")
     verb.add_argument("task")
     verb.add_argument("--steps", type=int, default=1_000_000)
     verb.add_argument("--seed", type=int, default=0)
     verb.add_argument("--out", type=Path, default=Path("behaviour"), help="default: behaviour/")
-    args = parser.parse_args(arguments)
+    return p
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.verb == "list":
+        list_data()
+    elif args.verb == "fetch":
+        fetch([find_task(name) for name in args.tasks or TASKS], Network.of(args))
+    elif args.verb == "generate":
+        if args.all and args.tasks:
+            raise UserError("generate: name tasks or give --all, not both")
+        make([find_task(name) for name in args.tasks or shipped_tasks()], args.record)
+    elif args.verb == "verify":
+        return verify(args.file, args.task)
+    elif args.verb == "inspect":
+        inspect([find_task(name) for name in args.tasks], args.data, Network.of(args), args.out)
+    else:
+        train(args.task, args.steps, args.out, args.seed)
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; the exit status."""
     try:
-        if args.verb == "list":
-            list_data()
-        elif args.verb == "generate":
-            make(args.tasks)
-        else:
-            train(args.task, args.steps, args.out, args.seed)
+        return _run(parser().parse_args(arguments))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nstopped: run the same command again to go on", file=sys.stderr)
         return 130
-    return 0
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -102,7 +103,7 @@ class Trajectories:
                 missing = [k for k in (*_KEYS, "terminals", "timeouts") if k not in file]
                 if missing:
                     raise UserError(f"{path}: not a DSRL file, it lacks {', '.join(missing)}")
-                arrays = {key: file[key][()] for key in (*_KEYS, "terminals", "timeouts")}
+                arrays = {key: _read(file[key]) for key in (*_KEYS, "terminals", "timeouts")}
         except HDF5_ERRORS as error:
             raise UserError(
                 f"{path}: damaged or not HDF5 ({error}); delete it and fetch or generate it again"
@@ -163,6 +164,12 @@ class Trajectories:
         starts = np.concatenate([[0], np.cumsum(self.lengths[episodes])]).astype(np.int64)
         columns = {key: getattr(self, key)[rows] for key in (*_KEYS, "terminals")}
         return Trajectories(**columns, starts=starts, source=self.source, checksum=self.checksum)
+
+
+def _read(column: h5py.Dataset) -> NDArray[Any]:
+    """A column, in single precision from the start: doubles would take twice the memory."""
+    values: NDArray[Any] = (column.astype(np.float32) if column.dtype.kind == "f" else column)[()]
+    return values
 
 
 def _floats(name: str, values: ArrayLike) -> Floats:
