@@ -25,7 +25,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.data import dsrl
-from benchmarks.data.dsrl import enforce_checksum, fetch, mirrors, reachable
+from benchmarks.data.dsrl import enforce_checksum, fetch
+from benchmarks.data.mirror import MIRRORS, mirrors, reachable
 from benchmarks.data.trajectories import Trajectories
 from benchmarks.data.verify import findings
 from benchmarks.errors import UserError
@@ -842,17 +843,17 @@ def test_a_folder_without_permission_is_one_line(server, tmp_path):
 
 
 def test_mirrors_are_the_options_then_the_environments_then_ours(monkeypatch):
-    assert mirrors() == list(dsrl.MIRRORS)
+    assert mirrors() == list(MIRRORS)
     monkeypatch.setenv("OSRL_BENCH_MIRRORS", " https://b.org/x\n http://a.org/  https://c.org:80 ")
     assert mirrors(["http://a.org", "HTTP://d.org"]) == [
         "http://a.org",
         "HTTP://d.org",
         "https://b.org/x",
         "https://c.org:80",
-        *dsrl.MIRRORS,
+        *MIRRORS,
     ]
-    monkeypatch.setenv("OSRL_BENCH_MIRRORS", dsrl.MIRRORS[0] + "/")
-    assert mirrors() == list(dsrl.MIRRORS)
+    monkeypatch.setenv("OSRL_BENCH_MIRRORS", MIRRORS[0] + "/")
+    assert mirrors() == list(MIRRORS)
 
 
 @pytest.mark.parametrize("bad", ["ftp://a.org", "a.org/x", "/data", "", "http://", "https:///x"])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.data import __main__ as command
-from benchmarks.data import dsrl, source
+from benchmarks.data import dsrl, mirror, source
 from benchmarks.data.snapshots import shipped_tasks
 from benchmarks.data.source import (
     DataSet,
@@ -77,7 +77,7 @@ def reach(monkeypatch):
         within.asked.append((task, list(addresses)))
         return task.name in within
 
-    monkeypatch.setattr(dsrl, "reachable", reachable)
+    monkeypatch.setattr(mirror, "reachable", reachable)
     return within
 
 
@@ -228,7 +228,7 @@ def network(*arguments):
 
 
 def test_options_and_environment_tell_the_network(monkeypatch):
-    monkeypatch.setattr(dsrl, "mirrors", lambda extra: [*extra, "http://known.invalid"])
+    monkeypatch.setattr(mirror, "mirrors", lambda extra: [*extra, "http://known.invalid"])
     assert network("--mirror", "http://mine.invalid") == OFFLINE  # so tests are offline
     monkeypatch.setenv("OSRL_BENCH_OFFLINE", "")
     assert list(network().mirrors) == ["http://known.invalid"]
@@ -545,12 +545,12 @@ def online(monkeypatch):
 
 def test_fetch_gets_what_is_missing_and_notes_its_checksum(folders, fetched, online, capsys):
     put(folders / "published" / TASKS["AntRun"].dataset_file, TASKS["AntRun"])
-    mirror = "http://mine.invalid"
-    assert command.main(["fetch", "BallRun", "AntRun", "--mirror", mirror]) == 0
+    named = "http://mine.invalid"
+    assert command.main(["fetch", "BallRun", "AntRun", "--mirror", named]) == 0
     ((task, folder, addresses),) = fetched
     assert task == BALL
-    assert addresses == dsrl.mirrors([mirror])
-    assert addresses[0] == mirror
+    assert addresses == mirror.mirrors([named])
+    assert addresses[0] == named
     assert capsys.readouterr().out.splitlines() == [
         f"BallRun: {folder / BALL.dataset_file}",
         f"AntRun: {folders / 'published' / TASKS['AntRun'].dataset_file}",

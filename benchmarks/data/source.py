@@ -13,7 +13,7 @@ from pathlib import Path
 import h5py
 from tqdm import tqdm
 
-from benchmarks.data import dsrl
+from benchmarks.data import dsrl, mirror
 from benchmarks.data.generated import generate, generated_path
 from benchmarks.data.snapshots import shipped_tasks
 from benchmarks.data.trajectories import HDF5_ERRORS, file_checksum
@@ -93,11 +93,11 @@ class Network:
         """What the options and the environment allow."""
         if args.offline or os.environ.get("OSRL_BENCH_OFFLINE"):
             return Network()
-        return Network(dsrl.mirrors(args.mirror))
+        return Network(mirror.mirrors(args.mirror))
 
     def reaches(self, task: Task) -> bool:
         """Whether the published file of `task` can be fetched."""
-        return bool(self.mirrors) and dsrl.reachable(task, self.mirrors)
+        return bool(self.mirrors) and mirror.reachable(task, self.mirrors)
 
 
 def cache_folder() -> Path:
