@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 
@@ -19,3 +20,15 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     near = get_close_matches(name.lower(), names, n=1)
     hint = f"did you mean {names[near[0]]}? " if near else ""
     return UserError(f"unknown {kind} {name!r}: {hint}known are {', '.join(names.values())}")
+
+
+def exit_status(command: Callable[[], int]) -> int:
+    """Run a command and return what the process exits with: 2 for a mistake, 130 for Ctrl-C."""
+    try:
+        return command()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped: run the same command again to go on", file=sys.stderr)
+        return 130

@@ -13,7 +13,7 @@ from benchmarks import registry
 from benchmarks.collect import write_manifest
 from benchmarks.data.source import Network, choose, obtain, usable
 from benchmarks.envs import check_simulator, require_simulators
-from benchmarks.errors import UserError
+from benchmarks.errors import UserError, exit_status
 from benchmarks.files import require_writable
 from benchmarks.jobs import Job
 from benchmarks.leaderboard.__main__ import rebuild
@@ -90,14 +90,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; 0 if all went well, 1 if a job failed, 2 for wrong input, 130 for Ctrl-C."""
-    try:
-        return _run(parser().parse_args(arguments))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped: run the same command again to go on", file=sys.stderr)
-        return 130
+    return exit_status(lambda: _run(parser().parse_args(arguments)))
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -27,7 +27,7 @@ from benchmarks.data.source import (
 from benchmarks.data.summary import Summary, draw, summarise
 from benchmarks.data.trajectories import Trajectories
 from benchmarks.data.verify import examine
-from benchmarks.errors import UserError
+from benchmarks.errors import UserError, exit_status
 from benchmarks.files import write_atomic
 from benchmarks.tasks import ALL_TASKS, TASKS, Task, find_task
 
@@ -233,14 +233,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; the exit status."""
-    try:
-        return _run(parser().parse_args(arguments))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped: run the same command again to go on", file=sys.stderr)
-        return 130
+    return exit_status(lambda: _run(parser().parse_args(arguments)))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.collect import MANIFEST, collect, read_manifest
-from benchmarks.errors import UserError
+from benchmarks.errors import UserError, exit_status
 from benchmarks.leaderboard import report
 
 
@@ -40,15 +40,15 @@ def main(arguments: list[str] | None = None) -> int:
         help="folders that `python -m benchmarks.run` made; default: all in results/",
     )
     chosen = parser.parse_args(arguments).folders
-    try:
-        folders = chosen or sorted(path.parent for path in Path("results").glob(f"*/{MANIFEST}"))
-        if not folders:
-            raise UserError("there is no leaderboard in results/: run `python -m benchmarks.run`")
-        for folder in folders:
-            print(f"{rebuild(folder)}\n\nwritten to {folder}")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return exit_status(lambda: _rebuild_all(chosen))
+
+
+def _rebuild_all(chosen: list[Path]) -> int:
+    folders = chosen or sorted(path.parent for path in Path("results").glob(f"*/{MANIFEST}"))
+    if not folders:
+        raise UserError("there is no leaderboard in results/: run `python -m benchmarks.run`")
+    for folder in folders:
+        print(f"{rebuild(folder)}\n\nwritten to {folder}")
     return 0
 
 
