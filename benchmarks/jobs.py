@@ -65,7 +65,7 @@ class Job:
 
     @property
     def task(self) -> str:
-        """What finds the task in another process (`benchmarks.tasks.find_task`)."""
+        """What finds the task in another process (`benchmarks.data.own_task.resolve_task`)."""
         return self.task_file or self.training.task
 
     def to_json(self) -> str:

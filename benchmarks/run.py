@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks import registry
 from benchmarks.collect import write_manifest
+from benchmarks.data.own_task import resolve_task
 from benchmarks.data.source import Network, choose, obtain, usable
 from benchmarks.envs import check_simulator, require_simulators
 from benchmarks.errors import UserError, exit_status
@@ -23,7 +24,7 @@ from benchmarks.progress import follow
 from benchmarks.scheduling.local import LocalScheduler
 from benchmarks.store import Run, is_done
 from benchmarks.suites import SUITES, Limit, find_suite, parse_limit
-from benchmarks.tasks import TASKS, Task, find_task
+from benchmarks.tasks import TASKS, Task
 
 BUDGETS = {
     "quick": "minutes on a CPU",
@@ -220,7 +221,7 @@ def _suites(args: argparse.Namespace) -> dict[str, tuple[Limit, ...]]:
 
 def _tasks(specs: list[str]) -> list[Task]:
     tasks = dict[str, Task]()
-    for task in map(find_task, specs):
+    for task in map(resolve_task, specs):
         if tasks.setdefault(task.name, task) != task:
             raise UserError(f"two of the tasks are called {task.name!r}: rename one")
     return list(tasks.values())

@@ -19,13 +19,13 @@ from typing import Any
 import torch
 
 from benchmarks.algorithm import Algorithm, Problem
+from benchmarks.data.own_task import resolve_task
 from benchmarks.data.trajectories import Trajectories
 from benchmarks.errors import UserError
 from benchmarks.jobs import Job, joined_code
 from benchmarks.registry import find_method
 from benchmarks.rollout import evaluate
 from benchmarks.store import Run, open_jobs
-from benchmarks.tasks import find_task
 
 
 def run_job(job: Job, tell: Any = lambda **_: None) -> None:
@@ -51,7 +51,7 @@ def _train(job: Job, run: Run, tell: Any) -> Algorithm:
     start = time.perf_counter()
     training = job.training
     method = find_method(job.method)
-    task = find_task(job.task)
+    task = resolve_task(job.task)
     if joined_code(method.code, task.code) != training.code:
         changed = " or ".join(filter(None, [job.method, job.task_file]))
         raise UserError(f"{changed} has changed since the run was planned: start it again")
@@ -100,7 +100,7 @@ def _evaluate(
         algorithm = find_method(job.method).cls.from_state(run.checkpoint(), job.device)
     tell(phase="evaluate", done=0.0)
     start = time.perf_counter()
-    task = find_task(job.task)
+    task = resolve_task(job.task)
     if not job.training.code.endswith(task.code):  # a training may take hours
         raise UserError(f"{job.task_file} has changed since the run was planned: start it again")
     episodes = evaluate(

@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.data.__main__ import main as data_command
+from benchmarks.data.own_task import resolve_task
 from benchmarks.data.source import choose
 from benchmarks.data.trajectories import Trajectories
 from benchmarks.envs import Simulator, check_simulator
@@ -25,7 +27,7 @@ from benchmarks.registry import find_method
 from benchmarks.run import main
 from benchmarks.store import Run, is_done
 from benchmarks.suites import parse_limit
-from benchmarks.tasks import ALL_TASKS, Task, find_task
+from benchmarks.tasks import ALL_TASKS, Task
 from benchmarks.worker import run_job
 
 from .own_task.reach import GOAL, Reach
@@ -128,7 +130,7 @@ def test_the_task_file_has_the_last_word_on_the_scale(toml: Path) -> None:
     toml.write_text(toml.read_text() + "min_return = -3\nmax_return = 4.5\n")
     with h5py.File(toml.with_name("reach.hdf5"), "r+") as file:
         file.attrs.update(min_return=0.0, max_return=1.0)
-    (one,) = choose("auto", [find_task(str(toml))])
+    (one,) = choose("auto", [resolve_task(str(toml))])
     assert one.return_range() == (-3.0, 4.5)
 
 
@@ -162,7 +164,7 @@ def test_the_leaderboard_needs_no_task_file(finished: Path, tmp_path: Path) -> N
 def planned(task: str | Path, results: Path, stage: str = "both", data: str = "auto") -> list[Job]:
     """The jobs of two updates of bc-all and bc-safe on the task at a limit of 5."""
     methods = [find_method(name) for name in ("bc-all", "bc-safe")]
-    sets = choose(data, [find_task(str(task))])
+    sets = choose(data, [resolve_task(str(task))])
     choices = methods, sets, [parse_limit("5")], [0], "quick", 2, {}, stage, 2
     return Request(*choices).jobs(str(results), {sets[0].task.name: sets[0].checksum()})
 
@@ -253,7 +255,7 @@ def play(simulator: Simulator, seed: int, action: tuple[float, float]) -> np.nda
 
 
 def test_an_episode_depends_on_its_seed_and_actions_alone(toml: Path) -> None:
-    one, other = Simulator(find_task(str(toml))), Simulator(find_task(str(toml)))
+    one, other = Simulator(resolve_task(str(toml))), Simulator(resolve_task(str(toml)))
     expected = play(one, 3, (0.5, 0.1))
     play(other, 4, (0.3, 0.0))
     assert np.array_equal(play(other, 3, (0.5, 0.1)), expected)
@@ -266,7 +268,7 @@ def test_so_it_does_where_chance_comes_from_the_global_generators(toml: Path) ->
     edit(source, "self.np_random.uniform(-0.3, 0.3)", drawn)
     edit(source, "    def step", "    def __init__(self):\n        self.bias = OWN\n\n    def step")
     edit(source, "OWN", "np.random.random() + __import__('random').random()")
-    task = find_task(str(toml))
+    task = resolve_task(str(toml))
     first = []
     for seed in (1, 2):
         np.random.seed(seed)
@@ -277,7 +279,7 @@ def test_so_it_does_where_chance_comes_from_the_global_generators(toml: Path) ->
 
 
 def test_actions_are_rescaled_to_the_environments_own(toml: Path) -> None:
-    simulator = Simulator(find_task(str(toml)))
+    simulator = Simulator(resolve_task(str(toml)))
     before = simulator.reset(0)
     step = simulator.step(np.array([1.0, -0.5], dtype=np.float32))  # 2 and -1 of [-2, 2]
     assert step.observation - before == pytest.approx([0.2, -0.1], abs=1e-6)
@@ -287,7 +289,7 @@ def test_actions_that_need_no_rescaling_pass_as_they_are(toml: Path) -> None:
     edit(
         toml.with_name("reach.py"), "Box(-2.0, 2.0, (2,), np.float32)  # how", "Box(-1, 1, (2,)) #"
     )
-    simulator = Simulator(find_task(str(toml)))
+    simulator = Simulator(resolve_task(str(toml)))
     before = simulator.reset(0)
     step = simulator.step(np.array([1.0, -0.5], dtype=np.float32))
     assert step.observation - before == pytest.approx([0.1, -0.05], abs=1e-6)
@@ -306,20 +308,20 @@ def test_an_episode_ends_as_the_environment_says(
 ) -> None:
     edit(toml, "horizon = 30", f"horizon = {horizon}")
     edit(toml.with_name("reach.py"), "self.np_random.uniform(-0.3, 0.3)", "0.0")
-    rows = play(Simulator(find_task(str(toml))), 0, action)
+    rows = play(Simulator(resolve_task(str(toml))), 0, action)
     assert len(rows) - 1 == length
     assert tuple(rows[-1, -2:].astype(bool)) == ends
 
 
 def test_the_horizon_truncates_an_environment_that_never_ends(toml: Path) -> None:
     edit(toml.with_name("reach.py"), "self.steps >= 30", "False")
-    rows = play(Simulator(find_task(str(toml))), 0, (0.0, 1.0))
+    rows = play(Simulator(resolve_task(str(toml))), 0, (0.0, 1.0))
     assert len(rows) - 1 == 30
     assert tuple(rows[-1, -2:].astype(bool)) == (False, True)
 
 
 def test_other_processes_give_what_this_one_gives(toml: Path) -> None:
-    task, actions = find_task(str(toml)), np.array([[0.5, 0.1], [1.0, 0.0]], dtype=np.float32)
+    task, actions = resolve_task(str(toml)), np.array([[0.5, 0.1], [1.0, 0.0]], dtype=np.float32)
     seen = []
     for processes in (0, 1):
         with Lockstep(task, 2, processes) as simulators:
@@ -331,7 +333,7 @@ def test_other_processes_give_what_this_one_gives(toml: Path) -> None:
 
 def test_an_edited_environment_is_not_taken_for_the_old_one(toml: Path) -> None:
     for speed in (0.1, 0.3, 0.2):  # within one second, of one size
-        simulator = Simulator(find_task(str(toml)))
+        simulator = Simulator(resolve_task(str(toml)))
         before = simulator.reset(0)
         after = simulator.step(np.array([1.0, 0.0], dtype=np.float32)).observation
         assert after[0] - before[0] == pytest.approx(2 * speed, abs=1e-6)
@@ -364,7 +366,7 @@ def registered(toml: Path, simulator: str) -> Task:
         *(table[:, :3], table[:, 3:4], table[:, 4], np.abs(table[:, 5])), ends & False, ends
     ).save(toml.with_name("reach.hdf5"))
     edit(toml, "reach.py:Reach", simulator)
-    return find_task(str(toml))
+    return resolve_task(str(toml))
 
 
 def test_an_environment_may_be_named_as_gymnasium_names_it(
@@ -586,3 +588,12 @@ def test_metadrive_is_trained_and_not_evaluated(
         run_job(job)
     assert main([*arguments, "--stage", "train"]) == 0
     assert " 0 to do" in capsys.readouterr().out
+
+
+def test_the_data_of_ones_own_task_can_be_looked_at(toml: Path, capsys) -> None:
+    picture = toml.with_name("reach.svg")
+    assert data_command(["inspect", str(toml), "--out", str(picture)]) == 0
+    assert capsys.readouterr().out.startswith("Reach: ")
+    assert picture.read_text().startswith("<?xml")
+    assert data_command(["verify", str(toml.with_name("reach.hdf5")), "--task", str(toml)]) == 0
+    assert "a whole data set. Reach: " in capsys.readouterr().out

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.data.own_task import resolve_task
 from benchmarks.data.snapshots import save_snapshots, shipped_tasks
 from benchmarks.data.source import (
     DataSet,
@@ -111,7 +112,7 @@ def _load_whole(one: DataSet) -> Trajectories:
 
 def verify(path: Path, name: str | None) -> int:
     """Print what is wrong with a file, a line each; 1 if it cannot be used."""
-    task = find_task(name) if name else _task_of(path)
+    task = resolve_task(name) if name else _task_of(path)
     if not path.is_file():
         raise UserError(f"{path}: no such data file")
     faults, warnings = examine(path, task)
@@ -225,7 +226,7 @@ def _run(args: argparse.Namespace) -> int:
     elif args.verb == "verify":
         return verify(args.file, args.task)
     elif args.verb == "inspect":
-        inspect([find_task(name) for name in args.tasks], args.data, Network.of(args), args.out)
+        inspect([resolve_task(name) for name in args.tasks], args.data, Network.of(args), args.out)
     else:
         train(args.task, args.steps, args.out, args.seed)
     return 0
