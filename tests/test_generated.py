@@ -1,10 +1,12 @@
 """Data made here: the same file from any number of processes, spread over costs and returns."""
 
+import json
 import multiprocessing
 import time
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -355,3 +357,55 @@ def test_a_shipped_policy_prefers_as_it_is_told(roll_out):
     assert seeking.rewards.sum() > safe.rewards.sum()
     assert seeking.costs.sum() > 0.5 * task.max_cost
     assert safe.costs.sum() < 0.1 * task.max_cost
+
+
+# --- what the shipped policies make ----------------------------------------------------------
+
+PUBLISHED_SAFE = {
+    "BallRun": 521,
+    "CarRun": 571,
+    "DroneRun": 434,
+    "AntRun": 697,
+    "BallCircle": 714,
+    "CarCircle": 412,
+    "DroneCircle": 705,
+    "AntCircle": 217,
+    "PointCircle1": 44.6,
+    "PointCircle2": 38.9,
+    "CarCircle2": 14.1,
+}
+"""The largest mean return of a published result that keeps its limits on published data, from the
+tables of DSRL (2306.09303) and CAPS (2412.18946). On CarCircle1 none does."""
+
+
+@pytest.fixture(scope="module")
+def figures():
+    """The figures kept beside the snapshots, as `generate --all --record` wrote them."""
+    return json.loads(snapshot_path("BallRun").with_name("figures.json").read_text())
+
+
+@pytest.mark.parametrize("name", shipped_tasks())
+def test_figures_are_of_the_shipped_policies_and_recipe(figures, name):
+    assert figures[name]["file"] == generated_path(TASKS[name], Path()).name
+
+
+@pytest.mark.parametrize("name", shipped_tasks())
+def test_a_set_is_large_and_leaves_no_hole(figures, name):
+    own, task = figures[name], TASKS[name]
+    assert own["episodes"] >= 500
+    assert own["max_cost"] > task.max_cost
+    assert min(tenth["episodes"] for tenth in own["tenths"]) >= 10
+
+
+# half a training reaches what these three lack; their curves still rose when they were stopped
+SHORT_OF_SAFE: set[str] = set()
+SHORT_OF_LOOSE = {"AntRun"}
+
+
+@pytest.mark.parametrize("name", shipped_tasks())
+def test_the_best_comes_near_what_published_data_reach(figures, name):
+    """At 10 % of the maximum cost near published safe results, at 90 % near the best return."""
+    own, task = figures[name], TASKS[name]
+    within = own["best_within"]
+    assert (within[0] >= 0.8 * PUBLISHED_SAFE.get(name, 0.0)) == (name not in SHORT_OF_SAFE)
+    assert (within[8] >= 0.8 * task.max_return) == (name not in SHORT_OF_LOOSE)

@@ -146,13 +146,14 @@ def inspect(tasks: Sequence[Task], data: str, network: Network, out: Path) -> No
     print(f"picture: {out}")
 
 
-def train(name: str, steps: int, folder: Path, seed: int) -> None:
+def train(name: str, steps: int | None, folder: Path, seed: int) -> None:
     """Train behaviour policies of a task, resuming where an earlier call stopped."""
     import torch  # seconds, for this verb alone
 
-    from benchmarks.data.behaviour import train_behaviour
+    from benchmarks.data.behaviour import STEPS, train_behaviour
 
     task = find_task(name)
+    steps = STEPS.get(name, 1_000_000) if steps is None else steps
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
     recent: list[Episode] = []
@@ -208,7 +209,7 @@ def parser() -> argparse.ArgumentParser:
     Network.add_options(verb)
     verb = verbs.add_parser("train-behaviour", help="train behaviour policies of a task")
     verb.add_argument("task")
-    verb.add_argument("--steps", type=int, default=1_000_000)
+    verb.add_argument("--steps", type=int, help="default: as many as the shipped ones had")
     verb.add_argument("--seed", type=int, default=0)
     verb.add_argument("--out", type=Path, default=Path("behaviour"), help="default: behaviour/")
     return p

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmarks.data.snapshots import OBSERVATION_CLIP, Snapshot
+from benchmarks.data.snapshots import OBSERVATION_CLIP, Snapshot, load_snapshots, snapshot_path
 from benchmarks.errors import UserError
 from benchmarks.files import replacing
 from benchmarks.lockstep import Lockstep
@@ -28,6 +28,9 @@ SNAPSHOT_FRACTIONS = (0.0, 0.03, 0.07, 0.12, 0.2, 0.3, 0.45, 0.65, 0.85, 1.0)
 """Parts of the training after which a snapshot is taken: unskilled ones matter as well."""
 _SAVE_EVERY = 20_000
 """Environment steps between two checkpoints."""
+_LEAST_STD = 1e-6
+_START_COUNT = 1e5
+"""Observations that the moments taken over from another task count as."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,30 @@ class PPOConfig:
     least_weight: float = 0.0
     """Weight of cost at preference 0; below 0, cost is sought where reward alone brings little."""
     max_grad_norm: float = 0.5
+    start_from: str = ""
+    """Task whose last shipped policy the actor starts as: it has the same body, and its
+    observations are the first of this task's."""
 
 
 # ants are slow: what reward alone teaches them in a few million steps costs under half the maximum
-CONFIGS = {"AntRun": PPOConfig(least_weight=-0.25), "AntCircle": PPOConfig(least_weight=-0.25)}
+CONFIGS = {
+    "AntRun": PPOConfig(least_weight=-0.25),
+    "AntCircle": PPOConfig(start_from="AntRun"),
+}
 """Settings of the tasks where they are not the default."""
+
+
+STEPS = {
+    "BallRun": 600_000,
+    "DroneRun": 1_500_000,
+    "AntRun": 2_500_000,
+    "CarCircle": 1_200_000,
+    "DroneCircle": 1_500_000,
+    "AntCircle": 1_200_000,
+    "CarCircle1": 1_500_000,
+    "CarCircle2": 1_500_000,
+}
+"""Environment steps that the shipped policies were trained for, where not a million."""
 
 
 class RunningMoments:
@@ -75,7 +97,7 @@ class RunningMoments:
     @property
     def std(self) -> NDArray[np.float64]:
         """Standard deviations, never zero."""
-        return np.sqrt(self.variance) + 1e-6
+        return np.sqrt(self.variance) + _LEAST_STD
 
 
 def discounted_sums(
@@ -117,6 +139,27 @@ class PreferencePPO:
         self.observations = RunningMoments(task.observation_dim)
         self.rewards = RunningMoments(1)
         self.steps = 0
+        if config.start_from:
+            self._start_as(load_snapshots(snapshot_path(config.start_from))[-1])
+
+    def _start_as(self, policy: Snapshot) -> None:
+        """Take over an actor; what it does not observe has no influence at first."""
+        shared = len(policy.mean)
+        layers = [layer for layer in self.actor if isinstance(layer, nn.Linear)]
+        with torch.no_grad():
+            for layer, weight, bias in zip(layers, policy.weights, policy.biases, strict=True):
+                known = torch.as_tensor(weight)
+                if layer is layers[0]:  # observations, then the preference
+                    layer.weight.zero_()
+                    layer.weight[:, :shared] = known[:, :shared]
+                    layer.weight[:, -1] = known[:, -1]
+                else:
+                    layer.weight.copy_(known)
+                layer.bias.copy_(torch.as_tensor(bias))
+            self.log_std.copy_(torch.as_tensor(policy.log_std))
+        self.observations.mean[:shared] = policy.mean
+        self.observations.variance[:shared] = (policy.std - _LEAST_STD) ** 2
+        self.observations.count = _START_COUNT
 
     def snapshot(self) -> Snapshot:
         """The policy as it is now."""

@@ -98,7 +98,8 @@ def draw(sets: Sequence[tuple[Task, Trajectories]], path: Path) -> None:
     columns = min(_COLUMNS, len(sets))
     rows = -(-len(sets) // columns)
     with mpl.rc_context({"font.size": 7.5, "axes.titlesize": 8, "axes.linewidth": 0.6}):
-        figure = Figure((1.0 + 2.2 * columns, 0.5 + 1.9 * rows), layout="constrained")
+        size = max(1.0 + 2.2 * columns, 5.0), max(0.5 + 1.9 * rows, 3.0)  # inches
+        figure = Figure(size, layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for panel, (task, data) in zip(axes, sets, strict=False):
             _draw_one(panel, task, data)
