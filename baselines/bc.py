@@ -1,7 +1,8 @@
-"""Behaviour cloning with osrl's network and loss: of all trajectories, or of the safe ones.
+"""Behaviour cloning with osrl's network and loss: of all trajectories, or of some.
 
-The two reference lines of the benchmark: BC-All shows what the data do on average, BC-Safe what is
-to be had by leaving out every trajectory that breaks the limit.
+The reference lines of the benchmark: BC-All shows what the data do on average, BC-Safe what is to
+be had by leaving out every trajectory that breaks the limit, BC-Frontier by leaving out those that
+are poor for what they cost.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.polynomial import Polynomial
 from torch import Tensor
 
 from baselines.osrl_adapter import WrappedAlgorithm, import_osrl
 from benchmarks.algorithm import Budget, Config, MemorylessPolicy, Policy
 from benchmarks.data.sampling import TransitionSampler
+from benchmarks.data.sequences import Indices, Values, fit_front, pareto_front
 from benchmarks.data.trajectories import Trajectories
 from benchmarks.errors import UserError
 
@@ -91,3 +94,34 @@ class BCSafe(BCAll):
                 f"the least cost in the data is {data.episode_costs.min():g}"
             )
         super().prepare(data.select(safe))
+
+
+class BCFrontier(BCAll):
+    """Clones the trajectories near the Pareto front of return and cost, whatever the limit."""
+
+    name = "bc-frontier"
+
+    def prepare(self, data: Trajectories) -> None:
+        """Keep the trajectories near the front."""
+        super().prepare(data.select(near_front(data.returns, data.episode_costs)))
+
+
+def near_front(returns: Values, costs: Values) -> Indices:
+    """Indices of the trajectories whose return lies near what the front has at their cost.
+
+    As osrl selects: the front is a polynomial of the least degree up to 2 that explains 90 % of
+    the variance of its points, and near is within a fifth of the range of the returns. Where all
+    points of the front are one, it is a constant; osrl fits a parabola through them all the same.
+    """
+    front = pareto_front(returns, costs)
+    curve = _curve(returns[front], costs[front])
+    return np.flatnonzero(np.abs(returns - curve(costs)) <= np.ptp(returns) / 5)
+
+
+def _curve(returns: Values, costs: Values) -> Polynomial:
+    total = np.square(returns - returns.mean()).sum()
+    for degree in (1, 2):  # degree 0 explains nothing
+        curve = fit_front(returns, costs, degree)
+        if np.square(returns - curve(costs)).sum() <= 0.1 * total:
+            break
+    return curve

@@ -1,12 +1,12 @@
-"""COptiDICE (Lee and others, ICLR 2022, arXiv 2204.08957), by osrl.
+"""COptiDICE (Lee and others, ICLR 2022, arXiv 2204.08957), by osrl; and with the paper's threshold.
 
 Estimates the ratio between the best constrained policy's state-action distribution and the data's,
 with a Lagrange multiplier on an upper bound of the cost, and clones the data with that ratio as
 the weight.
 
-Fault kept: osrl compares the bound, a mean cost a step, with the discounted limit, which is a sum
-over steps and about 1 / (1 - gamma) times too large, so that the constraint hardly ever binds and
-the results depend little on the limit.
+Fault kept in `coptidice`: osrl compares the bound, a mean cost a step, with the discounted limit,
+which is a sum over steps and about 1 / (1 - gamma) times too large, so that the constraint hardly
+ever binds and the results depend little on the limit. `coptidice-perstep` mends that.
 """
 
 from __future__ import annotations
@@ -16,26 +16,19 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from baselines.osrl_adapter import WrappedAlgorithm, import_osrl
-from benchmarks.algorithm import Budget, Config, MemorylessPolicy, Policy
-from benchmarks.data.sampling import TransitionSampler
-from benchmarks.data.trajectories import Trajectories
+from baselines.osrl_adapter import TransitionAlgorithm, TransitionConfig, import_osrl
+from benchmarks.algorithm import Budget, MemorylessPolicy, Policy
 
 
 @dataclass(frozen=True)
-class COptiDICEConfig(Config):
+class COptiDICEConfig(TransitionConfig):
     """Options of COptiDICE; defaults are osrl's."""
 
-    batch: int = 512
     actor_lr: float = 1e-4
     critic_lr: float = 1e-4
     """Of the nu and chi networks."""
     scalar_lr: float = 1e-4
     """Of the multipliers lambda and tau."""
-    hidden: int = 256
-    """Width of the hidden layers of all networks."""
-    hidden_layers: int = 2
-    gamma: float = 0.99
     alpha: float = 0.5
     """Weight of the divergence from the data's distribution."""
     cost_ub_epsilon: float = 0.01
@@ -44,14 +37,12 @@ class COptiDICEConfig(Config):
     """The divergence: "softchi", "chi2" or "kl"."""
     num_nu: int = 2
     num_chi: int = 2
-    reward_scale: float = 0.1
 
 
-class COptiDICE(WrappedAlgorithm):
-    """COptiDICE as osrl trains it, trained for one limit."""
+class COptiDICE(TransitionAlgorithm):
+    """COptiDICE as osrl trains it."""
 
     name = "coptidice"
-    conditions_on_limit = False
     config_class = COptiDICEConfig
     budgets: ClassVar = {
         "quick": Budget.of(800, update_ms=12, batch=256, hidden=128, actor_lr=1e-3, critic_lr=3e-4),
@@ -65,40 +56,18 @@ class COptiDICE(WrappedAlgorithm):
         """The COptiDICE of osrl and its trainer."""
         osrl, c = import_osrl("algorithms.coptidice"), self.config
         model = osrl.COptiDICE(
-            self.problem.observation_dim,
-            self.problem.action_dim,
-            max_action=1.0,
+            **self.model_options(),
             f_type=c.f_type,
             init_state_propotion=self.problem.initial_fraction,
             observations_std=self.problem.observation_std[None].numpy(force=True),
             actions_std=self.problem.action_std[None].numpy(force=True),
-            a_hidden_sizes=[c.hidden] * c.hidden_layers,
-            c_hidden_sizes=[c.hidden] * c.hidden_layers,
-            gamma=c.gamma,
             alpha=c.alpha,
             cost_ub_epsilon=c.cost_ub_epsilon,
             num_nu=c.num_nu,
             num_chi=c.num_chi,
-            cost_limit=self.limit,
-            episode_len=self.problem.horizon,
-            device=str(self.device),
         )
-        trainer = osrl.COptiDICETrainer(
-            model,
-            None,
-            self.log,
-            actor_lr=c.actor_lr,
-            critic_lr=c.critic_lr,
-            scalar_lr=c.scalar_lr,
-            reward_scale=c.reward_scale,
-            device=str(self.device),
-        )
-        return model, trainer
-
-    def prepare(self, data: Trajectories) -> None:
-        """Put the transitions on the device."""
-        c = self.config
-        self.sampler = TransitionSampler(data, c.batch, self.device, reward_scale=c.reward_scale)
+        options = self.trainer_options() | {"scalar_lr": c.scalar_lr}
+        return model, osrl.COptiDICETrainer(model, **options)
 
     def update(self) -> dict[str, Tensor | float]:
         """One step of chi, tau, nu, lambda and the actor, on one batch."""
@@ -108,3 +77,27 @@ class COptiDICE(WrappedAlgorithm):
     def policy(self, limits: Tensor) -> Policy:
         """The actor's mode, whatever the limits."""
         return MemorylessPolicy(lambda states: self.model.actor(states, True, False)[0])
+
+
+class COptiDICEPerStep(COptiDICE):
+    """COptiDICE with the threshold on the scale of what is compared with it: limit / horizon.
+
+    As in the paper and its authors' code, where the mean cost a step under the normalised
+    distribution is compared with a cost a step. Nothing else differs from `coptidice`, so that it
+    is still lenient by 1 / (1 - gamma ** horizon): osrl ends the distribution with the episode,
+    where the paper's goes on for ever.
+    """
+
+    name = "coptidice-perstep"
+    budgets: ClassVar = {
+        **COptiDICE.budgets,
+        # so few steps at osrl's rate would leave lambda where it starts, whatever the limit
+        "quick": Budget.of(800, update_ms=12, **COptiDICE.budgets["quick"].options, scalar_lr=1e-2),
+    }
+
+    def build(self) -> tuple[Any, Any]:
+        """The COptiDICE of osrl with the other threshold, and its trainer."""
+        assert self.limit is not None
+        model, trainer = super().build()
+        model.qc_thres = self.limit / self.problem.horizon
+        return model, trainer

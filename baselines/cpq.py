@@ -1,7 +1,11 @@
 """Constraints Penalized Q-learning (CPQ; Xu, Zhan and Zhu, AAAI 2022, arXiv 2107.09003), by osrl.
 
 A cost critic marks actions as unsafe where its value exceeds the discounted limit; the reward
-critic backs up through safe actions only, and the actor is rewarded for safe actions only.
+critic backs up through safe actions only, and the actor is rewarded for safe actions only. A
+penalty is to raise the cost critic at actions unlike the data's, as a VAE tells them.
+
+Fault kept in `cpq`: osrl computes that penalty without gradients, so that it raises nothing.
+`cpq-penalised` mends that.
 """
 
 from __future__ import annotations
@@ -12,49 +16,36 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from baselines.osrl_adapter import WrappedAlgorithm, import_osrl
-from benchmarks.algorithm import Budget, Config, MemorylessPolicy, Policy
-from benchmarks.data.sampling import Transitions, TransitionSampler
-from benchmarks.data.trajectories import Trajectories
+from baselines.osrl_adapter import VAEAlgorithm, VAEConfig, import_osrl
+from benchmarks.algorithm import Budget, MemorylessPolicy, Policy
+from benchmarks.data.sampling import Transitions
 
 
 @dataclass(frozen=True)
-class CPQConfig(Config):
+class CPQPenalisedConfig(VAEConfig):
     """Options of CPQ; defaults are osrl's."""
 
-    batch: int = 512
     actor_lr: float = 1e-4
-    critic_lr: float = 1e-3
-    """Of the reward critics and the cost critics."""
     alpha_lr: float = 1e-4
-    vae_lr: float = 1e-3
-    hidden: int = 256
-    """Width of the hidden layers of actor and critics."""
-    hidden_layers: int = 2
-    vae_hidden: int = 400
-    sample_action_num: int = 10
-    """Actions drawn at each state for the penalty on actions unlike the data's."""
-    gamma: float = 0.99
-    tau: float = 0.005
-    """Share of the networks that enters their targets at each update."""
-    beta: float = 0.5
-    """Weight of the divergence in the VAE's loss."""
-    num_q: int = 2
-    num_qc: int = 2
+    """Of alpha, the weight of the penalty."""
     qc_scalar: float = 1.5
-    """Threshold of the penalty, in discounted limits."""
-    reward_scale: float = 0.1
+    """What the penalty raises the cost critic to, in discounted limits."""
+
+
+@dataclass(frozen=True)
+class CPQConfig(CPQPenalisedConfig):
+    """Those, and whether to compute what has no effect."""
+
     skip_inert_penalty: bool = True
     """Leave out the VAE and the penalty. osrl computes the penalty without gradients, so that it
     moves log alpha alone, which nothing reads: actor and critics are the same without it."""
 
 
-class CPQ(WrappedAlgorithm):
-    """CPQ as osrl trains it, trained for one limit."""
+class CPQ(VAEAlgorithm):
+    """CPQ as osrl trains it."""
 
     name = "cpq"
-    conditions_on_limit = False
-    config_class = CPQConfig
+    config_class: ClassVar[type[CPQPenalisedConfig]] = CPQConfig
     budgets: ClassVar = {
         # the targets follow faster, or the cost critic stays below the limit so short a time
         "quick": Budget.of(1_000, update_ms=11, batch=256, hidden=128, actor_lr=1e-3, tau=0.02),
@@ -67,61 +58,34 @@ class CPQ(WrappedAlgorithm):
     def build(self) -> tuple[Any, Any]:
         """The CPQ of osrl and its trainer."""
         osrl, c = import_osrl("algorithms.cpq"), self.config
-        model = osrl.CPQ(
-            self.problem.observation_dim,
-            self.problem.action_dim,
-            max_action=1.0,
-            a_hidden_sizes=[c.hidden] * c.hidden_layers,
-            c_hidden_sizes=[c.hidden] * c.hidden_layers,
-            vae_hidden_sizes=c.vae_hidden,
-            sample_action_num=c.sample_action_num,
-            gamma=c.gamma,
-            tau=c.tau,
-            beta=c.beta,
-            num_q=c.num_q,
-            num_qc=c.num_qc,
-            qc_scalar=c.qc_scalar,
-            cost_limit=self.limit,
-            episode_len=self.problem.horizon,
-            device=str(self.device),
-        )
-        trainer = osrl.CPQTrainer(
-            model,
-            None,
-            self.log,
-            actor_lr=c.actor_lr,
-            critic_lr=c.critic_lr,
-            alpha_lr=c.alpha_lr,
-            vae_lr=c.vae_lr,
-            reward_scale=c.reward_scale,
-            device=str(self.device),
-        )
-        return model, trainer
-
-    def prepare(self, data: Trajectories) -> None:
-        """Put the transitions on the device."""
-        c = self.config
-        self.sampler = TransitionSampler(data, c.batch, self.device, reward_scale=c.reward_scale)
+        model = osrl.CPQ(**self.model_options(), qc_scalar=c.qc_scalar)
+        options = self.trainer_options() | {"alpha_lr": c.alpha_lr}
+        return model, osrl.CPQTrainer(model, **options)
 
     def update(self) -> dict[str, Tensor | float]:
         """One step of the critics, the actor and the targets, on one batch."""
-        b = self.sampler()
         if not self.config.skip_inert_penalty:
-            self.trainer.train_one_step(
-                b.observations, b.next_observations, b.actions, b.rewards, b.costs, b.done
-            )
-            return self.log.losses
-        _, losses = self.model.critic_loss(
+            return super().update()
+        return self.step(self.sampler())
+
+    def step(self, batch: Transitions) -> dict[str, Tensor | float]:
+        """The update of osrl without the VAE's, and with this class's loss of the cost critics."""
+        model, b = self.model, batch
+        _, losses = model.critic_loss(
             b.observations, b.next_observations, b.actions, b.rewards, b.done
         )
-        self.log.store(**losses, cost_critic_loss=self.cost_critic_loss(b))
-        _, losses = self.model.actor_loss(b.observations)
+        loss = self.cost_critic_loss(b)
+        model.cost_critic_optim.zero_grad()
+        loss.backward()
+        model.cost_critic_optim.step()
+        self.log.store(**losses, cost_critic_loss=loss.detach())
+        _, losses = model.actor_loss(b.observations)
         self.log.store(**losses)
-        self.model.sync_weight()
+        model.sync_weight()
         return self.log.losses
 
     def cost_critic_loss(self, batch: Transitions) -> Tensor:
-        """A step on the cost critics' squared temporal difference; returns the loss.
+        """The cost critics' squared temporal difference.
 
         As in osrl, an episode's end does not stop the backup.
         """
@@ -131,11 +95,59 @@ class CPQ(WrappedAlgorithm):
             actions, _ = model._actor_forward(batch.next_observations, False, False)
             following, _ = model.cost_critic_old.predict(batch.next_observations, actions)
         loss: Tensor = model.cost_critic.loss(batch.costs + model.gamma * following, values)
-        model.cost_critic_optim.zero_grad()
-        loss.backward()
-        model.cost_critic_optim.step()
-        return loss.detach()
+        return loss
 
     def policy(self, limits: Tensor) -> Policy:
         """The actor's mode, whatever the limits."""
         return MemorylessPolicy(lambda states: self.model._actor_forward(states, True, False)[0])
+
+
+class CPQPenalised(CPQ):
+    """CPQ with a penalty that trains the cost critic, as the paper has it.
+
+    osrl takes the value of actions unlike the data's from the target critic and under `no_grad`.
+    Here the same value comes from the trained critic and with a gradient, so that it is raised
+    towards the penalty's threshold; alpha, the multiplier, grows until it is. All else is osrl's,
+    also that actions are drawn from the actor's Gaussian before its tanh, and that the mean counts
+    the three quarters of them that are most like the data's as 0.
+    """
+
+    name = "cpq-penalised"
+    config_class = CPQPenalisedConfig
+    budgets: ClassVar = {
+        "quick": Budget.of(1_000, update_ms=24, **CPQ.budgets["quick"].options, vae_hidden=128),
+        "standard": Budget.of(20_000, update_ms=160),
+        "paper": Budget.of(100_000, update_ms=160),
+    }
+
+    def update(self) -> dict[str, Tensor | float]:
+        """One step of the VAE, and then that of CPQ, on one batch."""
+        batch = self.sampler()
+        _, losses = self.model.vae_loss(batch.observations, batch.actions)
+        self.log.store(**losses)
+        return self.step(batch)
+
+    def cost_critic_loss(self, batch: Transitions) -> Tensor:
+        """The temporal difference, and alpha times what unseen actions lack; a step of alpha."""
+        model, loss = self.model, super().cost_critic_loss(batch)
+        lacking: Tensor = model.qc_thres - self.value_of_unseen_actions(batch.observations)
+        alpha: Tensor = model.log_alpha.exp()
+        model.log_alpha += model.alpha_lr * alpha * lacking.detach()
+        model.log_alpha.clamp_(-5.0, 5.0)
+        self.log.store(alpha_value=model.log_alpha.exp())
+        return loss + alpha * lacking
+
+    def value_of_unseen_actions(self, observations: Tensor) -> Tensor:
+        """The cost critic's mean value of the actor's actions, only those unlike the data's."""
+        model = self.model
+        with torch.no_grad():
+            _, _, gaussian = model.actor(observations, False, True, True)
+            actions = gaussian.sample([model.sample_action_num]).flatten(0, 1)
+            observations = observations.repeat(model.sample_action_num, 1)
+            _, mean, std = model.vae(observations, actions)
+            # mean divergence of the VAE's code from its prior: large where the data hold no such
+            divergence = -0.5 * (1 + std.pow(2).log() - mean.pow(2) - std.pow(2)).mean(1)
+            unseen = divergence >= divergence.quantile(0.75)
+        values, _ = model.cost_critic.predict(observations, actions)
+        score: Tensor = (unseen * values).mean()
+        return score

@@ -12,6 +12,8 @@ import sys
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from operator import attrgetter
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -21,6 +23,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from benchmarks.algorithm import Algorithm, Config, Problem
+from benchmarks.data.sampling import TransitionSampler
+from benchmarks.data.trajectories import Trajectories
 from benchmarks.errors import UserError
 
 
@@ -69,7 +73,7 @@ class WrappedAlgorithm(Algorithm):
     """A method whose networks and update are osrl's: subclasses build them and feed them."""
 
     loose_tensors: ClassVar[tuple[str, ...]] = ()
-    """Attributes of the model that training changes and its `state_dict` leaves out."""
+    """Tensors of the model, by dotted name, that training changes and `state_dict` leaves out."""
 
     def __init__(
         self,
@@ -97,4 +101,132 @@ class WrappedAlgorithm(Algorithm):
             for name, value in vars(owner).items():
                 if isinstance(value, Optimizer | LRScheduler):
                     parts[name] = value
-        return parts | {name: getattr(self.model, name) for name in self.loose_tensors}
+        return parts | {name: attrgetter(name)(self.model) for name in self.loose_tensors}
+
+
+@dataclass(frozen=True)
+class TransitionConfig(Config):
+    """Options of every method that learns from transitions."""
+
+    batch: int = 512
+    actor_lr: float = 1e-3
+    critic_lr: float = 1e-3
+    hidden: int = 256
+    """Width of the hidden layers of actor and critics."""
+    hidden_layers: int = 2
+    gamma: float = 0.99
+    reward_scale: float = 0.1
+
+
+class TransitionAlgorithm(WrappedAlgorithm):
+    """A method that learns from transitions, trained for one limit."""
+
+    conditions_on_limit = False
+    config: TransitionConfig
+
+    def model_options(self) -> dict[str, Any]:
+        """What all of osrl's models of this kind ask for, by osrl's names."""
+        c = self.config
+        return {
+            "state_dim": self.problem.observation_dim,
+            "action_dim": self.problem.action_dim,
+            "max_action": 1.0,
+            "a_hidden_sizes": [c.hidden] * c.hidden_layers,
+            "c_hidden_sizes": [c.hidden] * c.hidden_layers,
+            "gamma": c.gamma,
+            "cost_limit": self.limit,
+            "episode_len": self.problem.horizon,
+            "device": str(self.device),
+        }
+
+    def trainer_options(self) -> dict[str, Any]:
+        """What all of osrl's trainers of this kind ask for, by osrl's names."""
+        c = self.config
+        return {
+            "env": None,
+            "logger": self.log,
+            "actor_lr": c.actor_lr,
+            "critic_lr": c.critic_lr,
+            "reward_scale": c.reward_scale,
+            "device": str(self.device),
+        }
+
+    def prepare(self, data: Trajectories) -> None:
+        """Put the transitions on the device."""
+        c = self.config
+        self.sampler = TransitionSampler(data, c.batch, self.device, reward_scale=c.reward_scale)
+
+    def update(self) -> dict[str, Tensor | float]:
+        """One step of osrl's trainer, on one batch."""
+        self.trainer.train_one_step(*self.sampler()[:-1])  # all but which are initial
+        return self.log.losses
+
+
+@dataclass(frozen=True)
+class VAEConfig(TransitionConfig):
+    """Options of every method that models the data's actions by a VAE."""
+
+    vae_lr: float = 1e-3
+    vae_hidden: int = 400
+    """Width of the VAE's hidden layers."""
+    sample_action_num: int = 10
+    """Actions drawn at each state: for a target's maximum, or to find those unlike the data's."""
+    tau: float = 0.005
+    """Share of the networks that enters their targets at each update."""
+    beta: float = 0.5
+    """Weight of the divergence in the VAE's loss."""
+    num_q: int = 2
+    num_qc: int = 2
+
+
+class VAEAlgorithm(TransitionAlgorithm):
+    """A method with ensembles of critics, their targets, and a VAE of the data's actions."""
+
+    config: VAEConfig
+
+    def model_options(self) -> dict[str, Any]:
+        """Those of all, and those of the VAE, the targets and the ensembles."""
+        c = self.config
+        return super().model_options() | {
+            "vae_hidden_sizes": c.vae_hidden,
+            "sample_action_num": c.sample_action_num,
+            "tau": c.tau,
+            "beta": c.beta,
+            "num_q": c.num_q,
+            "num_qc": c.num_qc,
+        }
+
+    def trainer_options(self) -> dict[str, Any]:
+        """Those of all, and the VAE's rate."""
+        return super().trainer_options() | {"vae_lr": self.config.vae_lr}
+
+
+@dataclass(frozen=True)
+class LagrangianConfig(VAEConfig):
+    """Options of the methods with a Lagrange multiplier set by a PID controller."""
+
+    lmbda: float = 0.75
+    """Weight of the least of two critics in a target; the greatest has the rest."""
+    kp: float = 0.1
+    """Multiplier per unit by which the cost's value exceeds the discounted limit."""
+    ki: float = 0.003
+    """The same of the excess summed over the updates; the sum never falls below 0."""
+    kd: float = 0.001
+    """The same of the excess's growth since the last update."""
+
+
+class LagrangianAlgorithm(VAEAlgorithm):
+    """A method whose actor pays for cost beyond the discounted limit, at a controller's price."""
+
+    loose_tensors: ClassVar[tuple[str, ...]] = ("controller.error_old", "controller.error_integral")
+    config: LagrangianConfig
+
+    def model_options(self) -> dict[str, Any]:
+        """Those with a VAE, and those of the targets and the controller."""
+        c = self.config
+        return super().model_options() | {"lmbda": c.lmbda, "PID": [c.kp, c.ki, c.kd]}
+
+    def start_controller(self, model: Any) -> None:
+        """Make the controller's memory tensors from the start, so that a checkpoint holds it."""
+        model.controller.error_old = torch.zeros((), device=self.device)
+        model.controller.error_integral = torch.zeros((), device=self.device)

@@ -25,6 +25,11 @@ BUILT_IN = {
     "coptidice": "baselines.coptidice:COptiDICE",
     "bc-all": "baselines.bc:BCAll",
     "bc-safe": "baselines.bc:BCSafe",
+    "bc-frontier": "baselines.bc:BCFrontier",
+    "bcq-lag": "baselines.bcq_lag:BCQLag",
+    "bear-lag": "baselines.bear_lag:BEARLag",
+    "cpq-penalised": "baselines.cpq:CPQPenalised",
+    "coptidice-perstep": "baselines.coptidice:COptiDICEPerStep",
 }
 
 

@@ -1,14 +1,17 @@
 """The wrapped baselines against osrl's own trainers, built here from osrl's published options."""
 
 import itertools
+from operator import attrgetter
 
 import pytest
 import torch
 
-from baselines.bc import BCAll, BCSafe
+from baselines.bc import BCAll, BCFrontier, BCSafe
+from baselines.bcq_lag import BCQLag
+from baselines.bear_lag import BEARLag
 from baselines.cdt import CDT
-from baselines.coptidice import COptiDICE
-from baselines.cpq import CPQ
+from baselines.coptidice import COptiDICE, COptiDICEPerStep
+from baselines.cpq import CPQ, CPQPenalised
 from baselines.osrl_adapter import import_osrl
 from benchmarks.algorithm import Problem
 from benchmarks.data.targets import reward_targets
@@ -53,6 +56,36 @@ def osrl_coptidice():
     return model, osrl.COptiDICETrainer(model, None, Log(), **rates, reward_scale=0.1)
 
 
+def osrl_coptidice_perstep():
+    model, trainer = osrl_coptidice()
+    model.qc_thres = LIMIT / HORIZON
+    return model, trainer
+
+
+def osrl_bcql(limit=LIMIT):
+    osrl = import_osrl("algorithms.bcql")
+    model = osrl.BCQL(
+        3, 2, 1.0, **BOTH | {"cost_limit": limit}, vae_hidden_sizes=16, sample_action_num=10,
+        gamma=0.99, tau=0.005, phi=0.05, lmbda=0.75, beta=0.5, PID=[0.1, 0.003, 0.001], num_q=2,
+        num_qc=2,
+    )  # fmt: skip
+    rates = {"actor_lr": 1e-3, "critic_lr": 1e-3, "vae_lr": 1e-3}
+    return model, osrl.BCQLTrainer(model, None, Log(), **rates, reward_scale=0.1)
+
+
+def osrl_bearl(limit=LIMIT, **options):
+    osrl = import_osrl("algorithms.bearl")
+    published = {"start_update_policy_step": 0, "kernel": "gaussian"}
+    model = osrl.BEARL(
+        3, 2, 1.0, **BOTH | {"cost_limit": limit}, vae_hidden_sizes=16, sample_action_num=10,
+        gamma=0.99, tau=0.005, beta=0.5, lmbda=0.75, mmd_sigma=50, target_mmd_thresh=0.05,
+        num_samples_mmd_match=10, PID=[0.1, 0.003, 0.001], num_q=2, num_qc=2,
+        **published | options,
+    )  # fmt: skip
+    rates = {"actor_lr": 1e-3, "critic_lr": 1e-3, "vae_lr": 1e-3}  # alpha's: the trainer's own
+    return model, osrl.BEARLTrainer(model, None, Log(), **rates, reward_scale=0.1)
+
+
 def osrl_cdt():
     osrl = import_osrl("algorithms.cdt")
     model = osrl.CDT(
@@ -82,18 +115,26 @@ def transitions(b):
 CASES = [
     (BCAll, osrl_bc, lambda b: (b.observations, b.actions)),
     (BCSafe, osrl_bc, lambda b: (b.observations, b.actions)),
+    (BCFrontier, osrl_bc, lambda b: (b.observations, b.actions)),
     (CPQ, osrl_cpq, transitions),
     (COptiDICE, osrl_coptidice, lambda b: ([*transitions(b), b.initial],)),
+    (COptiDICEPerStep, osrl_coptidice_perstep, lambda b: ([*transitions(b), b.initial],)),
+    (BCQLag, osrl_bcql, transitions),
+    (BEARLag, osrl_bearl, transitions),
     (CDT, osrl_cdt, cdt_batch),
 ]
 NAMES = [case[0].name for case in CASES]
+MEMORYLESS = [*CASES[:-1], (CPQPenalised, osrl_cpq, transitions)]
 
 
-def twins(cls, osrl, **options):
-    """A method and osrl's own model and trainer, from the same weights."""
+def twins(cls, osrl, given=None, **options):
+    """A method and osrl's own model and trainer, from the same weights.
+
+    `options` are the method's alone, `given` those of both.
+    """
     torch.manual_seed(3)  # build's seed: osrl draws its weights in the same order
-    model, trainer = osrl()
-    algorithm = build(cls, **options)
+    model, trainer = osrl(**given or {})
+    algorithm = build(cls, **given or {}, **options)
     assert all(
         torch.equal(ours, theirs)
         for ours, theirs in zip(
@@ -110,25 +151,85 @@ def assert_close(ours, theirs):
         torch.testing.assert_close(value, theirs[name], atol=1e-6, rtol=0, msg=name)
 
 
-@pytest.mark.parametrize(("cls", "osrl", "arguments"), CASES, ids=NAMES)
-def test_updates_equal_osrls(cls, osrl, arguments):
-    algorithm, model, trainer = twins(cls, osrl)
-    start = {name: value.clone() for name, value in model.state_dict().items()}
-    sampler = algorithm.sampler
+def train_both(algorithm, trainer, arguments):
+    """Twenty updates of both on the same batches and draws; what ours lost in each."""
+    sampler, losses = algorithm.sampler, []
     for update in range(UPDATES):
         batch = sampler()
         algorithm.sampler = lambda batch=batch: batch
         torch.manual_seed(update)
-        algorithm.update()
+        losses.append(dict(algorithm.update()))
         torch.manual_seed(update)
         trainer.train_one_step(*arguments(batch))
+    return losses
+
+
+def assert_all_close(algorithm, model):
     assert_close(algorithm.model, model)
-    for name in cls.loose_tensors:
-        torch.testing.assert_close(
-            getattr(algorithm.model, name), getattr(model, name), atol=1e-6, rtol=0
-        )
+    for name in algorithm.loose_tensors:
+        ours, theirs = (attrgetter(name)(owner) for owner in (algorithm.model, model))
+        torch.testing.assert_close(ours, torch.as_tensor(theirs), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("cls", "osrl", "arguments"), CASES, ids=NAMES)
+def test_updates_equal_osrls(cls, osrl, arguments):
+    algorithm, model, trainer = twins(cls, osrl)
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    train_both(algorithm, trainer, arguments)
+    assert_all_close(algorithm, model)
     moved = [n for n, v in model.state_dict().items() if not torch.equal(v, start[n])]
     assert len(moved) > len(start) // 2
+
+
+@pytest.mark.parametrize(
+    ("cls", "osrl", "options"),
+    [
+        (BCQLag, osrl_bcql, {}),
+        (BEARLag, osrl_bearl, {"kernel": "laplacian", "start_update_policy_step": 9}),
+    ],
+)
+def test_the_price_of_cost_equals_osrls(cls, osrl, options):
+    # a limit below any cost sets a price of it from the start
+    algorithm, model, trainer = twins(cls, osrl, {"limit": -5.0, **options})
+    losses = train_both(algorithm, trainer, transitions)
+    assert_all_close(algorithm, model)
+    prices = [loss["lagrangian"] for loss in losses]
+    assert 0.4 < prices[0] < prices[-1]
+
+
+def test_options_reach_osrls_models_and_optimisers():
+    options = {"gamma": 0.9, "tau": 0.1, "beta": 0.2, "num_q": 3, "num_qc": 1}
+    sizes = {"hidden_layers": 1, "vae_hidden": 5, "sample_action_num": 4}
+    rates = {"actor_lr": 0.1, "critic_lr": 0.2, "vae_lr": 0.3}
+    price = {"lmbda": 0.6, "kp": 0.4, "ki": 0.5, "kd": 0.7}
+    bear = {"alpha_lr": 0.8, "mmd_sigma": 9.0, "target_mmd_thresh": 0.3, "kernel": "laplacian"}
+    bear |= {"num_samples_mmd_match": 3, "start_update_policy_step": 2}
+    cpq = {"alpha_lr": 0.8, "qc_scalar": 3.0}
+    cases = {BCQLag: price | {"phi": 0.2}, BEARLag: price | bear, CPQ: cpq, CPQPenalised: cpq}
+    for cls, own in cases.items():
+        algorithm = build(cls, limit=6.0, **options, **sizes, **rates, **own)
+        model = algorithm.model
+        for name, value in {**options, **own}.items():
+            name = name.upper() if name in ("kp", "ki", "kd") else name
+            assert getattr(model, name) == value, (cls.name, name)
+        assert (model.cost_limit, model.episode_len) == (6.0, HORIZON)
+        assert model.sample_action_num == 4
+        assert model.a_hidden_sizes == model.c_hidden_sizes == [16]
+        assert model.vae.e1.out_features == 5
+        optimisers = (model.actor_optim, model.critic_optim, model.cost_critic_optim)
+        given = [o.param_groups[0]["lr"] for o in (*optimisers, model.vae_optim)]
+        assert given == [0.1, 0.2, 0.2, 0.3]
+
+
+def test_cpq_penalised_is_osrls_but_for_the_gradient(monkeypatch):
+    algorithm, model, trainer = twins(CPQPenalised, osrl_cpq)
+    valued = algorithm.value_of_unseen_actions
+    monkeypatch.setattr(algorithm, "value_of_unseen_actions", lambda o: valued(o).detach())
+    train_both(algorithm, trainer, transitions)
+    assert_close(algorithm.model, model)
+    # osrl's targets lag behind the critics, and so does its multiplier
+    torch.testing.assert_close(algorithm.model.log_alpha, model.log_alpha, atol=1e-3, rtol=0)
+    assert model.log_alpha > 0.01
 
 
 def test_cpq_without_the_penalty_trains_the_same_actor_and_critics(monkeypatch):
@@ -165,10 +266,11 @@ def test_cpq_without_the_penalty_trains_the_same_actor_and_critics(monkeypatch):
     assert not torch.equal(next(algorithm.model.vae.parameters()), next(model.vae.parameters()))
 
 
-@pytest.mark.parametrize(("cls", "osrl"), [case[:2] for case in CASES[:4]], ids=NAMES[:4])
-def test_memoryless_policies_act_as_osrls(cls, osrl):
+@pytest.mark.parametrize(("cls", "osrl", "_"), MEMORYLESS, ids=[c[0].name for c in MEMORYLESS])
+def test_memoryless_policies_act_as_osrls(cls, osrl, _, monkeypatch):
     algorithm, model, _ = twins(cls, osrl)
     observations = torch.randn(4, 3)
+    monkeypatch.setattr(torch, "randn", torch.zeros)  # osrl's BCQ draws a code where ours takes 0
     acted = algorithm.policy(torch.zeros(4)).act(observations, torch.arange(4))
     for row, observation in zip(acted, observations.numpy(), strict=True):
         bc = isinstance(algorithm, BCAll)

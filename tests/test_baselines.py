@@ -5,16 +5,19 @@ import subprocess
 import sys
 from dataclasses import asdict
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from baselines.bc import BCAll, BCSafe
+from baselines.bc import BCAll, BCFrontier, BCSafe
+from baselines.bcq_lag import BCQLag
+from baselines.bear_lag import BEARLag
 from baselines.cdt import CDT
-from baselines.coptidice import COptiDICE
-from baselines.cpq import CPQ
+from baselines.coptidice import COptiDICE, COptiDICEPerStep
+from baselines.cpq import CPQ, CPQPenalised
 from baselines.osrl_adapter import import_osrl
 from benchmarks.algorithm import MemorylessPolicy, Problem
 from benchmarks.data.trajectories import Trajectories
@@ -25,8 +28,13 @@ LIMIT = 7.0
 SMALL = {
     BCAll: {"batch": 16, "hidden": 16},
     BCSafe: {"batch": 16, "hidden": 16},
+    BCFrontier: {"batch": 16, "hidden": 16},
     CPQ: {"batch": 16, "hidden": 16, "vae_hidden": 16, "skip_inert_penalty": False},
+    CPQPenalised: {"batch": 16, "hidden": 16, "vae_hidden": 16},
     COptiDICE: {"batch": 16, "hidden": 16},
+    COptiDICEPerStep: {"batch": 16, "hidden": 16},
+    BCQLag: {"batch": 16, "hidden": 16, "vae_hidden": 16},
+    BEARLag: {"batch": 16, "hidden": 16, "vae_hidden": 16},
     CDT: {"batch": 8, "seq_len": 5, "embedding_dim": 16, "num_layers": 2, "num_heads": 2},
 }
 METHODS = list(SMALL)
@@ -51,13 +59,13 @@ def small_data(episodes=30, seed=0):
     )
 
 
-def build(cls, data=None, **options):
+def build(cls, data=None, limit=LIMIT, **options):
     """A method of `cls` in its small size, prepared on `data`."""
     data = data or small_data()
     algorithm = cls(
         Problem.of(data, HORIZON),
         cls.config_class(**{**SMALL[cls], **options}),
-        limit=None if cls.conditions_on_limit else LIMIT,
+        limit=None if cls.conditions_on_limit else limit,
         seed=3,
     )
     with algorithm.random():
@@ -140,10 +148,17 @@ def test_a_loaded_method_acts_as_the_saved_one(cls):
 def test_every_part_changes_in_training_and_is_restored_in_place(cls):
     def tensors(model):
         # those with an underscore are made anew by each update
-        held = {k: v for k, v in vars(model).items() if torch.is_tensor(v) and k[0] != "_"}
+        attributes = vars(model) | {
+            f"{owner}.{k}": v
+            for owner, plain in vars(model).items()
+            if owner[0] != "_" and not torch.is_tensor(plain)
+            for k, v in getattr(plain, "__dict__", {}).items()
+        }
+        held = {k: v for k, v in attributes.items() if torch.is_tensor(v) and k[0] != "_"}
         return {name: value.detach().clone() for name, value in held.items()}
 
-    algorithm = build(cls)
+    # a limit below any cost sets a price of it from the start
+    algorithm = build(cls, limit=LIMIT if cls is BCSafe else -1.0)
     before, loose = through_a_file(algorithm.state())["parts"], tensors(algorithm.model)
     train(algorithm, 3)
     after = algorithm.state()["parts"]
@@ -157,7 +172,7 @@ def test_every_part_changes_in_training_and_is_restored_in_place(cls):
         ), name
     loaded = cls.from_state(algorithm.state())
     trained = {id(p) for p in loaded.model.parameters()}
-    trained |= {id(getattr(loaded.model, name)) for name in cls.loose_tensors}
+    trained |= {id(attrgetter(name)(loaded.model)) for name in cls.loose_tensors}
     for part in loaded.parts().values():
         if isinstance(part, torch.optim.Optimizer):
             assert {id(p) for group in part.param_groups for p in group["params"]} <= trained
@@ -236,23 +251,19 @@ def test_memoryless_actions_are_clamped():
     assert not acted.requires_grad
 
 
+def drawn_from(algorithm, data):
+    """Episodes of `data` whose actions come up in 60 batches."""
+    episode = {
+        tuple(a): e for e in range(len(data)) for a in data.actions[slice(*data.starts[e:][:2])]
+    }
+    return {episode[tuple(a.numpy())] for _ in range(60) for a in algorithm.sampler().actions}
+
+
 def test_bc_safe_clones_trajectories_within_the_limit_only():
     data = small_data()
-    groups = {
-        name: {
-            tuple(a) for e in np.flatnonzero(of) for a in data.actions[slice(*data.starts[e:][:2])]
-        }
-        for name, of in {
-            "within": data.episode_costs < LIMIT,
-            "at": data.episode_costs == LIMIT,
-            "beyond": data.episode_costs > LIMIT,
-        }.items()
-    }
-    assert all(groups.values())
-    for cls, names in {BCAll: set(groups), BCSafe: {"within", "at"}}.items():
-        sampler = build(cls).sampler
-        drawn = {tuple(a.numpy()) for _ in range(60) for a in sampler().actions}
-        assert {name for name, actions in groups.items() if actions & drawn} == names
+    assert {-1.0, 0.0, 1.0} == set(np.sign(data.episode_costs - LIMIT))
+    assert drawn_from(build(BCAll), data) == set(range(len(data)))
+    assert drawn_from(build(BCSafe), data) == set(np.flatnonzero(data.episode_costs <= LIMIT))
 
 
 def test_bc_safe_without_safe_trajectories():
@@ -297,8 +308,8 @@ def state():
     return (torch.get_default_dtype(), torch.get_num_threads(), torch.get_rng_state().tolist(),
             numpy_state[1].tolist(), numpy_state[2], numpy.geterr(), torch.is_grad_enabled())
 before = state()
-import baselines, baselines.bc, baselines.cdt, baselines.coptidice, baselines.cpq
-import baselines.osrl_adapter
+import baselines, baselines.bc, baselines.bcq_lag, baselines.bear_lag, baselines.cdt
+import baselines.coptidice, baselines.cpq, baselines.osrl_adapter
 heavy = {"osrl", "fsrl", "gymnasium", "wandb", "tensorboard"}
 assert not heavy & {name.split(".")[0] for name in sys.modules}
 assert state() == before

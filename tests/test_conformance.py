@@ -19,6 +19,11 @@ SMALL = {
     "coptidice": {"batch": 16, "hidden": 16},
     "bc-all": {"batch": 16, "hidden": 16},
     "bc-safe": {"batch": 16, "hidden": 16},
+    "bc-frontier": {"batch": 16, "hidden": 16},
+    "bcq-lag": {"batch": 16, "hidden": 16, "vae_hidden": 16},
+    "bear-lag": {"batch": 16, "hidden": 16, "vae_hidden": 16},
+    "cpq-penalised": {"batch": 16, "hidden": 16, "vae_hidden": 16},
+    "coptidice-perstep": {"batch": 16, "hidden": 16},
 }
 
 
