@@ -158,7 +158,7 @@ class TransitionAlgorithm(WrappedAlgorithm):
 
     def update(self) -> dict[str, Tensor | float]:
         """One step of osrl's trainer, on one batch."""
-        self.trainer.train_one_step(*self.sampler()[:-1])  # all but which are initial
+        self.trainer.train_one_step(*self.sampler()[:6])  # the columns of osrl's own batches
         return self.log.losses
 
 

@@ -23,6 +23,7 @@ BUILT_IN = {
     "cdt": "baselines.cdt:CDT",
     "cpq": "baselines.cpq:CPQ",
     "coptidice": "baselines.coptidice:COptiDICE",
+    "fisor": "baselines.fisor:FISOR",
     "bc-all": "baselines.bc:BCAll",
     "bc-safe": "baselines.bc:BCSafe",
     "bc-frontier": "baselines.bc:BCFrontier",

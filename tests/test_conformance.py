@@ -17,6 +17,7 @@ SMALL = {
     "cdt": {"batch": 16, "seq_len": 5, "embedding_dim": 16, "num_layers": 1, "num_heads": 2},
     "cpq": {"batch": 16, "hidden": 16, "vae_hidden": 16},
     "coptidice": {"batch": 16, "hidden": 16},
+    "fisor": {"batch": 16, "hidden": 16, "width": 16, "blocks": 1},
     "bc-all": {"batch": 16, "hidden": 16},
     "bc-safe": {"batch": 16, "hidden": 16},
     "bc-frontier": {"batch": 16, "hidden": 16},

@@ -47,6 +47,7 @@ def test_samples_are_rows_of_the_data(lengths, seed, scale):
     first, last = set(data.starts[:-1]), set(data.starts[1:] - 1)
     assert batch.initial.tolist() == [float(row in first) for row in rows]
     assert batch.done.tolist() == [float(row in last) for row in rows]  # terminal or not
+    assert batch.terminal.tolist() == data.terminals[rows].tolist()
 
 
 def test_every_row_is_drawn_equally_often():

@@ -12,7 +12,7 @@ from benchmarks.data.trajectories import Trajectories
 
 
 class Transitions(NamedTuple):
-    """A batch of B transitions; the last four columns are [B]."""
+    """A batch of B transitions; the last five columns are [B]."""
 
     observations: Tensor
     next_observations: Tensor
@@ -23,6 +23,8 @@ class Transitions(NamedTuple):
     """1 where the episode ended, for whichever reason (as osrl and DSRL count it)."""
     initial: Tensor
     """1 where the episode began."""
+    terminal: Tensor
+    """1 where the task ended the episode, as opposed to running out of time."""
 
 
 class TransitionSampler:
@@ -44,7 +46,8 @@ class TransitionSampler:
         done[data.starts[1:] - 1] = 1.0
         initial[data.starts[:-1]] = 1.0
         columns = [data.observations, data.next_observations, data.actions]
-        scalars = [data.rewards * np.float32(reward_scale), data.costs, done, initial]
+        rewards, terminal = data.rewards * np.float32(reward_scale), data.terminals
+        scalars = [rewards, data.costs, done, initial, terminal.astype(np.float32)]
         packed = np.concatenate([*columns, *(s[:, None] for s in scalars)], axis=1)
         self._packed = torch.as_tensor(packed, dtype=torch.float32).to(self.device)
         self._widths = [column.shape[1] for column in columns] + [1] * len(scalars)

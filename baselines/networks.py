@@ -1,0 +1,52 @@
+"""What ported baselines share: critics, their targets, and the loss of an expectile."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Twin(nn.Module):
+    """Two critics of states and actions."""
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.both = nn.ModuleList(critic(inputs, hidden) for _ in range(2))
+
+    def forward(self, states: Tensor, actions: Tensor) -> Tensor:
+        """The values of both [2, B]."""
+        joined = torch.cat([states, actions], dim=1)
+        return torch.stack([one(joined) for one in self.both])
+
+
+def critic(inputs: int, hidden: int) -> nn.Sequential:
+    """A network of two hidden layers to one value [B]."""
+    layers = nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()
+    return nn.Sequential(*layers, nn.Linear(hidden, 1), nn.Flatten(0))
+
+
+def expectile_loss(residual: Tensor, expectile: float) -> Tensor:
+    """Mean square of `residual` [B], weighted by `expectile` above 0 and by the rest below."""
+    return ((expectile - (residual < 0).float()).abs() * residual.square()).mean()
+
+
+def frozen(module: nn.Module) -> Any:
+    """A copy that acts as in evaluation and takes no gradient."""
+    return deepcopy(module).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def track(target: nn.Module, source: nn.Module, share: float) -> None:
+    """Move the parameters of `target` by `share` of the way to those of `source`."""
+    for ours, theirs in zip(target.parameters(), source.parameters(), strict=True):
+        ours.lerp_(theirs, share)
+
+
+def descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+    """One step down the gradient of `loss`."""
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    optimiser.step()
