@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.data import __main__ as command
 from benchmarks.data import behaviour
 from benchmarks.data.behaviour import (
     CONFIGS,
@@ -411,3 +413,34 @@ def test_a_negative_weight_seeks_cost_at_preference_zero_only():
     preferences = np.array([0.0, 0.2, 1.0])
     price = ppo.goal(preferences, np.zeros(3), np.ones(3))
     np.testing.assert_allclose(price, [0.5, 0.0, -2.0], atol=1e-12)
+
+
+# --- python -m benchmarks.data train-behaviour -----------------------------------------------
+
+
+def test_the_command_leaves_snapshots_and_the_training_curve(tmp_path, capsys):
+    arguments = ["train-behaviour", "BallRun", "--steps", "3200", "--out", str(tmp_path)]
+    assert command.main(arguments) == 0
+    assert "10 snapshots" in capsys.readouterr().out
+    assert len(load_snapshots(tmp_path / "BallRun.npz")) == 10
+    curve = pd.read_csv(tmp_path / "BallRun.csv", index_col="steps")
+    assert curve.index.tolist() == [1600, 3200]
+    assert len(curve.columns) == 5
+    means = curve.iloc[0].str.split("@", expand=True).astype(float)
+    assert np.isfinite(means.to_numpy()).all()
+    assert command.main(arguments) == 0  # there is nothing left to do
+    assert len(pd.read_csv(tmp_path / "BallRun.csv")) == 2
+
+
+def test_the_command_trains_as_long_as_the_shipped_policies_were(tmp_path, monkeypatch):
+    asked = []
+
+    def train(task, steps, *_, **__):
+        asked.append(steps)
+        return []
+
+    monkeypatch.setattr(behaviour, "train_behaviour", train)
+    monkeypatch.setattr(command, "save_snapshots", lambda *_: None)
+    for name in ("BallRun", "CarRun"):
+        assert command.main(["train-behaviour", name, "--out", str(tmp_path)]) == 0
+    assert asked == [600_000, 1_000_000]

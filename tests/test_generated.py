@@ -362,20 +362,21 @@ def test_a_shipped_policy_prefers_as_it_is_told(roll_out):
 # --- what the shipped policies make ----------------------------------------------------------
 
 PUBLISHED_SAFE = {
-    "BallRun": 521,
+    "BallRun": 365,
     "CarRun": 571,
     "DroneRun": 434,
-    "AntRun": 697,
-    "BallCircle": 714,
-    "CarCircle": 412,
+    "AntRun": 688,
+    "BallCircle": 617,
+    "CarCircle": 402,
     "DroneCircle": 705,
     "AntCircle": 217,
-    "PointCircle1": 44.6,
+    "PointCircle1": 43.4,
     "PointCircle2": 38.9,
     "CarCircle2": 14.1,
 }
-"""The largest mean return of a published result that keeps its limits on published data, from the
-tables of DSRL (2306.09303) and CAPS (2412.18946). On CarCircle1 none does."""
+"""The largest mean return of a published result that keeps its limits, of 5 to 40 in Bullet and 20
+to 80 in Safety-Gymnasium, on published data: from the tables of DSRL (2306.09303) and CAPS
+(2412.18946). On CarCircle1 none does."""
 
 
 @pytest.fixture(scope="module")
@@ -397,9 +398,7 @@ def test_a_set_is_large_and_leaves_no_hole(figures, name):
     assert min(tenth["episodes"] for tenth in own["tenths"]) >= 10
 
 
-# half a training reaches what these three lack; their curves still rose when they were stopped
-SHORT_OF_SAFE: set[str] = set()
-SHORT_OF_LOOSE = {"AntRun"}
+SHORT = {"AntRun"}  # of the best return within 90 %: 754 of 764; its curve still rose at the end
 
 
 @pytest.mark.parametrize("name", shipped_tasks())
@@ -407,5 +406,14 @@ def test_the_best_comes_near_what_published_data_reach(figures, name):
     """At 10 % of the maximum cost near published safe results, at 90 % near the best return."""
     own, task = figures[name], TASKS[name]
     within = own["best_within"]
-    assert (within[0] >= 0.8 * PUBLISHED_SAFE.get(name, 0.0)) == (name not in SHORT_OF_SAFE)
-    assert (within[8] >= 0.8 * task.max_return) == (name not in SHORT_OF_LOOSE)
+    assert within[0] >= 0.8 * PUBLISHED_SAFE.get(name, 0.0)
+    assert (within[8] >= 0.8 * task.max_return) == (name not in SHORT)
+
+
+@pytest.mark.parametrize("name", shipped_tasks())
+def test_there_are_poor_middling_and_best_returns_at_each_cost(figures, name):
+    own = figures[name]
+    scale = own["max_return"] - own["min_return"]
+    for tenth in own["tenths"]:
+        assert tenth["poorest"] < tenth["median"] < tenth["best"]
+        assert tenth["best"] - tenth["poorest"] > 0.05 * scale

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from benchmarks.tasks import ALL_TASKS, TASKS, Task, find_task
 
 Episode = tuple[float, float, float]
 """Preference, return and cost of a training episode."""
+_PREFERENCES = ("0-0.2", "0.2-0.4", "0.4-0.6", "0.6-0.8", "0.8-1")
 
 
 def list_data() -> None:
@@ -162,6 +164,8 @@ def train(name: str, steps: int | None, folder: Path, seed: int) -> None:
         tqdm(total=steps, unit=" steps", mininterval=2.0) as bar,
     ):
         curve = csv.writer(file, lineterminator="\n")
+        if file.tell() == 0:
+            curve.writerow(["steps", *(f"return@cost at preference {p}" for p in _PREFERENCES)])
 
         def report(done: int, episodes: list[Episode]) -> None:
             recent.extend(episodes)
@@ -181,8 +185,8 @@ def frontier(episodes: Sequence[Episode]) -> list[str]:
     """Mean return@cost in five ranges of preference, from reward-seeking to safe."""
     table = np.array(episodes).reshape(-1, 3)
     parts = []
-    for low in np.arange(0.0, 1.0, 0.2):
-        own = table[(table[:, 0] >= low) & (table[:, 0] < low + 0.2)]
+    for low, high in pairwise(np.linspace(0.0, 1.0, len(_PREFERENCES) + 1)):
+        own = table[(table[:, 0] >= low) & (table[:, 0] < high)]
         parts.append(f"{own[:, 1].mean():.4g}@{own[:, 2].mean():.4g}" if len(own) else "-")
     return parts
 

@@ -56,7 +56,7 @@ class PPOConfig:
     observations are the first of this task's."""
 
 
-# ants are slow: what reward alone teaches them in a few million steps costs under half the maximum
+# what reward alone teaches AntRun in a few million steps costs under half the maximum
 CONFIGS = {
     "AntRun": PPOConfig(least_weight=-0.25),
     "AntCircle": PPOConfig(start_from="AntRun"),
@@ -70,7 +70,6 @@ STEPS = {
     "AntRun": 2_500_000,
     "CarCircle": 1_200_000,
     "DroneCircle": 1_500_000,
-    "AntCircle": 1_200_000,
     "CarCircle1": 1_500_000,
     "CarCircle2": 1_500_000,
 }
