@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.data import dsrl
 from benchmarks.data.trajectories import Trajectories
 from benchmarks.lockstep import Lockstep
 from benchmarks.tasks import TASKS
+from tests.loopback import CONTENT, Server
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -70,3 +73,43 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> SmallData:
     for name in tasks:
         scripted_episodes(name, 12).save(folder / TASKS[name].dataset_file)
     return SmallData(folder, tasks)
+
+
+@pytest.fixture
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a proxy nor mirrors of the user's."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.delenv("OSRL_BENCH_MIRRORS", raising=False)
+
+
+@pytest.fixture
+def make_server(no_proxy: None) -> Iterator[Callable[..., Server]]:
+    """Servers on this machine, each with faults of its own."""
+    servers = []
+
+    def make(content=CONTENT):
+        servers.append(Server(content))
+        threading.Thread(target=servers[-1].serve_forever, args=(0.01,), daemon=True).start()
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.release.set()
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def server(make_server: Callable[..., Server]) -> Server:
+    """One server."""
+    return make_server()
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that were made, which take no time here."""
+    pauses = []
+    monkeypatch.setattr(dsrl, "sleep", pauses.append)
+    return pauses
