@@ -41,8 +41,7 @@ class Task:
     file: str = ""
     """Path of a user's task file; empty for the tasks of the table."""
     code: str = ""
-    """sha256 of what a user's task file says, but for places and the speed, and of the simulator's
-    file that it names."""
+    """sha256 of what changes an episode of a user's task: horizon, simulator and its file."""
 
     def limit(self, fraction: float) -> float:
         """Cost limit that is `fraction` of the maximum episode cost."""
@@ -52,11 +51,11 @@ class Task:
 def _read_table() -> tuple[dict[str, Task], list[str]]:
     """Every task by name, and the names of those that make up the suites."""
     tasks, suite = dict[str, Task](), list[str]()
+    kinds = {"int": int, "float": float, "str": str}
     with (files("benchmarks") / "tasks.csv").open(encoding="utf-8") as table:
         for row in csv.DictReader(table):
             if row.pop("suite") == "yes":
                 suite.append(row["name"])
-            kinds = {"int": int, "float": float, "str": str}
             facts: dict[str, Any] = {
                 field.name: kinds[str(field.type)](row[field.name])
                 for field in fields(Task)

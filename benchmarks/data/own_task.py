@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data.trajectories import Trajectories
+from benchmarks.data.verify import ROUNDING
 from benchmarks.errors import UserError, unknown_name
 from benchmarks.tasks import ALL_TASKS, Task, find_task
 
@@ -34,7 +35,7 @@ def read_task_file(path: Path) -> Task:
     high = facts.get("max_return", float(data.returns.max()))
     if low >= high:
         raise UserError(f"{path}: min_return {low:g} must be below max_return {high:g}")
-    if (largest := float(abs(data.actions).max())) > 1.0001:  # single precision
+    if (largest := float(abs(data.actions).max())) > 1 + ROUNDING:
         raise UserError(f"{path}: the data's actions reach {largest:g}: scale them to [-1, 1]")
     if (longest := int(data.lengths.max())) > facts["horizon"]:
         horizon = facts["horizon"]

@@ -154,7 +154,7 @@ def choose(data: str, tasks: Iterable[Task], network: Network | None = None) -> 
             f"unknown data {data!r}: use auto, generated, dsrl, or a folder that holds DSRL files"
         )
     name = folder.resolve().name
-    # not mistaken for those
+    # a folder of such a name is not mistaken for the choice
     source = f"folder {name}" if name in ("dsrl", "generated", "own") else name
     return [DataSet(t, folder / t.dataset_file, source) for t in tasks]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from benchmarks.data.trajectories import HDF5_ERRORS
 from benchmarks.tasks import Task
 
-_ROUNDING = 1e-4
+ROUNDING = 1e-4
 """How far an action may lie outside [-1, 1]: what single precision loses."""
 _NAMED = re.compile(r"-(\d+)-(\d+)\.hdf5$")
 
@@ -85,7 +85,7 @@ def _check_values(key: str, values: NDArray[Any], faults: list[str], warnings: l
         faults.append(
             f"{key} holds NaN or infinity in {bad.sum()} rows, first in row {bad.argmax()}"
         )
-    elif key == "actions" and (largest := float(np.abs(values).max())) > 1 + _ROUNDING:
+    elif key == "actions" and (largest := float(np.abs(values).max())) > 1 + ROUNDING:
         warnings.append(f"actions reach {largest:.4g}, outside [-1, 1]")
     elif key == "costs" and (least := float(values.min())) < 0:
         faults.append(f"costs are negative, down to {least:.4g}")
