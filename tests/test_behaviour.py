@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from benchmarks.data import __main__ as command
 from benchmarks.data import behaviour
 from benchmarks.data.behaviour import (
-    CONFIGS,
     SNAPSHOT_FRACTIONS,
     PPOConfig,
     PreferencePPO,
@@ -20,7 +19,7 @@ from benchmarks.data.behaviour import (
     discounted_sums,
     train_behaviour,
 )
-from benchmarks.data.snapshots import Snapshot, load_snapshots, save_snapshots, snapshot_path
+from benchmarks.data.snapshots import Snapshot, load_snapshots, save_snapshots
 from benchmarks.errors import UserError
 from benchmarks.lockstep import Steps
 from benchmarks.tasks import TASKS
@@ -390,22 +389,6 @@ def test_a_file_of_snapshots_is_exact_within_half_precision(trained, uninterrupt
     again = tmp_path / "again.npz"
     save_snapshots(again, loaded)
     assert same(load_snapshots(again), loaded)
-
-
-# --- starting as another task's policy -------------------------------------------------------
-
-
-def test_a_training_can_start_as_the_policy_of_another_task_with_the_same_body():
-    task, rng = TASKS["AntCircle"], np.random.default_rng(0)
-    started = PreferencePPO(task, PPOConfig(start_from="AntRun"), seed=0).snapshot()
-    source = load_snapshots(snapshot_path("AntRun"))[-1]
-    assert CONFIGS["AntCircle"].start_from == "AntRun"
-    shared = len(source.mean)
-    observations = (source.mean + source.std * rng.normal(size=(50, shared))).astype(np.float32)
-    other = rng.normal(size=(50, task.observation_dim - shared)).astype(np.float32)
-    preferences, noise = rng.random(50).astype(np.float32), rng.normal(size=(50, 8))
-    ours = started.act(np.concatenate([observations, other], axis=1), preferences, noise)
-    np.testing.assert_allclose(ours, source.act(observations, preferences, noise), atol=1e-5)
 
 
 def test_a_negative_weight_seeks_cost_at_preference_zero_only():

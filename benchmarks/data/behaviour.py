@@ -18,10 +18,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmarks.data.snapshots import OBSERVATION_CLIP, Snapshot, load_snapshots, snapshot_path
+from benchmarks.data.snapshots import OBSERVATION_CLIP, Snapshot
+from benchmarks.data.views import view_of
 from benchmarks.errors import UserError
 from benchmarks.files import replacing
-from benchmarks.lockstep import Lockstep
+from benchmarks.lockstep import Lockstep, Steps
 from benchmarks.tasks import Task
 
 SNAPSHOT_FRACTIONS = (0.0, 0.03, 0.07, 0.12, 0.2, 0.3, 0.45, 0.65, 0.85, 1.0)
@@ -29,8 +30,6 @@ SNAPSHOT_FRACTIONS = (0.0, 0.03, 0.07, 0.12, 0.2, 0.3, 0.45, 0.65, 0.85, 1.0)
 _SAVE_EVERY = 20_000
 """Environment steps between two checkpoints."""
 _LEAST_STD = 1e-6
-_START_COUNT = 1e5
-"""Observations that the moments taken over from another task count as."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +50,34 @@ class PPOConfig:
     least_weight: float = 0.0
     """Weight of cost at preference 0; below 0, cost is sought where reward alone brings little."""
     max_grad_norm: float = 0.5
-    start_from: str = ""
-    """Task whose last shipped policy the actor starts as: it has the same body, and its
-    observations are the first of this task's."""
 
 
 # what reward alone teaches AntRun in a few million steps costs under half the maximum
 CONFIGS = {
     "AntRun": PPOConfig(least_weight=-0.25),
-    "AntCircle": PPOConfig(start_from="AntRun"),
+    "AntCircle": PPOConfig(least_weight=-0.1),
 }
 """Settings of the tasks where they are not the default."""
+
+
+def circling_reward(seen: NDArray[Any], steps: Steps) -> NDArray[np.float64]:
+    """AntCircle's own reward [n] and one that draws the ant outwards from where it starts.
+
+    Its own is 0.1 * distance * clockwise speed / (1 + |distance - 7|): next to nothing where it
+    starts, 2 to 4 from the centre. Added is 0.1 * (7 - |distance - 7|) * clockwise speed, or -1
+    for a fall.
+    `seen` [n, 35] is `benchmarks.data.views.circling_ant`'s.
+    """
+    distance, speed = seen[:, 0] / 0.1, -seen[:, 3] / 0.3  # the simulator's scales
+    outwards = 0.1 * (7.0 - np.abs(distance - 7.0)) * speed
+    reward: NDArray[np.float64] = steps.rewards + np.where(steps.terminated, -1.0, outwards)
+    return reward
+
+
+PRACTICE: dict[str, Callable[[NDArray[Any], Steps], NDArray[np.float64]]] = {
+    "AntCircle": circling_reward
+}
+"""Rewards that policies are trained on, where not the task's; the data hold the task's."""
 
 
 STEPS = {
@@ -72,6 +88,7 @@ STEPS = {
     "DroneCircle": 1_500_000,
     "CarCircle1": 1_500_000,
     "CarCircle2": 1_500_000,
+    "AntCircle": 4_000_000,
 }
 """Environment steps that the shipped policies were trained for, where not a million."""
 
@@ -129,36 +146,17 @@ class PreferencePPO:
     def __init__(self, task: Task, config: PPOConfig, seed: int) -> None:
         self.task, self.config, self.seed = task, config, seed
         torch.manual_seed(seed)
-        inputs = task.observation_dim + 1
+        self.view = view_of(task.name)
+        width = len(self.view(np.zeros(task.observation_dim)))
+        inputs = width + 1  # and the preference
         self.actor = _mlp(inputs, config.hidden, task.action_dim, 0.01)
         self.critic = _mlp(inputs, config.hidden, 1, 1.0)
         self.log_std = nn.Parameter(torch.full((task.action_dim,), -0.5))
         parameters = [*self.actor.parameters(), *self.critic.parameters(), self.log_std]
         self.optimiser = torch.optim.Adam(parameters, lr=config.learning_rate, eps=1e-5)
-        self.observations = RunningMoments(task.observation_dim)
+        self.observations = RunningMoments(width)
         self.rewards = RunningMoments(1)
         self.steps = 0
-        if config.start_from:
-            self._start_as(load_snapshots(snapshot_path(config.start_from))[-1])
-
-    def _start_as(self, policy: Snapshot) -> None:
-        """Take over an actor; what it does not observe has no influence at first."""
-        shared = len(policy.mean)
-        layers = [layer for layer in self.actor if isinstance(layer, nn.Linear)]
-        with torch.no_grad():
-            for layer, weight, bias in zip(layers, policy.weights, policy.biases, strict=True):
-                known = torch.as_tensor(weight)
-                if layer is layers[0]:  # observations, then the preference
-                    layer.weight.zero_()
-                    layer.weight[:, :shared] = known[:, :shared]
-                    layer.weight[:, -1] = known[:, -1]
-                else:
-                    layer.weight.copy_(known)
-                layer.bias.copy_(torch.as_tensor(bias))
-            self.log_std.copy_(torch.as_tensor(policy.log_std))
-        self.observations.mean[:shared] = policy.mean
-        self.observations.variance[:shared] = (policy.std - _LEAST_STD) ** 2
-        self.observations.count = _START_COUNT
 
     def snapshot(self) -> Snapshot:
         """The policy as it is now."""
@@ -202,11 +200,11 @@ class PreferencePPO:
         self, simulators: Lockstep, rng: np.random.Generator
     ) -> tuple[dict[str, Tensor], list[tuple[float, float, float]]]:
         c, n, horizon = self.config, self.config.environments, self.task.horizon
-        rows = np.arange(n)
+        rows, practice = np.arange(n), PRACTICE.get(self.task.name)
         seeds = rng.integers(2**31, size=(horizon + 1, n))
-        observation, w = simulators.reset(seeds[-1].tolist()), rng.random(n)
+        observation, w = self.view(simulators.reset(seeds[-1].tolist())), rng.random(n)
         totals = np.zeros((n, 2))
-        seen = np.empty((horizon, n, self.task.observation_dim))
+        seen = np.empty((horizon, *observation.shape))
         following = np.empty_like(seen)
         preference, reward, cost = (np.empty((horizon, n)) for _ in range(3))
         action = np.empty((horizon, n, self.task.action_dim), dtype=np.float32)
@@ -219,15 +217,17 @@ class PreferencePPO:
                 mean = self.actor(self._inputs(observation, w)).numpy()
                 action[t] = mean + std * rng.standard_normal(mean.shape)
                 step = simulators.step(np.clip(action[t], -1.0, 1.0), rows)
-                following[t] = observation = step.observations
-                reward[t], cost[t], terminated[t] = step.rewards, step.costs, step.terminated
+                following[t] = observation = self.view(step.observations)
+                reward[t] = practice(observation, step) if practice else step.rewards
+                cost[t], terminated[t] = step.costs, step.terminated
                 ended[t] = step.terminated | step.truncated
                 totals += np.stack([step.rewards, step.costs], axis=1)
                 for row in np.flatnonzero(ended[t]):
                     episodes.append((float(w[row]), float(totals[row, 0]), float(totals[row, 1])))
                     totals[row], w[row] = 0.0, rng.random()
                     observation = observation.copy()
-                    observation[row] = simulators.reset([seeds[t, row]], np.array([row]))[0]
+                    first = simulators.reset([seeds[t, row]], np.array([row]))
+                    observation[row] = self.view(first)[0]
         ended[-1] = True
         self.observations.update(seen.reshape(-1, seen.shape[-1]))
         self.rewards.update(reward.reshape(-1, 1))

@@ -33,6 +33,7 @@ from benchmarks.data.snapshots import (
     snapshot_path,
 )
 from benchmarks.data.trajectories import Floats, Trajectories
+from benchmarks.data.views import view_of
 from benchmarks.envs import require_simulators
 from benchmarks.files import replacing
 from benchmarks.lockstep import Lockstep
@@ -253,6 +254,7 @@ def _end_with_parent() -> None:
 def _roll_out_group(candidates: list[Candidate]) -> list[Rollout]:
     snapshots, simulators = _worker
     task, n = simulators.task, len(candidates)
+    view = view_of(task.name)
     policies = Snapshot.stack([snapshots[candidate.snapshot] for candidate in candidates])
     preferences = np.array([candidate.preference for candidate in candidates])
     noise = np.stack(
@@ -269,7 +271,8 @@ def _roll_out_group(candidates: list[Candidate]) -> list[Rollout]:
     running = np.arange(n)
     seen[:, 0] = simulators.reset([candidate.seed for candidate in candidates], running)
     for t in range(task.horizon):
-        acted[running, t] = policies.act(seen[running, t], preferences[running], noise[running, t])
+        views = view(seen[running, t])
+        acted[running, t] = policies.act(views, preferences[running], noise[running, t])
         step = simulators.step(acted[running, t], running)
         seen[running, t + 1] = step.observations
         received[running, t, 0], received[running, t, 1] = step.rewards, step.costs
