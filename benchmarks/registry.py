@@ -20,6 +20,7 @@ from benchmarks.errors import UserError, unknown_name
 ENTRY_POINTS = "osrl_bench.algorithms"
 BUILT_IN = {
     "gas": "gas.algorithm:GAS",
+    "gas-levels": "gas.levels:LevelGAS",
     "cdt": "baselines.cdt:CDT",
     "cpq": "baselines.cpq:CPQ",
     "coptidice": "baselines.coptidice:COptiDICE",

@@ -8,33 +8,27 @@ the goals along with the request. One training serves every cost limit.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.algorithm import Algorithm, Budget, Config, Policy, Problem
+from benchmarks.algorithm import Policy
 from benchmarks.data.targets import reward_targets
-from benchmarks.data.trajectories import Trajectories
 from benchmarks.errors import unknown_name
-from gas.networks import ResidualMLP
-from gas.reshaping import best_rows
-from gas.segments import Segments, SegmentSampler, relabel_costs, relabel_rewards
+from gas.segments import Segments, relabel_costs, relabel_rewards
+from gas.stitching import BUDGETS, Stitching, StitchingConfig
 
 
 @dataclass(frozen=True)
-class GASConfig(Config):
+class GASConfig(StitchingConfig):
     """Options of GAS. Defaults are the paper's where it states them."""
 
-    batch: int = 2048
     alpha: float = 0.8
     """Expectile of the goals and weight of the policy."""
     delta: float = 0.1
     """Reward targets are drawn within (1 - delta) R and (1 + delta) R."""
-    shortening: float = 1.0
-    """Segments cover at least (1 - shortening) of the rest of their episode; 1 is any length."""
     cost_relabelling: str = "full"
     """"full": cost targets up to the largest cost (paper); "narrow": up to 30 % of it above the
     segment's own, less where less time is left (release)."""
@@ -42,21 +36,6 @@ class GASConfig(Config):
     """Count a segment's reward as nothing in A^R where V^C exceeds the cost target."""
     mask: bool = True
     """Leave segments out of the policy loss where V^C exceeds the cost target."""
-    quantile: float = 0.2
-    """q: share of the trajectories at each level of cost that make up D_q."""
-    levels: int = 10
-    """Levels of cost in the reshaping."""
-    epsilon: float = 0.5
-    """Probability of drawing from D_q."""
-    width: int = 256
-    blocks: int = 3
-    expansion: int = 4
-    dropout: float = 0.05
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    warmup: int = 500
-    """Updates in which the learning rate rises; it falls along a cosine after."""
-    max_grad_norm: float = 0.25
     reward_target: float | None = None
     """R-hat at the start of an episode; None takes it from the data (`reward_targets`)."""
 
@@ -84,108 +63,34 @@ class Goals(NamedTuple):
     cost: Tensor
 
 
-class GAS(Algorithm):
+class GAS(Stitching):
     """Goal-Assisted Stitching, in the paper's form."""
 
     name = "gas"
-    conditions_on_limit = True
     config_class = GASConfig
-    budgets: ClassVar = {
-        "quick": Budget.of(
-            4_000, update_ms=20, batch=512, width=128, blocks=2, expansion=1, dropout=0.0
-        ),
-        "standard": Budget.of(40_000, update_ms=170, batch=1024, width=256, blocks=3, expansion=1),
-        "paper": Budget.of(400_000, update_ms=920),
-    }
+    budgets: ClassVar = BUDGETS
     config: GASConfig
 
-    def __init__(
-        self,
-        problem: Problem,
-        config: GASConfig | None = None,
-        *,
-        limit: float | None = None,
-        seed: int = 0,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        c = config or GASConfig()
-        super().__init__(problem, c, limit=limit, seed=seed, device=device)
-        request = problem.observation_dim + 3  # with the two targets and the time left
+    def build(self) -> dict[str, nn.Module]:
+        """V^R, V^C, and the policy, which is told both."""
+        request = self.problem.observation_dim + 3  # with the two targets and the time left
+        self.reward_goal = self.network(request, 1)
+        self.cost_goal = self.network(request, 1)
+        self.actor = self.network(request + 2, self.problem.action_dim)
+        return {"reward_goal": self.reward_goal, "cost_goal": self.cost_goal, "actor": self.actor}
 
-        def network(inputs: int, outputs: int) -> ResidualMLP:
-            return ResidualMLP(
-                inputs,
-                outputs,
-                width=c.width,
-                blocks=c.blocks,
-                expansion=c.expansion,
-                dropout=c.dropout,
-            ).to(self.device)
-
-        with self.random():
-            self.reward_goal = network(request, 1)
-            self.cost_goal = network(request, 1)
-            self.actor = network(request + 2, problem.action_dim)
-        self.networks = (self.reward_goal, self.cost_goal, self.actor)
-        self.optimiser = torch.optim.AdamW(
-            [p for n in self.networks for p in n.parameters()],
-            lr=c.learning_rate,
-            weight_decay=c.weight_decay,
-            fused=True,
-        )
-        self.reward_scale = max(float(problem.returns.abs().max()), 1e-6)
-        self.cost_scale = max(float(problem.costs.max()), 1.0)
-        """C_max, the largest episode cost in the data."""
-        self._mean = problem.observation_mean.to(self.device)
-        self._std = problem.observation_std.to(self.device) + 1e-6
-
-    def prepare(self, data: Trajectories) -> None:
-        """Put the segments, and those of D_q, on the device."""
-        c = self.config
-        self.sampler = SegmentSampler(
-            data,
-            c.batch,
-            self.device,
-            shortening=c.shortening,
-            preferred=best_rows(data, c.quantile, c.levels),
-            epsilon=c.epsilon,
-        )
-
-    def update(self) -> dict[str, Tensor | float]:
-        """One step of both goals and the policy on one batch of relabelled segments."""
-        for network in self.networks:
-            network.train()
-        segments = self.scaled(self.sampler())
+    def losses(self, segments: Segments) -> dict[str, Tensor]:
+        """Those of both goals and the policy on relabelled segments."""
+        segments = self.scaled(segments)
         request = self.request(segments)
         goals = self.goals(request)
         advantage = self.reward_advantage(segments, request, goals)
         weight = self.expectile_weight(advantage.detach())
-        losses = {
+        return {
             "reward_goal_loss": (weight * advantage.square()).mean(),
             "cost_goal_loss": (weight * (segments.costs - goals.cost).square()).mean(),
             "policy_loss": self.policy_loss(segments, request, goals, weight),
         }
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.stack(list(losses.values())).sum().backward()
-        for network in self.networks:
-            nn.utils.clip_grad_norm_(network.parameters(), self.config.max_grad_norm)
-        self.optimiser.param_groups[0]["lr"] = self.learning_rate()
-        self.optimiser.step()
-        return {name: loss.detach() for name, loss in losses.items()}
-
-    def scaled(self, segments: Segments) -> Segments:
-        """Segments in the networks' units: standardised states, sums and times of order one."""
-        return Segments(
-            self.standardise(segments.observations),
-            segments.actions,
-            segments.rewards / self.reward_scale,
-            segments.costs / self.cost_scale,
-            segments.steps / self.problem.horizon,
-        )
-
-    def standardise(self, observations: Tensor) -> Tensor:
-        """Observations with the data's mean 0 and standard deviation 1 [B, o]."""
-        return (observations - self._mean) / self._std
 
     def request(self, segments: Segments) -> Request:
         """Transition-level relabelling: what each segment is taken for an answer to."""
@@ -224,12 +129,6 @@ class GAS(Algorithm):
             weight = weight * (given[1] < request.cost)
         return (weight * error).mean()
 
-    def learning_rate(self) -> float:
-        """Linear warm-up, then a cosine to zero at the planned end."""
-        rise = min((self.updates + 1) / max(self.config.warmup, 1), 1.0)
-        fall = 0.5 * (1.0 + math.cos(math.pi * min(self.updates / self.planned_updates, 1.0)))
-        return self.config.learning_rate * rise * fall
-
     def policy(self, limits: Tensor) -> Policy:
         """The learned policy, asked for the reward target that belongs to each limit."""
         limits = limits.to(self.device)
@@ -239,15 +138,6 @@ class GAS(Algorithm):
         else:
             targets = torch.full_like(limits, self.config.reward_target)
         return GASPolicy(self, targets, limits)
-
-    def parts(self) -> dict[str, Any]:
-        """Networks and optimiser."""
-        return {
-            "reward_goal": self.reward_goal,
-            "cost_goal": self.cost_goal,
-            "actor": self.actor,
-            "optimiser": self.optimiser,
-        }
 
 
 class GASPolicy(Policy):

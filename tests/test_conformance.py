@@ -14,6 +14,7 @@ from benchmarks.registry import BUILT_IN, find_method
 
 SMALL = {
     "gas": {"batch": 16, "width": 16, "blocks": 1},
+    "gas-levels": {"batch": 16, "width": 16, "blocks": 1},
     "cdt": {"batch": 16, "seq_len": 5, "embedding_dim": 16, "num_layers": 1, "num_heads": 2},
     "cpq": {"batch": 16, "hidden": 16, "vae_hidden": 16},
     "coptidice": {"batch": 16, "hidden": 16},

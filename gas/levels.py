@@ -1,0 +1,180 @@
+"""GAS over levels of cost: a form of our own, for data whose cost has gaps.
+
+The paper's goals are means over all segments like the one asked for. Where the data hold a safe
+mode and a costly one and little between, a mean lies between the two, where nothing can be reached,
+and the policy that is asked for it follows the costly mode. Here cost falls into levels instead:
+
+- goals: for every level the chance that a segment of the data costs that much, and an expectile of
+  the reward of those that do;
+- a policy for every level, cloned from the segments at that level that earn most. It is not asked
+  for a reward: a request for more than the level can give is what drew it to the costly mode;
+- outcomes: the chance of every level given the action as well, by which a level is judged on what
+  its action leads to in the data, not on what was asked of it.
+
+At each step the levels within the budget that is left are candidates, if the data know them here;
+those stay whose action keeps the budget about as likely as any candidate's does; and of these the
+cheapest is taken that promises about as much reward as any. No reward target is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmarks.algorithm import Policy
+from gas.segments import Segments
+from gas.stitching import BUDGETS, Stitching, StitchingConfig
+
+_MOST_WEIGHT = 3.0
+"""A segment weighs at most e to this in the policy's loss."""
+
+
+@dataclass(frozen=True)
+class LevelsConfig(StitchingConfig):
+    """Options of GAS over levels of cost."""
+
+    cost_levels: int = 24
+    """Levels between no cost and the largest; the lower ones are narrower."""
+    expectile: float = 0.9
+    """Of the reward at a level that counts as what the level promises."""
+    temperature: float = 1.0
+    """How much more the better segments weigh in the policy's loss."""
+    known: float = 0.01
+    """A level whose chance at a state is less is not asked for."""
+    agreement: float = 0.9
+    """A level is dropped if its action keeps the budget with less than this part of the best
+    candidate's chance."""
+    slack: float = 0.05
+    """Part of the reward that may be given up for a cheaper level."""
+    margin: float = 0.1
+    """Part of the budget that is not asked for."""
+
+
+class Goals(NamedTuple):
+    """Of every level at a state, given the time left; [B, K] each."""
+
+    chances: Tensor
+    """Log-probability that a segment costs that much."""
+    rewards: Tensor
+    """The expectile of its reward, scaled."""
+
+
+class LevelGAS(Stitching):
+    """GAS with goals and a policy for every level of cost."""
+
+    name = "gas-levels"
+    config_class = LevelsConfig
+    budgets: ClassVar = BUDGETS
+    config: LevelsConfig
+
+    def build(self) -> dict[str, nn.Module]:
+        """Goals of a state, outcomes of a state and an action, and the policy."""
+        states, actions = self.problem.observation_dim + 1, self.problem.action_dim
+        self.edges = level_edges(self.cost_scale, self.config.cost_levels).to(self.device)
+        count = len(self.edges)
+        # level k as k + 1 ones: neighbours are alike, yet each has a column of its own
+        self.codes = torch.ones(count, count, device=self.device).tril()
+        self.goal = self.network(states, 2 * count)
+        self.outcome = self.network(states + actions, count)
+        self.actor = self.network(states + count, actions)
+        return {"goal": self.goal, "outcome": self.outcome, "actor": self.actor}
+
+    def level(self, costs: Tensor) -> Tensor:
+        """The lowest level whose edge costs [B] do not exceed."""
+        return torch.searchsorted(self.edges, costs.contiguous()).clamp(max=len(self.edges) - 1)
+
+    def losses(self, segments: Segments) -> dict[str, Tensor]:
+        """Cross-entropies of level, expectile regression of reward, weighted cloning."""
+        level, scaled = self.level(segments.costs), self.scaled(segments)
+        goals = self.goals(scaled.observations, scaled.steps)
+        advantage = scaled.rewards - goals.rewards.gather(1, level[:, None]).squeeze(1)
+        asymmetry = (self.config.expectile - (advantage.detach() < 0).float()).abs()
+        outcomes = self.outcomes(scaled.observations, scaled.actions, scaled.steps)
+        error = (self.actions(scaled.observations, scaled.steps, level) - scaled.actions).square()
+        weight = self.cloning_weight(advantage.detach())
+        return {
+            "chance_loss": functional.nll_loss(goals.chances, level),
+            "reward_loss": (asymmetry * advantage.square()).mean(),
+            "outcome_loss": functional.nll_loss(outcomes, level),
+            "policy_loss": (weight * error.sum(1)).mean(),
+        }
+
+    def cloning_weight(self, advantage: Tensor) -> Tensor:
+        """exp(temperature A / mean |A|), bounded, mean 1 [B]."""
+        scale = advantage.abs().mean() + 1e-6
+        weight = (self.config.temperature * advantage / scale).clamp(max=_MOST_WEIGHT).exp()
+        weight /= weight.mean()
+        return weight
+
+    def goals(self, observations: Tensor, steps: Tensor) -> Goals:
+        """What the data hold at standardised states with these shares of the horizon left [B]."""
+        chances, rewards = self.goal(observations, steps).chunk(2, dim=1)
+        return Goals(chances.log_softmax(1), rewards)
+
+    def outcomes(self, observations: Tensor, actions: Tensor, steps: Tensor) -> Tensor:
+        """Log-probability of every level after an action [B, K]."""
+        logits: Tensor = self.outcome(observations, actions, steps)
+        return logits.log_softmax(1)
+
+    def actions(self, observations: Tensor, steps: Tensor, level: Tensor) -> Tensor:
+        """The policy's action for a level at each state [B, a]."""
+        return torch.tanh(self.actor(observations, steps, self.codes[level]))
+
+    def choose(self, observations: Tensor, steps: Tensor, budgets: Tensor) -> tuple[Tensor, Tensor]:
+        """Levels and their actions for standardised states, `budgets` [B] in units of cost."""
+        c, budget = self.config, budgets.clamp(min=0.0)[:, None]
+        goals = self.goals(observations, steps)
+        known = goals.chances.exp() >= c.known
+        allowed = known & (self.edges <= (1.0 - c.margin) * budget)
+        cheapest = functional.one_hot(known.int().argmax(1), len(self.edges)).bool()
+        allowed = torch.where(allowed.any(1, keepdim=True), allowed, cheapest)
+        row, level = allowed.nonzero(as_tuple=True)
+        actions = self.actions(observations[row], steps[row], level)
+        chances = self.outcomes(observations[row], actions, steps[row]).exp()
+        keeping = torch.full_like(goals.rewards, -1.0)
+        keeping[row, level] = (chances * (self.edges <= budget[row])).sum(1)
+        allowed &= keeping >= c.agreement * keeping.amax(1, keepdim=True)
+        best = goals.rewards.masked_fill(~allowed, -torch.inf).amax(1, keepdim=True)
+        chosen = (allowed & (goals.rewards >= best - c.slack * best.abs())).int().argmax(1)
+        place = torch.zeros_like(allowed, dtype=torch.long)
+        place[row, level] = torch.arange(len(row), device=row.device)
+        return chosen, actions[place.gather(1, chosen[:, None]).squeeze(1)]
+
+    def policy(self, limits: Tensor) -> Policy:
+        """The learned policy with a budget for each limit."""
+        return LevelPolicy(self, limits.to(self.device))
+
+
+class LevelPolicy(Policy):
+    """Chooses a level anew at each step; the budget shrinks by what was spent."""
+
+    def __init__(self, gas: LevelGAS, limits: Tensor) -> None:
+        self.gas = gas
+        self.costs_left = limits.clone()
+        self.steps = torch.zeros_like(limits)
+
+    @torch.no_grad()
+    def act(self, observations: Tensor, rows: Tensor) -> Tensor:
+        """The action of the chosen level."""
+        gas = self.gas
+        for network in gas.networks:
+            network.eval()
+        left = 1.0 - self.steps[rows] / gas.problem.horizon
+        return gas.choose(gas.standardise(observations), left, self.costs_left[rows])[1]
+
+    def observe(self, rewards: Tensor, costs: Tensor, rows: Tensor) -> None:
+        """The budget shrinks by the cost, one step less."""
+        self.costs_left[rows] -= costs
+        self.steps[rows] += 1
+
+
+def level_edges(largest: float, count: int) -> Tensor:
+    """Upper edges of `count` levels: 0, then rising as a square to `largest`.
+
+    Levels that no episode can cost, such as those between whole numbers, stay empty and unasked.
+    """
+    return largest * torch.linspace(0.0, 1.0, count, dtype=torch.float64).square().float()

@@ -1,0 +1,153 @@
+"""What the forms of GAS share: segments drawn from reshaped data, networks, optimiser, schedule."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.algorithm import Algorithm, Budget, Config, Problem
+from benchmarks.data.trajectories import Trajectories
+from gas.networks import ResidualMLP
+from gas.reshaping import best_rows
+from gas.segments import Segments, SegmentSampler
+
+
+@dataclass(frozen=True)
+class StitchingConfig(Config):
+    """Options of every form of GAS. Defaults are the paper's where it states them."""
+
+    batch: int = 2048
+    shortening: float = 1.0
+    """Segments cover at least (1 - shortening) of the rest of their episode; 1 is any length."""
+    quantile: float = 0.2
+    """q: share of the trajectories at each level of cost that make up D_q."""
+    levels: int = 10
+    """Levels of cost in the reshaping."""
+    epsilon: float = 0.5
+    """Probability of drawing from D_q."""
+    width: int = 256
+    blocks: int = 3
+    expansion: int = 4
+    dropout: float = 0.05
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    warmup: int = 500
+    """Updates in which the learning rate rises; it falls along a cosine after."""
+    max_grad_norm: float = 0.25
+
+
+BUDGETS: Mapping[str, Budget] = {
+    "quick": Budget.of(
+        4_000, update_ms=20, batch=512, width=128, blocks=2, expansion=1, dropout=0.0
+    ),
+    "standard": Budget.of(40_000, update_ms=170, batch=1024, width=256, blocks=3, expansion=1),
+    "paper": Budget.of(400_000, update_ms=920),
+}
+
+
+class Stitching(Algorithm):
+    """A form of GAS: subclasses say what their networks are, and what they learn from segments."""
+
+    conditions_on_limit = True
+    config: StitchingConfig
+
+    def __init__(
+        self,
+        problem: Problem,
+        config: StitchingConfig | None = None,
+        *,
+        limit: float | None = None,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        c = config or self.config_class()
+        super().__init__(problem, c, limit=limit, seed=seed, device=device)
+        self.reward_scale = max(float(problem.returns.abs().max()), 1e-6)
+        self.cost_scale = float(problem.costs.max()) or 1.0
+        """C_max, the largest episode cost in the data."""
+        self._mean = problem.observation_mean.to(self.device)
+        self._std = problem.observation_std.to(self.device) + 1e-6
+        with self.random():
+            self.modules = self.build()
+        self.networks = tuple(self.modules.values())
+        self.optimiser = torch.optim.AdamW(
+            [p for n in self.networks for p in n.parameters()],
+            lr=self.config.learning_rate,
+            weight_decay=self.config.weight_decay,
+            fused=True,
+        )
+
+    @abstractmethod
+    def build(self) -> dict[str, nn.Module]:
+        """The networks, by name, made with `network`."""
+
+    @abstractmethod
+    def losses(self, segments: Segments) -> dict[str, Tensor]:
+        """Losses on a batch of segments; each moves its own network, their sum is descended."""
+
+    def network(self, inputs: int, outputs: int) -> ResidualMLP:
+        """A network of the configured size."""
+        c = self.config
+        return ResidualMLP(
+            inputs,
+            outputs,
+            width=c.width,
+            blocks=c.blocks,
+            expansion=c.expansion,
+            dropout=c.dropout,
+        ).to(self.device)
+
+    def prepare(self, data: Trajectories) -> None:
+        """Put the segments, and those of D_q, on the device."""
+        c = self.config
+        self.sampler = SegmentSampler(
+            data,
+            c.batch,
+            self.device,
+            shortening=c.shortening,
+            preferred=best_rows(data, c.quantile, c.levels),
+            epsilon=c.epsilon,
+        )
+
+    def update(self) -> dict[str, Tensor | float]:
+        """One step of all networks on one batch of segments."""
+        for network in self.networks:
+            network.train()
+        losses = self.losses(self.sampler())
+        self.optimiser.zero_grad(set_to_none=True)
+        torch.stack(list(losses.values())).sum().backward()
+        for network in self.networks:
+            nn.utils.clip_grad_norm_(network.parameters(), self.config.max_grad_norm)
+        self.optimiser.param_groups[0]["lr"] = self.learning_rate()
+        self.optimiser.step()
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def scaled(self, segments: Segments) -> Segments:
+        """Segments in the networks' units: standardised states, sums and times of order one."""
+        return Segments(
+            self.standardise(segments.observations),
+            segments.actions,
+            segments.rewards / self.reward_scale,
+            segments.costs / self.cost_scale,
+            segments.steps / self.problem.horizon,
+        )
+
+    def standardise(self, observations: Tensor) -> Tensor:
+        """Observations with the data's mean 0 and standard deviation 1 [B, o]."""
+        return (observations - self._mean) / self._std
+
+    def learning_rate(self) -> float:
+        """Linear warm-up, then a cosine to zero at the planned end."""
+        rise = min((self.updates + 1) / max(self.config.warmup, 1), 1.0)
+        fall = 0.5 * (1.0 + math.cos(math.pi * min(self.updates / self.planned_updates, 1.0)))
+        return self.config.learning_rate * rise * fall
+
+    def parts(self) -> dict[str, Any]:
+        """Networks and optimiser."""
+        return {**self.modules, "optimiser": self.optimiser}
