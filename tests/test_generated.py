@@ -25,6 +25,7 @@ from benchmarks.data.snapshots import (
     snapshot_path,
 )
 from benchmarks.data.trajectories import Trajectories
+from benchmarks.data.views import view_of
 from benchmarks.envs import Simulator
 from benchmarks.lockstep import Lockstep
 from benchmarks.tasks import TASKS
@@ -183,7 +184,8 @@ def test_a_group_rolls_out_each_candidate_as_if_alone(roll_out, name):
         while True:
             noise = candidate.noise * rng.standard_normal((1, task.action_dim))
             preference = np.array([candidate.preference])
-            action = own[candidate.snapshot].act(observation[None], preference, noise)[0]
+            seen_so = view_of(name)(observation[None])
+            action = own[candidate.snapshot].act(seen_so, preference, noise)[0]
             np.testing.assert_array_equal(one.actions[len(received)], action)
             step = simulator.step(action)
             observation = step.observation
@@ -336,13 +338,14 @@ def test_policies_of_known_tasks_are_shipped_in_less_than_ten_megabytes():
 @pytest.mark.parametrize("name", shipped_tasks())
 def test_shipped_policies_fit_their_task(name):
     task = TASKS[name]
+    width = view_of(name)(np.zeros((1, task.observation_dim))).shape[1]
     loaded = load_snapshots(snapshot_path(name))
     assert len(loaded) >= 4
     for one in loaded:
-        assert one.weights[0].shape[1] == task.observation_dim + 1
+        assert one.weights[0].shape[1] == width + 1
         assert one.weights[-1].shape[0] == task.action_dim
         assert one.log_std.shape == (task.action_dim,)
-        assert one.mean.shape == one.std.shape == (task.observation_dim,)
+        assert one.mean.shape == one.std.shape == (width,)
         assert (one.std > 0).all()
         for field in one:
             for array in field if isinstance(field, list) else [field]:
