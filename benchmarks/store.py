@@ -73,6 +73,8 @@ class Run:
                 return False
         except BusyError:
             return True
+        except OSError:  # whoever works there will say what is wrong with the disk
+            return False
 
     @property
     def trained(self) -> bool:

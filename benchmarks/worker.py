@@ -7,7 +7,6 @@ and ends. Its exit status is an `Ending`.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
@@ -23,7 +22,7 @@ import torch
 
 from benchmarks.algorithm import Algorithm
 from benchmarks.data.own_task import resolve_task
-from benchmarks.errors import UserError
+from benchmarks.errors import UserError, disk_refuses
 from benchmarks.jobs import Ending, Job
 from benchmarks.rollout import evaluate
 from benchmarks.store import BusyError, Run, open_jobs
@@ -31,8 +30,6 @@ from benchmarks.training import StoppedError, find_class, train
 
 GRACE = 4.0
 """Seconds that a process which was asked to stop has left to save what it has."""
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE}
-"""Errors of the disk, for which no method is to blame."""
 
 
 def run_job(
@@ -42,8 +39,8 @@ def run_job(
 ) -> None:
     """Train and evaluate what of `job` is not done yet; a failure is recorded and raised.
 
-    Raises `BusyError` if another process works on the same run, and `StoppedError`, with all that is done
-    saved, soon after `stopping()` holds.
+    Raises `BusyError` if another process works on the same run. Soon after `stopping()` holds it
+    raises `StoppedError`, with all that is done saved.
     """
     run = Run(Path(job.results), job.training)
     with run.held():
@@ -107,7 +104,7 @@ def ending_of(error: Exception) -> Ending:
         return Ending.STOPPED
     if isinstance(error, BusyError):
         return Ending.BUSY
-    if isinstance(error, OSError) and error.errno in _NO_SPACE:
+    if disk_refuses(error):
         return Ending.NO_SPACE
     exhausted = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
     # torch has no class of its own for the machine's memory
