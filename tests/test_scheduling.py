@@ -118,6 +118,20 @@ def test_what_was_killed_once_succeeds_in_the_same_run(tmp_path: Path) -> None:
     assert run_of(job).failure() is None
 
 
+def test_the_loss_of_a_node_crowds_out_nobody(tmp_path: Path) -> None:
+    lost = make_job(tmp_path, 0, f"once signal {signal.SIGKILL:d}")
+    jobs = [lost, *(make_job(tmp_path, i, "sleep 0.2") for i in range(1, 4))]
+    seen: list[int | None] = []
+
+    def watching(piece: Piece, heard) -> WorkerProcess:
+        seen.append(piece.neighbours)
+        return launch(piece, heard)
+
+    scheduler = Scheduler(Places({"cpu": 4}, one_machine=False), watching)
+    assert len([e for e in ends(scheduler.run(jobs)) if e.phase == "done"]) == 4
+    assert set(seen) == {None}
+
+
 def test_a_full_disk_starts_nothing_new(tmp_path: Path) -> None:
     full = make_job(tmp_path, 0, f"exit {Ending.NO_SPACE:d}")
     others = [make_job(tmp_path, i, "sleep 0.3") for i in range(1, 5)]
@@ -143,6 +157,13 @@ def test_stopping_ends_what_runs_within_seconds_and_starts_nothing(
 def all_of(results: Path, count: int):
     """Whether so many jobs have begun."""
     return lambda: len(list(results.glob("runs/*/tries"))) >= count
+
+
+def test_jumps_of_the_clock_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    years = itertools.cycle([0.0, 4e9, 1e9, -1.0])
+    monkeypatch.setattr(time, "time", lambda: next(years))
+    jobs = [make_job(tmp_path, i, "sleep 0.1") for i in range(4)]
+    assert [event.phase for event in run(jobs, timeout=30.0)] == ["done"] * 4
 
 
 def test_leaving_the_loop_ends_the_processes(tmp_path: Path) -> None:

@@ -58,9 +58,12 @@ class Places:
         slots: Mapping[str, int],
         inventory: Inventory | None = None,
         estimates: MemoryEstimates | None = None,
+        *,
+        one_machine: bool = True,
     ) -> None:
+        """`one_machine`: those in one place share its memory, as the nodes of a cluster do not."""
         self.slots = dict(slots)
-        self.inventory = inventory
+        self.inventory, self.one_machine = inventory, one_machine
         self.estimates = estimates or MemoryEstimates()
         self.gpus = [place for place in self.slots if place != "cpu"]
 

@@ -1,8 +1,9 @@
 """The same jobs on an existing Ray cluster (the extra `ray`).
 
 Each piece of work is an actor with a core, and a share of a GPU if it trains on one. Nodes that see
-the results folder work in it; others get and return the run's files by value. When a node is lost,
-its pieces are tried again elsewhere, from their last checkpoint where the store is shared.
+the results folder work in it; others get and return the run's files by value, which no lock keeps
+a second runner from doing too. When a node is lost, its pieces are tried again elsewhere, from
+their last checkpoint where the store is shared.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def connect(args: argparse.Namespace) -> tuple[Places, Launch, Callable[[], None
         mark.remove()
         ray.shutdown()
 
-    return Places(slots), launch, close
+    return Places(slots, one_machine=False), launch, close
 
 
 class RayAttempt:

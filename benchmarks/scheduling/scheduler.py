@@ -189,7 +189,8 @@ class Scheduler:
         others = sum(one.place == piece.place for one in self._running)
         if piece.tries + 1 < self.tries:
             piece.tries += 1
-            piece.neighbours = others // 2 if piece.tries + 1 < self.tries else 0
+            if self.places.one_machine:
+                piece.neighbours = others // 2 if piece.tries + 1 < self.tries else 0
             self._again(piece)
             return Event(piece.job, "again", 0.0, reason)
         return self._fail(piece, reason, ended.tail, interrupted=not exhausted)

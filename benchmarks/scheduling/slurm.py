@@ -37,7 +37,7 @@ def connect(args: argparse.Namespace) -> tuple[Places, Launch, Callable[[], None
     cluster = options.pop("cluster", None)
     minutes = options.pop("timeout_min", None) or args.timeout or _MINUTES
     try:
-        executor = submitit.AutoExecutor(folder=args.results / "slurm", cluster=cluster)
+        executor = submitit.AutoExecutor(folder=args.results / "runs" / ".slurm", cluster=cluster)
         if executor.cluster not in ("slurm", "local", "debug") or (
             executor.cluster == "local" and cluster is None
         ):
@@ -52,7 +52,11 @@ def connect(args: argparse.Namespace) -> tuple[Places, Launch, Callable[[], None
     count, mark = args.workers or _IN_QUEUE, Mark(args.results)
     on_gpu = args.gpu_share and args.stage != "evaluate"
     slots = {"cuda:any": count, "cpu": count} if on_gpu else {"cpu": count}
-    return Places(slots), functools.partial(SlurmAttempt, executor, mark), mark.remove
+    return (
+        Places(slots, one_machine=False),
+        functools.partial(SlurmAttempt, executor, mark),
+        mark.remove,
+    )
 
 
 class SlurmAttempt:
