@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -130,6 +131,29 @@ def test_slurm_jobs_give_what_local_gives(small_data: SmallData, tmp_path: Path)
     assert main(command(small_data, tmp_path / "local", *methods)[2:]) == 0
     assert evaluations(tmp_path / "slurm") == evaluations(tmp_path / "local")
     assert len(evaluations(tmp_path / "slurm")) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("sbatch") is None, reason="there is no Slurm here")
+@pytest.mark.parametrize("sudden", [False, True])
+def test_a_cancelled_slurm_job_goes_on_in_another(
+    sudden: bool, small_data: SmallData, tmp_path: Path
+) -> None:
+    pytest.importorskip("submitit")
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(FAILING)
+    options = ("--algorithms", f"{plugin}:Slow", "--limits", "60", "--updates", "200")
+    options = (*options, "--checkpoint-seconds", "0.5", "--tasks", "BallRun")
+    arguments = command(small_data, tmp_path / "slurm", *options)[2:]
+    runner = start([*arguments, "--engine", "slurm"])
+    wait_for(lambda: list(tmp_path.glob("slurm/runs/*/resume.pt")), 300)
+    kind = ["--signal", "KILL"] if sudden else []
+    subprocess.run(["scancel", *kind, "--name", "BallRun-slow"], check=True)
+    output, _ = runner.communicate(timeout=500)
+    assert runner.returncode == 0, output
+    assert "tried again" in output
+    assert main(command(small_data, tmp_path / "local", *options)[2:]) == 0
+    assert evaluations(tmp_path / "slurm") == evaluations(tmp_path / "local")
 
 
 def test_an_engine_that_is_not_installed_is_named(

@@ -11,6 +11,7 @@ import argparse
 import functools
 import importlib
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +27,8 @@ TRIES = 8
 _IN_QUEUE = 100
 """Slurm jobs at a time, unless --workers says otherwise: the rest waits here."""
 _POLL = 2.0
+_LOOK = 15.0
+"""Seconds from one look at Slurm's queue to the next."""
 _MINUTES = 24 * 60
 """Time asked for a job, unless --timeout or --slurm timeout_min=... says otherwise."""
 
@@ -52,18 +55,45 @@ def connect(args: argparse.Namespace) -> tuple[Places, Launch, Callable[[], None
     count, mark = args.workers or _IN_QUEUE, Mark(args.results)
     on_gpu = args.gpu_share and args.stage != "evaluate"
     slots = {"cuda:any": count, "cpu": count} if on_gpu else {"cpu": count}
-    return (
-        Places(slots, one_machine=False),
-        functools.partial(SlurmAttempt, executor, mark),
-        mark.remove,
-    )
+    places = Places(slots, one_machine=False)
+    queue = Queue() if executor.cluster == "slurm" else None
+    return places, functools.partial(SlurmAttempt, executor, mark, queue), mark.remove
+
+
+class Queue:
+    """The jobs that Slurm still has.
+
+    submitit learns of a job that died by Slurm's accounting alone, which many clusters do without.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._looked = threading.Lock(), -_LOOK
+        self._jobs: set[str] | None = None
+
+    def has(self, job: str) -> bool:
+        """Whether a job waits or runs; True too while Slurm does not answer."""
+        with self._lock:
+            if time.monotonic() - self._looked >= _LOOK:
+                self._jobs, self._looked = self._look(), time.monotonic()
+            return self._jobs is None or job in self._jobs
+
+    @staticmethod
+    def _look() -> set[str] | None:
+        command = ["squeue", "--me", "--noheader", "--format=%A"]
+        try:
+            answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return None if answer.returncode else set(answer.stdout.split())
 
 
 class SlurmAttempt:
     """A Slurm job that works on one piece; its end goes to `heard`."""
 
-    def __init__(self, executor: Any, mark: Mark, piece: Piece, heard: Heard) -> None:
-        self._heard = heard
+    def __init__(
+        self, executor: Any, mark: Mark, queue: Queue | None, piece: Piece, heard: Heard
+    ) -> None:
+        self._heard, self._queue = heard, queue
         gpu = piece.place.startswith("cuda")
         training = piece.job.training
         executor.update_parameters(
@@ -81,8 +111,16 @@ class SlurmAttempt:
         self._job.cancel(check=False)
 
     def _wait(self) -> None:
+        begin = time.monotonic()
         while not self._job.done():
             time.sleep(_POLL)
+            if self._queue is None or time.monotonic() - begin < 2 * _LOOK:
+                continue  # the last look at the queue may be older than the job
+            if not self._queue.has(self._job.job_id):
+                time.sleep(_POLL)  # its result may be on the way through the storage
+                if not self._job.done():
+                    self._heard(Ended(-signal.SIGKILL, "Slurm has lost the job"))
+                    return
         try:
             outcome = self._job.result()
         except Exception as error:  # killed, preempted, lost, or cancelled by us
