@@ -57,7 +57,8 @@ def run_job(
             run.fail("stopped", "", interrupted=True)
             raise
         except UserError as error:
-            run.fail(str(error), "")
+            # what waits for its training has not failed
+            run.fail(str(error), "", interrupted=job.stage == "evaluate" and not run.trained)
             raise
         except Exception as error:
             interrupted = ending_of(error) is not Ending.FAILED

@@ -154,6 +154,33 @@ def test_stopping_ends_what_runs_within_seconds_and_starts_nothing(
     assert not run_of(jobs[2]).folder.exists()
 
 
+def test_what_does_not_even_die_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a node that does not answer any more."""
+    monkeypatch.setattr("benchmarks.scheduling.scheduler.STOP_SECONDS", 0.2)
+
+    class Undead:
+        def __init__(self, piece: Piece, heard) -> None:
+            self.heard, self.killed = heard, 0
+            attempts.append(self)
+
+        def stop(self) -> None:
+            pass
+
+        def kill(self) -> None:
+            self.killed += 1
+
+    attempts: list[Undead] = []
+    scheduler = Scheduler(Places({"cpu": 2}), Undead)
+    begin = time.monotonic()
+    events = scheduler.run([make_job(tmp_path, i) for i in range(3)], lambda: len(attempts) == 2)
+    phases = [event.phase for event in events]
+    assert phases == ["interrupted"] * 2
+    assert [attempt.killed for attempt in attempts] == [1, 1]
+    assert time.monotonic() - begin < 4
+
+
 def all_of(results: Path, count: int):
     """Whether so many jobs have begun."""
     return lambda: len(list(results.glob("runs/*/tries"))) >= count
@@ -220,7 +247,7 @@ def test_what_failed_elsewhere_meanwhile_is_not_repeated(tmp_path: Path) -> None
 
 
 def test_efficiency_with_unequal_jobs(tmp_path: Path) -> None:
-    lengths = sorted((0.02 + 0.3 * (i * 7 % 60) / 60 for i in range(60)), reverse=True)
+    lengths = sorted((0.02 + 0.2 * (i * 7 % 60) / 60 for i in range(60)), reverse=True)
     jobs = [make_job(tmp_path, i, f"sleep {length}") for i, length in enumerate(lengths)]
     spent: list[float] = []
 

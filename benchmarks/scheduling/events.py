@@ -47,6 +47,7 @@ class Piece:
     """When it has run for too long, by the monotonic clock."""
     kill_at: float = float("inf")
     """When it is killed after it was asked to stop."""
+    killed: bool = False
     timed_out: bool = False
 
     @property

@@ -14,8 +14,10 @@ from benchmarks.scheduling.events import Attempt, Ended, Event, Launch, Piece
 from benchmarks.scheduling.places import Places
 from benchmarks.store import Run, is_done
 
-STOP_SECONDS = 4.5
+STOP_SECONDS = 4.3
 """From asking a process to stop until it is killed."""
+_GONE = 0.4
+"""From killing a process until it is given up."""
 _OTHERS_FAULT = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 """Signals that end a job from outside: it is interrupted, not failed."""
 _POLL = 1.0
@@ -119,8 +121,11 @@ class Scheduler:
             if now >= piece.deadline and not piece.timed_out:
                 piece.timed_out = True
                 self._stop(piece)
-            if now >= piece.kill_at:
+            if now >= piece.kill_at and not piece.killed:
                 attempt.kill()
+                piece.killed = True
+            elif now >= piece.kill_at + _GONE:  # on a node or a disk that does not answer
+                self._heard.put((piece, Ended(-signal.SIGKILL, "")))
 
     def _listen(self) -> Iterator[Event]:
         """Events of the next moments."""
@@ -129,7 +134,9 @@ class Scheduler:
         except queue.Empty:
             return
         while True:
-            if isinstance(message, Ended):
+            if piece not in self._running:
+                pass  # given up already
+            elif isinstance(message, Ended):
                 del self._running[piece]
                 yield from self._outcome(piece, message)
             elif message["phase"] == "failed":
@@ -169,11 +176,12 @@ class Scheduler:
             yield self._fail(piece, f"ended by {_signal(status)}", ended.tail)
         else:
             failure = _run(job).failure()
-            if failure is None or failure["interrupted"]:
+            if failure is None:
                 reason = piece.said or f"the worker ended with status {status} and left no result"
                 yield self._fail(piece, reason, ended.tail)
             else:
-                yield Event(job, "failed", 1.0, failure["reason"])
+                phase = "interrupted" if failure["interrupted"] else "failed"
+                yield Event(job, phase, 1.0, failure["reason"])
 
     def _ended_from_outside(self, piece: Piece, ended: Ended) -> Event:
         """Killed, or out of memory: try again beside fewer others, then give it up."""
