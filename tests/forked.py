@@ -41,16 +41,22 @@ class ForkedWorker:
         self.process.kill()
 
 
-def _work(job: Job, parent: int, pids: Path) -> None:
-    torch.set_num_threads(1)
-    (pids / str(os.getpid())).touch()
+def end_with(parent: int) -> None:
+    """End this process when its parent, however that ends, is gone."""
 
-    def follow_parent() -> None:
+    def follow() -> None:
         while os.getppid() == parent:
             time.sleep(0.01)
         os._exit(Ending.STOPPED)
 
-    threading.Thread(target=follow_parent, daemon=True).start()
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def _work(job: Job, parent: int, pids: Path) -> None:
+    torch.set_num_threads(1)
+    (pids / str(os.getpid())).touch()
+
+    end_with(parent)
     try:
         run_job(job)
     except Exception as error:
@@ -58,8 +64,8 @@ def _work(job: Job, parent: int, pids: Path) -> None:
     os._exit(Ending.DONE)
 
 
-def _run(jobs: Sequence[Job], pids: Path, tries: int) -> None:
-    os.setsid()
+def _run(jobs: Sequence[Job], pids: Path, tries: int, parent: int) -> None:
+    end_with(parent)
     scheduler = Scheduler(
         Places({"cpu": 2}), lambda piece, heard: ForkedWorker(piece, heard, pids), tries=tries
     )
@@ -73,7 +79,7 @@ class Runner:
     def __init__(self, jobs: Sequence[Job], pids: Path, tries: int = 3) -> None:
         pids.mkdir(exist_ok=True)
         self.pids = pids
-        self.process = FORK.Process(target=_run, args=(jobs, pids, tries))
+        self.process = FORK.Process(target=_run, args=(jobs, pids, tries, os.getpid()))
         self.process.start()
 
     @property

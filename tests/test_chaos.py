@@ -58,15 +58,17 @@ def equal(one: Job, other: Job) -> bool:
     )
 
 
-def test_a_small_chaos_changes_nothing(small_data: SmallData, tmp_path: Path) -> None:
-    count, kills = 4, 8
+@pytest.mark.parametrize(("count", "kills"), [(4, 8), pytest.param(40, 50, marks=pytest.mark.slow)])
+def test_chaos_changes_nothing(
+    count: int, kills: int, small_data: SmallData, tmp_path: Path
+) -> None:
     undisturbed, jobs = (
         small_jobs(small_data, tmp_path / name, count) for name in ("whole", "chaos")
     )
     results, rng = tmp_path / "chaos", random.Random(0)
     seen: dict[str, int] = {}
     runner, killed = Runner(jobs, tmp_path / "pids"), 0
-    end = time.monotonic() + 120
+    end = time.monotonic() + 30 * count
     while time.monotonic() < end:
         time.sleep(rng.uniform(0.05, 0.4))
         killed += killed < kills and runner.kill_someone(rng)
@@ -77,7 +79,8 @@ def test_a_small_chaos_changes_nothing(small_data: SmallData, tmp_path: Path) ->
             if all(map(is_done, jobs)):
                 break
             runner = Runner(jobs, tmp_path / "pids")
-    assert killed >= 4
+    print(f"{killed} kills, {count} jobs")
+    assert killed >= kills // 2
     assert all(map(is_done, jobs))
     for job in undisturbed:
         run_job(job)
