@@ -22,8 +22,8 @@ from benchmarks.worker import ending_of, run_job
 
 from .conftest import SmallData
 from .forked import Runner
+from .runs import FAILING, children, command, evaluations, start, wait_for
 from .test_resume import losses, make_job, same, stopping_after
-from .test_run import FAILING, children, command, evaluations, start, wait_for
 
 STAMPED = ("training.json", "checkpoint.pt", "evaluation-*.json")
 """Files that say that something is done, and are never written again."""

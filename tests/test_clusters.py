@@ -14,12 +14,12 @@ import pytest
 
 from benchmarks.jobs import Ending
 from benchmarks.run import main
-from benchmarks.scheduling.remote import Mark, Node, folder_files, keep
+from benchmarks.scheduling.remote import Mark, Node, absolute, folder_files, keep
 from benchmarks.worker import run_job
 
 from .conftest import SmallData
+from .runs import FAILING, command, evaluations, start, wait_for
 from .test_resume import make_job, run_of, same
-from .test_run import FAILING, command, evaluations, start, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,16 @@ def test_a_node_writes_nothing_beside_the_run(small_data: SmallData, tmp_path: P
     keep(run, dict.fromkeys(names, b"{}"))
     assert sorted(path.name for path in run.folder.iterdir()) == ["lock", "training.json"]
     assert (run.folder / "lock").read_bytes() == b""
+
+
+def test_a_node_finds_what_was_named_from_another_folder(
+    small_data: SmallData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    job = absolute(make_job("bc-all", small_data, Path("here"), data="data.hdf5"))
+    assert job.results == str(tmp_path / "here")
+    assert job.data == str(tmp_path / "data.hdf5")
+    assert absolute(replace(job, data="")).data == ""
 
 
 def test_what_says_done_is_stored_last(

@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.errors import UserError
 from benchmarks.scheduling.events import Ended, Heard, Launch, Piece
 from benchmarks.scheduling.places import Places
-from benchmarks.scheduling.remote import Mark, Node, folder_files, keep
+from benchmarks.scheduling.remote import Mark, Node, absolute, folder_files, keep
 from benchmarks.store import Run
 
 TRIES = 8
@@ -68,7 +68,7 @@ class RayAttempt:
 
     def __init__(self, ray: Any, mark: Mark, gpu_share: float, piece: Piece, heard: Heard) -> None:
         self._ray, self._piece, self._heard = ray, piece, heard
-        work = piece.work
+        work = absolute(piece.work)
         run = Run(Path(work.results), work.training)
         gpus = gpu_share if piece.place.startswith("cuda") else 0
         # beside `work`, which lasts for as long as the job, `stop` must get through

@@ -46,6 +46,12 @@ class Mark:
         self.path.unlink(missing_ok=True)
 
 
+def absolute(job: Job) -> Job:
+    """The same job for a process that starts in another folder."""
+    data = str(Path(job.data).resolve()) if job.data else ""
+    return replace(job, results=str(Path(job.results).resolve()), data=data)
+
+
 class Node:
     """Works on one piece where it is made: `work` returns when its process has ended."""
 

@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks.errors import UserError
 from benchmarks.scheduling.events import Ended, Heard, Launch, Piece
 from benchmarks.scheduling.places import Places
-from benchmarks.scheduling.remote import Mark, Node
+from benchmarks.scheduling.remote import Mark, Node, absolute
 
 TRIES = 8
 """Preemption is nothing unusual."""
@@ -99,7 +99,7 @@ class SlurmAttempt:
         executor.update_parameters(
             gpus_per_node=int(gpu), name=f"{training.task}-{training.algorithm}"
         )
-        self._job = executor.submit(Node().work, piece.work.to_json(), str(mark.path), {})
+        self._job = executor.submit(Node().work, absolute(piece.work).to_json(), str(mark.path), {})
         threading.Thread(target=self._wait, daemon=True).start()
 
     def stop(self) -> None:
