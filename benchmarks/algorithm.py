@@ -21,6 +21,9 @@ from torch import Tensor
 
 from benchmarks.data.trajectories import Trajectories
 
+LOG_EVERY = 500
+"""Updates from one reading of the losses to the next."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -189,8 +192,18 @@ class Algorithm(ABC):
         `load_state_dict`, or tensors that are restored in place.
         """
 
-    def fit(self, data: Trajectories, updates: int, every: int = 500) -> Iterator[Progress]:
-        """Train up to `updates` updates in all; progress every `every` updates and at the end."""
+    def fit(
+        self,
+        data: Trajectories,
+        updates: int,
+        every: int = LOG_EVERY,
+        due: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Progress]:
+        """Train up to `updates` updates in all; progress every `every` updates and at the end.
+
+        `due` is asked after each update: where it holds there is progress at once. Whenever there
+        is, `state()` may be saved; `from_state` and another `fit` then end as this one would have.
+        """
         self.planned_updates = updates
         trained = self._generators
         self._generators = _generator_states(self.seed, self.device)
@@ -201,9 +214,11 @@ class Algorithm(ABC):
         while self.updates < updates:
             start = time.perf_counter()
             with self.random():
-                for _ in range(min(every - self.updates % every, updates - self.updates)):
+                while True:
                     losses = self.update()
                     self.updates += 1
+                    if self.updates % every == 0 or self.updates == updates or due():
+                        break
             read = {name: float(value) for name, value in losses.items()}
             seconds += time.perf_counter() - start
             bad = [name for name, value in read.items() if not np.isfinite(value)]

@@ -28,6 +28,8 @@ _WHERE = (
     "stage",
     "core_seconds",
     "task_file",
+    "checkpoint_seconds",
+    "trackers",
 )
 """What of a job is nothing to the leaderboard."""
 

@@ -6,7 +6,7 @@ import io
 import json
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import MISSING, asdict, fields
 from itertools import islice
@@ -20,6 +20,7 @@ from benchmarks.algorithm import Algorithm, Config, Problem, Progress
 from benchmarks.data.trajectories import Trajectories
 
 HORIZON, EPISODES, STEPS = 20, 6, 8
+UPDATES, BREAKS = 9, (1, 2, 6)
 
 
 def check_algorithm(cls: type[Algorithm], config: Config | None = None) -> None:
@@ -59,6 +60,7 @@ def check_algorithm(cls: type[Algorithm], config: Config | None = None) -> None:
         f"two updates after loading, {where} is not as without the break: parts() must name all "
         "that training changes (optimisers too), and acting must leave no trace in training"
     )
+    _check_breaks(lambda: cls(problem, config, limit=limit), data)
 
 
 def made_up_data(episodes: int = 24, seed: int = 0) -> Trajectories:
@@ -131,6 +133,26 @@ def _train(training: Iterator[Progress], updates: int) -> None:
         except FloatingPointError as error:
             raise AssertionError(f"{error}: losses must be finite") from error
     assert all(losses), "update() returns no loss"
+
+
+def _check_breaks(build: Callable[[], Algorithm], data: Trajectories) -> None:
+    """A training that breaks off again and again, at whatever update, ends as one that does not."""
+    whole = build()
+    losses = {progress.updates: progress.losses for progress in whole.fit(data, UPDATES, every=3)}
+    broken = build()
+    for pause in (*BREAKS, UPDATES):
+        for progress in broken.fit(data, UPDATES, every=3, due=lambda: broken.updates == pause):  # noqa: B023
+            if progress.updates in losses:
+                where = _difference(losses[progress.updates], progress.losses)
+                assert not where, f"after a break, the loss {where} is not as without"
+            if progress.updates == pause:
+                break
+        broken = type(broken).from_state(_through_a_file(broken.state()))
+    where = _difference(whole.state(), broken.state())
+    assert not where, (
+        f"after breaks at {', '.join(map(str, BREAKS))} of {UPDATES} updates, {where} is not as "
+        "without: parts() must name all that training changes, counters too"
+    )
 
 
 def _check_acting(algorithm: Algorithm, problem: Problem) -> dict[tuple[int, int], Tensor]:

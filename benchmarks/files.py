@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.errors import UserError
@@ -22,7 +22,24 @@ def replacing(path: Path) -> Iterator[Path]:
         with part.open("rb") as file:
             os.fsync(file.fileno())
         part.replace(path)
+        _sync_folder(path.parent)
     finally:
+        part.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the rename itself to the disk, so that later renames never survive without it."""
+    with suppress(OSError):  # some network file systems cannot; the rename stands all the same
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what writers that were killed left half-written in `folder`, which none writes to."""
+    for part in folder.glob(".*.part"):
         part.unlink(missing_ok=True)
 
 

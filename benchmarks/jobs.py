@@ -5,7 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from enum import IntEnum
 from typing import Any
+
+
+class Ending(IntEnum):
+    """How the process of a job ends: its exit status."""
+
+    DONE = 0
+    FAILED = 1
+    STOPPED = 3
+    """Asked to stop; what it had is saved."""
+    BUSY = 4
+    """Another process works on this run."""
+    NO_SPACE = 5
+    """The disk is full, or cannot be written any more."""
+    OUT_OF_MEMORY = 6
+    """Of the machine or of a GPU; it may succeed with fewer neighbours."""
 
 
 def joined_code(method: str, task: str) -> str:
@@ -62,6 +78,10 @@ class Job:
     """Estimated time on one core."""
     task_file: str = ""
     """Path of a user's task file; empty for the tasks of the table."""
+    checkpoint_seconds: float = 60.0
+    """Time between two checkpoints of an unfinished training."""
+    trackers: tuple[str, ...] = ()
+    """Where else the losses go (`benchmarks.trackers`)."""
 
     @property
     def task(self) -> str:
@@ -78,4 +98,5 @@ class Job:
         fields = json.loads(text)
         fields["training"] = Training(**fields["training"])
         fields["limits"] = tuple(fields["limits"])
+        fields["trackers"] = tuple(fields.get("trackers", ()))
         return Job(**fields)

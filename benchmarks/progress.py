@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from tqdm import tqdm
 
 from benchmarks.jobs import Job
-from benchmarks.scheduling.local import Event
+from benchmarks.scheduling.events import Event
+from benchmarks.store import Run
 
 
 def follow(events: Iterable[Event], jobs: Sequence[Job], slots: int) -> list[Event]:
@@ -26,6 +28,8 @@ def follow(events: Iterable[Event], jobs: Sequence[Job], slots: int) -> list[Eve
             key, line = event.job.training.key, ""
             if event.phase in ("train", "evaluate"):
                 shares[key] = 0.9 * event.share if event.phase == "train" else 0.9
+            elif event.phase == "again":
+                line = f"[-/{len(jobs)}] {describe(event)}"
             else:
                 ended += 1
                 shares.pop(key, None)
@@ -43,14 +47,27 @@ def follow(events: Iterable[Event], jobs: Sequence[Job], slots: int) -> list[Eve
                 sys.stdout.flush()
             bar.set_description_str(f"{ended}/{len(jobs)} jobs, {estimate}", False)
             bar.update(100 * part - bar.n)
-    for event in lost:
-        print(describe(event), file=sys.stderr)
     return lost
 
 
+def summarise(lost: Sequence[Event]) -> None:
+    """Print what did not succeed, and where to read why, on standard error."""
+    for event in lost:
+        print(describe(event), file=sys.stderr)
+    failed = [event.job for event in lost if event.phase == "failed"]
+    if failed:
+        paths = [str(Run(Path(job.results), job.training).folder) for job in failed]
+        print(
+            f"{len(failed)} jobs failed: failure.json in {', '.join(paths[:3])}"
+            f"{' and others' if len(paths) > 3 else ''} says why; --retry-failed runs them again",
+            file=sys.stderr,
+        )
+
+
 def describe(event: Event) -> str:
-    """One line on a job that ended."""
+    """One line on a job that ended, or that will be tried again."""
     training = event.job.training
     limit = "" if training.limit is None else f" limit {training.limit:g}"
     name = f"{training.task} {training.algorithm}{limit} seed {training.seed}"
-    return f"{name}: {event.phase}" + (f" ({event.reason})" if event.reason else "")
+    phase = "tried again" if event.phase == "again" else event.phase
+    return f"{name}: {phase}" + (f" ({event.reason})" if event.reason else "")

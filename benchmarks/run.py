@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import registry
+from benchmarks import registry, trackers
 from benchmarks.collect import write_manifest
 from benchmarks.data.own_task import resolve_task
 from benchmarks.data.source import Network, choose, obtain, usable
 from benchmarks.envs import check_simulator, require_simulators
 from benchmarks.errors import UserError, exit_status
 from benchmarks.files import require_writable
+from benchmarks.interrupts import two_steps
 from benchmarks.jobs import Job
 from benchmarks.leaderboard.__main__ import rebuild
-from benchmarks.machine import available_cores, devices
+from benchmarks.machine import devices
 from benchmarks.plan import Request
-from benchmarks.progress import follow
-from benchmarks.scheduling.local import LocalScheduler
+from benchmarks.progress import follow, summarise
+from benchmarks.scheduling import engines
+from benchmarks.scheduling.places import Places
 from benchmarks.store import Run, is_done
 from benchmarks.suites import SUITES, Limit, find_suite, parse_limit
 from benchmarks.tasks import TASKS, Task
@@ -79,8 +81,15 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--updates", type=int, help="of every method, in place of the budget's")
     p.add_argument("--stage", choices=("both", "train", "evaluate"), default="both")
-    p.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:0")
-    p.add_argument("--workers", type=int, help="processes at a time; default: one a core, 4 a GPU")
+    engines.add_options(p)
+    p.add_argument(
+        "--checkpoint-seconds",
+        type=float,
+        default=Job.checkpoint_seconds,
+        metavar="S",
+        help="between two checkpoints of a training; a killed one goes on from the last",
+    )
+    trackers.add_options(p)
     p.add_argument("--results", type=Path, default=Path("results"))
     p.add_argument("--name", help="folder of the leaderboard in --results; default: the suite's")
     p.add_argument("--skip-missing", action="store_true", help="leave out tasks without data")
@@ -95,7 +104,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    slots, budget = _slots(args), _budget(args.budget, args.device)
+    engines.check(args)
+    if not args.checkpoint_seconds >= 0:
+        raise UserError(f"--checkpoint-seconds must not be {args.checkpoint_seconds:g}")
+    tracked = trackers.chosen(args)
+    slots, budget = engines.slots(args), _budget(args.budget, args.device)
     suites, network = _suites(args), Network.of(args)
     tasks = _tasks(args.tasks)
     request = Request(
@@ -112,15 +125,15 @@ def _run(args: argparse.Namespace) -> int:
     request = request.with_options(args.option)
     request.check()
     print(
-        f"data: {request.data[0].source}; budget: {budget}; processes: {len(slots)} "
-        f"on {', '.join(dict.fromkeys(slots))}"
+        f"data: {request.data[0].source}; budget: {budget}; "
+        + (f"processes: {_shown(slots)}" if args.engine == "local" else f"engine: {args.engine}")
     )
     print(f"tasks: {', '.join(data.task.name for data in request.data)}")
     good, damaged = usable(request.data, network, args.skip_missing or args.dry_run)
     request = request.on(good)
     if args.dry_run:
         unknown = {data.task.name: "" for data in good}
-        _print_plan(request.jobs(str(args.results), unknown), slots, request)
+        _print_plan(request.jobs(str(args.results), unknown), Places(slots).count, request)
         return 0
     require_writable(args.results)
     if args.stage != "train":
@@ -131,50 +144,51 @@ def _run(args: argparse.Namespace) -> int:
                 check_simulator(data.task)
     request = request.on(obtain(request.data, network, args.skip_missing))
     known = {data.task.name: data.checksum() for data in request.data}
-    jobs = request.jobs(str(args.results), known)
+    results = str(args.results)
+    jobs = [
+        replace(job, checkpoint_seconds=args.checkpoint_seconds, trackers=tracked)
+        for job in request.jobs(results, known)
+    ]
     for name, limits in suites.items():
-        own = request.at(limits).jobs(str(args.results), known)
+        own = request.at(limits).jobs(results, known)
         title = f"{name}: {', '.join(map(str, limits))}"
         write_manifest(args.results / name, title, own, request.data, limits, budget)
-    status = _work(jobs, slots, request, args, [args.results / name for name in suites])
+    status = _work(jobs, request, args, [args.results / name for name in suites])
     return status or int(damaged)
 
 
 def _work(
     jobs: list[Job],
-    slots: list[str],
     request: Request,
     args: argparse.Namespace,
     folders: list[Path],
 ) -> int:
     """Run what is left of `jobs`, then make the leaderboards; the exit status."""
-    left = [job for job in jobs if not is_done(job)]
-    failed_before = [job for job in left if _failed(job)] if not args.retry_failed else []
-    left = [job for job in left if job not in failed_before]
-    _print_plan(jobs, slots, request, left)
-    scheduler = LocalScheduler(slots)
-    stopped = False
-
-    def stop(*_: object) -> None:
-        nonlocal stopped
-        if stopped:
-            raise KeyboardInterrupt
-        stopped = True
-        print("\nstopping: what is done is kept (Ctrl-C again to stop at once)", file=sys.stderr)
-
-    before = signal.signal(signal.SIGINT, stop)
+    left, failed_before = list[Job](), list[Job]()
+    for job in jobs:
+        if not is_done(job):
+            (failed_before if not args.retry_failed and _failed(job) else left).append(job)
+    scheduler, close = engines.open_scheduler(args)
     try:
-        lost = follow(scheduler.run(left, lambda: stopped), left, len(slots))
+        _print_plan(jobs, scheduler.places.count, request, left)
+        with two_steps() as stopping:
+            events = scheduler.run(left, stopping)
+            lost = follow(events, left, scheduler.places.count)
+            stopped = stopping()
     finally:
-        signal.signal(signal.SIGINT, before)
-    for folder in folders if args.stage != "train" else []:
+        close()
+    # the tables take seconds to make, and who stops is in a hurry
+    for folder in folders if args.stage != "train" and not stopped else []:
         print(f"\n{rebuild(folder)}\n\nleaderboard: {folder / 'leaderboard.md'}")
+    summarise(lost)
+    if scheduler.halted:
+        print(f"no more jobs were started: {scheduler.halted}", file=sys.stderr)
     if failed_before:
         print(f"{len(failed_before)} jobs failed in an earlier run: --retry-failed runs them again")
     if stopped:
         print("stopped: run the same command again to go on", file=sys.stderr)
         return 130
-    return 1 if lost or failed_before else 0
+    return 1 if lost or failed_before or scheduler.halted else 0
 
 
 def _failed(job: Job) -> bool:
@@ -183,7 +197,7 @@ def _failed(job: Job) -> bool:
 
 
 def _print_plan(
-    jobs: list[Job], slots: list[str], request: Request, left: list[Job] | None = None
+    jobs: list[Job], processes: int, request: Request, left: list[Job] | None = None
 ) -> None:
     left = jobs if left is None else left
     for method in request.methods:
@@ -197,10 +211,10 @@ def _print_plan(
         )
     seconds = sum(job.core_seconds for job in left)
     longest = max((job.core_seconds for job in left), default=0.0)
-    wall = max(seconds / len(slots), longest) / 60
+    wall = max(seconds / processes, longest) / 60
     print(
         f"{len(jobs)} jobs, {len(jobs) - len(left)} not to run again, {len(left)} to do: "
-        f"about {wall:.1f} minutes on {len(slots)} processes"
+        f"about {wall:.1f} minutes on {processes} processes"
     )
 
 
@@ -242,11 +256,8 @@ def _budget(choice: str, device: str) -> str:
     return "paper" if gpu else "quick"
 
 
-def _slots(args: argparse.Namespace) -> list[str]:
-    there = devices(args.device)
-    count = available_cores() if there == ["cpu"] else 4 * len(there)
-    count = count if args.workers is None else _positive(args.workers, "--workers")
-    return [there[i % len(there)] for i in range(count)]
+def _shown(slots: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} on {place}" for place, count in slots.items())
 
 
 def _positive(value: int, option: str) -> int:

@@ -3,30 +3,39 @@
 ```
 results/runs/<task>-<algorithm>-<key>/
     job.json             what was asked for
+    resume.pt            an unfinished training, as it was at its last checkpoint
     checkpoint.pt        the trained method
     losses.csv           progress of the training
     training.json        written last: the training is done
     evaluation-<limit>x<episodes>.json   the same for one limit
-    failure.json         why the last attempt failed; gone when an attempt succeeds
+    evaluations.json     a group of evaluations about to be dealt out into those files
+    failure.json         why the last attempt failed; gone when an attempt begins
+    lock                 held by the process that works here
 ```
 """
 
 from __future__ import annotations
 
+import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from benchmarks.errors import UserError
-from benchmarks.files import replacing, write_atomic
+from benchmarks.files import remove_parts, write_atomic
 from benchmarks.jobs import Job, Training
 from benchmarks.rollout import Episode
+
+
+class BusyError(Exception):
+    """Another process works on the run."""
 
 
 class Run:
@@ -37,25 +46,68 @@ class Run:
         self.training = training
         self.folder = results / "runs" / f"{name}-{training.key[:16]}"
 
-    def lock(self) -> FileLock:
-        """Held by the process that works on this run; freed by the system when it dies."""
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep every other process off this run; `BusyError` if one is at work on it.
+
+        The system frees the lock when this process dies, however it does.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(self.folder / "lock")
+        lock = FileLock(self.folder / "lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise BusyError(f"another process works on {self.folder}") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @property
+    def busy(self) -> bool:
+        """Whether another process works on this run at this moment."""
+        if not (self.folder / "lock").exists():
+            return False
+        try:
+            with self.held():
+                return False
+        except BusyError:
+            return True
+        except OSError:  # whoever works there will say what is wrong with the disk
+            return False
 
     @property
     def trained(self) -> bool:
         """Whether the training is done."""
         return (self.folder / "training.json").exists()
 
-    def begin(self, job: Job) -> None:
-        """Write down what is asked for."""
-        write_atomic(self.folder / "job.json", json.dumps(asdict(job.training), indent=1))
+    def begin(self) -> None:
+        """Start an attempt: clear what a killed one left, and write down what is asked for."""
+        remove_parts(self.folder)
+        (self.folder / "failure.json").unlink(missing_ok=True)
+        self._deal_out()
+        if self.trained:
+            (self.folder / "resume.pt").unlink(missing_ok=True)
+        asked = json.dumps(asdict(self.training), indent=1)
+        path = self.folder / "job.json"
+        if not path.exists() or path.read_text() != asked:
+            write_atomic(path, asked)
+
+    def save_progress(self, progress: Mapping[str, Any]) -> None:
+        """Keep an unfinished training: plain values and tensors."""
+        _save(progress, self.folder / "resume.pt")
+
+    def saved_progress(self) -> dict[str, Any] | None:
+        """What `save_progress` kept last; None if there is nothing that can be read."""
+        with suppress(Exception):  # damaged by something else than us: as good as none
+            return _load(self.folder / "resume.pt")
+        return None
 
     def finish_training(self, state: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
         """Keep the checkpoint, then say that the training is done."""
-        with replacing(self.folder / "checkpoint.pt") as part:
-            torch.save(state, part)
+        _save(state, self.folder / "checkpoint.pt")
         write_atomic(self.folder / "training.json", json.dumps(summary, indent=1))
+        (self.folder / "resume.pt").unlink(missing_ok=True)
 
     def training_summary(self) -> dict[str, Any]:
         """What `finish_training` was told."""
@@ -65,12 +117,11 @@ class Run:
         """The state of the trained method; it cannot run code when read."""
         path = self.folder / "checkpoint.pt"
         try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            return _load(path)
         except Exception as error:
             raise UserError(
                 f"{path} cannot be read ({type(error).__name__}): delete its folder and run again"
             ) from None
-        return state
 
     def _evaluation(self, limit: float, episodes: int) -> Path:
         return self.folder / f"evaluation-{limit:.10g}x{episodes}.json"
@@ -79,11 +130,33 @@ class Run:
         """Whether the evaluation at this limit is done."""
         return self._evaluation(limit, episodes).exists()
 
-    def finish_evaluation(self, limit: float, episodes: list[Episode], seconds: float) -> None:
-        """Keep the raw returns and costs of the episodes at one limit."""
-        rows = [episode._asdict() for episode in episodes]
-        content = json.dumps({"limit": limit, "episodes": rows, "seconds": seconds}, indent=1)
-        write_atomic(self._evaluation(limit, len(rows)), content)
+    def finish_evaluations(self, episodes: list[Episode], seconds: float) -> None:
+        """Keep the raw episodes of the limits that were evaluated together: all or none.
+
+        What is left to evaluate is evaluated together again, and the last bit of an action may
+        depend on what it is computed beside: a crash must not split a group.
+        """
+        limits = dict.fromkeys(episode.limit for episode in episodes)
+        group = [
+            {
+                "limit": limit,
+                "episodes": [one._asdict() for one in episodes if one.limit == limit],
+                "seconds": seconds / len(limits),
+            }
+            for limit in limits
+        ]
+        write_atomic(self.folder / "evaluations.json", json.dumps(group))
+        self._deal_out()
+
+    def _deal_out(self) -> None:
+        """Give each evaluation of a finished group its own file."""
+        path = self.folder / "evaluations.json"
+        if path.exists():
+            for one in json.loads(path.read_text()):
+                target = self._evaluation(one["limit"], len(one["episodes"]))
+                if not target.exists():
+                    write_atomic(target, json.dumps(one, indent=1))
+            path.unlink()
 
     def episodes(self, limit: float, count: int) -> list[Episode]:
         """The episodes of a finished evaluation."""
@@ -91,19 +164,19 @@ class Run:
         return [Episode(**row) for row in self._read(path)["episodes"]]
 
     def fail(self, reason: str, traceback: str, *, interrupted: bool = False) -> None:
-        """Record why this run did not finish; an interrupted one is taken up again by itself."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Record why this run did not finish; an interrupted one is taken up again by itself.
+
+        Where the disk takes nothing any more, whoever runs the job has to say so.
+        """
         content = {"reason": reason, "traceback": traceback, "interrupted": interrupted}
-        write_atomic(self.folder / "failure.json", json.dumps(content, indent=1))
+        with suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomic(self.folder / "failure.json", json.dumps(content, indent=1))
 
     def failure(self) -> dict[str, Any] | None:
         """Why the last attempt failed, if it did."""
         path = self.folder / "failure.json"
         return self._read(path) if path.exists() else None
-
-    def forget_failure(self) -> None:
-        """Called when an attempt succeeds."""
-        (self.folder / "failure.json").unlink(missing_ok=True)
 
     @staticmethod
     def _read(path: Path) -> dict[str, Any]:
@@ -112,6 +185,17 @@ class Run:
         except (OSError, ValueError) as error:
             raise UserError(f"{path} cannot be read ({error}): delete it and run again") from None
         return content
+
+
+def _save(state: Mapping[str, Any], path: Path) -> None:
+    torch.save(dict(state), buffer := io.BytesIO())  # so that a full disk is an OSError
+    write_atomic(path, buffer.getvalue())
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """A file of `_save`; it cannot run code."""
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
 
 
 def open_jobs(job: Job) -> list[float]:

@@ -1,7 +1,8 @@
 """One process, one job: `python -m benchmarks.worker`, with the job as a line on standard input.
 
 Progress goes to standard output, a JSON object a line. The standard input stays open for as long
-as whoever started this process lives: when it closes, the process ends.
+as whoever started this process lives: when it closes, or at SIGTERM, the process saves what it has
+and ends. Its exit status is an `Ending`.
 """
 
 from __future__ import annotations
@@ -13,94 +14,72 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.algorithm import Algorithm, Problem
+from benchmarks.algorithm import Algorithm
 from benchmarks.data.own_task import resolve_task
-from benchmarks.data.trajectories import Trajectories
-from benchmarks.errors import UserError
-from benchmarks.jobs import Job, joined_code
-from benchmarks.registry import find_method
+from benchmarks.errors import UserError, disk_refuses
+from benchmarks.jobs import Ending, Job
 from benchmarks.rollout import evaluate
-from benchmarks.store import Run, open_jobs
+from benchmarks.store import BusyError, Run, open_jobs
+from benchmarks.training import StoppedError, find_class, train
+
+GRACE = 4.0
+"""Seconds that a process which was asked to stop has left to save what it has."""
 
 
-def run_job(job: Job, tell: Any = lambda **_: None) -> None:
-    """Train and evaluate what of `job` is not done yet; a failure is recorded and raised."""
+def run_job(
+    job: Job,
+    tell: Callable[..., None] = lambda **_: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> None:
+    """Train and evaluate what of `job` is not done yet; a failure is recorded and raised.
+
+    Raises `BusyError` if another process works on the same run. Soon after `stopping()` holds it
+    raises `StoppedError`, with all that is done saved.
+    """
     run = Run(Path(job.results), job.training)
-    with run.lock():
+    with run.held():
         try:
+            run.begin()
             algorithm = None
             if job.stage != "evaluate" and not run.trained:
-                algorithm = _train(job, run, tell)
+                algorithm = train(job, run, tell, stopping)
             if job.stage != "train" and (limits := open_jobs(job)):
+                if stopping():
+                    raise StoppedError
                 _evaluate(job, run, algorithm, limits, tell)
+        except StoppedError:
+            run.fail("stopped", "", interrupted=True)
+            raise
         except UserError as error:
-            run.fail(str(error), "")
+            # what waits for its training has not failed
+            run.fail(str(error), "", interrupted=job.stage == "evaluate" and not run.trained)
             raise
         except Exception as error:
-            run.fail(f"{type(error).__name__}: {error}", traceback.format_exc())
+            interrupted = ending_of(error) is not Ending.FAILED
+            run.fail(said(error), traceback.format_exc(), interrupted=interrupted)
             raise
-        run.forget_failure()
-
-
-def _train(job: Job, run: Run, tell: Any) -> Algorithm:
-    start = time.perf_counter()
-    training = job.training
-    method = find_method(job.method)
-    task = resolve_task(job.task)
-    if joined_code(method.code, task.code) != training.code:
-        changed = " or ".join(filter(None, [job.method, job.task_file]))
-        raise UserError(f"{changed} has changed since the run was planned: start it again")
-    cls = method.cls
-    data = Trajectories.load(Path(job.data), job.source)
-    if data.checksum != training.checksum:
-        raise UserError(f"{job.data} has changed since the run was planned: start it again")
-    widths = data.observations.shape[1], data.actions.shape[1]
-    if widths != (task.observation_dim, task.action_dim):
-        raise UserError(
-            f"{job.data}: observations and actions are {widths[0]} and {widths[1]} wide, "
-            f"{task.name} needs {task.observation_dim} and {task.action_dim}"
-        )
-    run.begin(job)
-    algorithm = cls(
-        Problem.of(data, task.horizon),
-        cls.config_class(**training.config),
-        limit=training.limit,
-        seed=training.seed,
-        device=job.device,
-    )
-    progress = None
-    with (run.folder / "losses.csv").open("w", buffering=1) as log:
-        for progress in algorithm.fit(data, training.updates):
-            if log.tell() == 0:
-                log.write(",".join(["updates", "seconds", *progress.losses]) + "\n")
-            values = [progress.updates, f"{progress.seconds:.2f}"]
-            log.write(",".join(map(str, [*values, *progress.losses.values()])) + "\n")
-            tell(phase="train", done=progress.updates / training.updates)
-    summary = {
-        "seconds": time.perf_counter() - start,
-        "update_seconds": progress.seconds if progress else 0.0,
-        "device": job.device,
-        "torch": torch.__version__,
-    }
-    run.finish_training(algorithm.state(), summary)
-    return algorithm
 
 
 def _evaluate(
-    job: Job, run: Run, algorithm: Algorithm | None, limits: list[float], tell: Any
+    job: Job,
+    run: Run,
+    algorithm: Algorithm | None,
+    limits: list[float],
+    tell: Callable[..., None],
 ) -> None:
+    task = resolve_task(job.task)
     if algorithm is None:
         if not run.trained:
             raise UserError("there is no trained policy to evaluate: run the stage train first")
-        algorithm = find_method(job.method).cls.from_state(run.checkpoint(), job.device)
+        algorithm = find_class(job, task).from_state(run.checkpoint(), job.device)
     tell(phase="evaluate", done=0.0)
     start = time.perf_counter()
-    task = resolve_task(job.task)
     if not job.training.code.endswith(task.code):  # a training may take hours
         raise UserError(f"{job.task_file} has changed since the run was planned: start it again")
     episodes = evaluate(
@@ -111,39 +90,76 @@ def _evaluate(
         seed=job.training.seed,
         processes=job.simulator_processes,
     )
-    seconds = time.perf_counter() - start
-    for limit in limits:
-        own = [episode for episode in episodes if episode.limit == limit]
-        run.finish_evaluation(limit, own, seconds / len(limits))
+    run.finish_evaluations(episodes, time.perf_counter() - start)
 
 
-def _end_with_parent() -> None:
-    """End this process when its standard input closes: nobody waits for its result."""
-    sys.stdin.read()
-    os._exit(1)
+def said(error: BaseException) -> str:
+    """An error in a line."""
+    text = str(error)
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
+
+
+def ending_of(error: Exception) -> Ending:
+    """What the process exits with for an error that ended its job."""
+    if isinstance(error, StoppedError):
+        return Ending.STOPPED
+    if isinstance(error, BusyError):
+        return Ending.BUSY
+    if disk_refuses(error):
+        return Ending.NO_SPACE
+    exhausted = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
+    # torch has no class of its own for the machine's memory
+    if exhausted or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error)):
+        return Ending.OUT_OF_MEMORY
+    return Ending.FAILED
+
+
+class _Stop:
+    """Whether this process was asked to stop; at the latest `GRACE` later it ends."""
+
+    def __init__(self) -> None:
+        self.asked, self.training = threading.Event(), True
+
+    def __call__(self, *_: object) -> None:
+        if self.asked.is_set():
+            return
+        self.asked.set()
+        if not self.training:
+            os._exit(Ending.STOPPED)  # there is nothing to save
+        timer = threading.Timer(GRACE, os._exit, (Ending.STOPPED,))
+        timer.daemon = True
+        timer.start()
+
+    def with_parent(self) -> None:
+        """Wait until the standard input closes: nobody waits for the result any more."""
+        sys.stdin.read()
+        self()
 
 
 def main() -> int:
-    """Read a job, do it, and exit 0, or 1 with the failure recorded."""
+    """Read a job, do it, and return what to exit with; a failure is recorded in the store."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the runner, which decides
     job = Job.from_json(sys.stdin.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    stop = _Stop()
+    signal.signal(signal.SIGTERM, stop)
+    threading.Thread(target=stop.with_parent, daemon=True).start()
     torch.set_num_threads(1)
     channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no progress
 
     def tell(**event: Any) -> None:
-        channel.write(json.dumps(event) + "\n")
+        stop.training = event["phase"] == "train"
+        try:
+            channel.write(json.dumps(event) + "\n")
+        except OSError:
+            stop()  # the runner is gone
 
     try:
-        run_job(job, tell)
-    except UserError as error:
-        tell(phase="failed", reason=str(error))
-        return 1
+        run_job(job, tell, stop.asked.is_set)
     except Exception as error:
-        tell(phase="failed", reason=f"{type(error).__name__}: {error}")
-        return 1
-    return 0
+        tell(phase="failed", reason=said(error))
+        return ending_of(error)
+    return Ending.DONE
 
 
 if __name__ == "__main__":

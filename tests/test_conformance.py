@@ -203,6 +203,18 @@ class OwnGenerator(Plain):
         return losses
 
 
+class CountsByItself(Plain):
+    """Changes something at every seventh update, by a counter that parts() does not know."""
+
+    count = 0
+
+    def update(self):
+        self.count += 1
+        if self.count % 7 == 0:
+            self.average.zero_()
+        return super().update()
+
+
 class BatchNorm(Plain):
     def build(self):
         super().build()
@@ -354,6 +366,7 @@ FAULTS = {
     "forgets-average": (without("average"), "a loaded method acts otherwise"),
     "forgets-optimiser": (without("optimiser"), "two updates after loading, /parts/actor"),
     "forgets-generator": (OwnGenerator, "two updates after loading, /parts/average"),
+    "forgets-counter": (CountsByItself, "after breaks at 1, 2, 6 of 9 updates, /parts/average"),
     "replaces-a-part": (ReplacesAPart, "a loaded method acts otherwise"),
     "idle": (LeavesTheActorIdle, "two updates after loading, .*leave no trace in training"),
     "objects": (StateOfObjects, "state\\(\\) holds more than plain values and tensors"),

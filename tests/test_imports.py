@@ -8,7 +8,7 @@ import sys
 PROBE = """
 import sys
 BLOCKED = ("gymnasium", "pybullet", "bullet_safety_gym", "mujoco", "safety_gymnasium", "osrl",
-           "dsrl", "fsrl", "wandb")
+           "dsrl", "fsrl", "wandb", "tensorboard", "ray", "submitit", "pynvml")
 for name in BLOCKED:
     sys.modules[name] = None
 

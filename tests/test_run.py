@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import h5py
@@ -22,75 +16,7 @@ from benchmarks.run import main
 from benchmarks.tasks import TASKS
 
 from .conftest import SmallData
-
-FAILING = """
-from benchmarks.algorithm import Budget
-from gas import GAS
-
-class Failing(GAS):
-    name = "failing"
-    def update(self):
-        if self.updates == 3:
-            raise ArithmeticError("a planted fault")
-        return super().update()
-
-class Slow(GAS):
-    name = "slow"
-    def update(self):
-        import time
-        time.sleep(0.05)
-        return super().update()
-"""
-
-
-def command(small: SmallData, results: Path, *more: str, tasks: tuple[str, ...] = ()) -> list[str]:
-    """Arguments of a run that takes seconds."""
-    return [
-        *("--suite", "tight", "--tasks", *(tasks or small.tasks), "--data", str(small.folder)),
-        *("--budget", "quick", "--updates", "20", "--episodes", "2", "--results", str(results)),
-        *more,
-    ]
-
-
-def evaluations(results: Path) -> dict[str, str]:
-    """Every stored evaluation, without the time it took."""
-    stored = {}
-    for path in sorted((results / "runs").glob("*/evaluation-*.json")):
-        content = json.loads(path.read_text())
-        del content["seconds"]
-        stored[f"{path.parent.name}/{path.name}"] = json.dumps(content)
-    return stored
-
-
-def start(arguments: list[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.run", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def children(pid: int) -> list[int]:
-    """Workers of a runner."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1]) == pid:
-                found.append(int(entry.name))
-        except (OSError, ValueError, IndexError):
-            continue
-    return [p for p in found if b"benchmarks.worker" in Path(f"/proc/{p}/cmdline").read_bytes()]
-
-
-def wait_for(condition, seconds: float = 90.0):
-    """The first true value of `condition()`; fails after `seconds`."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError("nothing happened")
+from .runs import command, evaluations
 
 
 @pytest.fixture(scope="module")
@@ -179,84 +105,6 @@ def test_the_leaderboard_is_rebuilt_from_the_store_and_from_its_folder_alone(
     assert {path.name: path.read_bytes() for path in alone.iterdir()} == kept
 
 
-def test_a_failing_method_harms_no_other(
-    small_data: SmallData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    plugin = tmp_path / "plugin.py"
-    plugin.write_text(FAILING)
-    arguments = command(
-        small_data, tmp_path, "--algorithms", f"{plugin}:Failing", "bc-all", tasks=("BallRun",)
-    )
-    assert main(arguments) == 1
-    table = pd.read_csv(tmp_path / "tight" / "leaderboard.csv").set_index("algorithm")
-    assert list(table.loc["failing", "status"]) == ["failed"] * 3
-    assert np.isfinite(table.loc["bc-all", "reward"]).all()
-    (failure,) = (tmp_path / "runs").glob("*failing*/failure.json")
-    assert "a planted fault" in json.loads(failure.read_text())["traceback"]
-    assert "a planted fault" in (tmp_path / "tight" / "leaderboard.md").read_text()
-    capsys.readouterr()
-    assert main(arguments) == 1, "a failure stays one"
-    assert "0 to do" in capsys.readouterr().out
-    assert main([*arguments, "--retry-failed"]) == 1
-    assert "1 to do" in capsys.readouterr().out
-
-
-def test_a_killed_worker_is_run_again_and_the_rest_is_kept(
-    small_data: SmallData, tmp_path: Path
-) -> None:
-    plugin = tmp_path / "plugin.py"
-    plugin.write_text(FAILING)
-    options = ("--algorithms", "bc-all", f"{plugin}:Slow", "--workers", "1")
-    arguments = command(small_data, tmp_path, *options, "--updates", "60", tasks=("BallRun",))
-    runner = start(arguments)
-    wait_for(lambda: list((tmp_path / "runs").glob("*slow*/job.json")))
-    (worker,) = children(runner.pid)
-    os.kill(worker, signal.SIGKILL)
-    output, _ = runner.communicate(timeout=90)
-    assert runner.returncode == 1, output
-    assert "interrupted (ended by SIGKILL" in output
-    kept = evaluations(tmp_path)
-    assert main(arguments) == 0
-    assert len(evaluations(tmp_path)) == 6
-    assert kept.items() <= evaluations(tmp_path).items()
-
-
-def test_a_killed_runner_leaves_no_worker_and_can_go_on(
-    small_data: SmallData, tmp_path: Path
-) -> None:
-    plugin = tmp_path / "plugin.py"
-    plugin.write_text(FAILING)
-    options = ("--algorithms", f"{plugin}:Slow", "--workers", "2")
-    arguments = command(small_data, tmp_path, *options, "--updates", "60")
-    runner = start(arguments)
-    wait_for(lambda: list((tmp_path / "runs").glob("*slow*/job.json")))
-    workers = children(runner.pid)
-    runner.kill()
-    runner.wait()
-    wait_for(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers), 15)
-    assert main(arguments) == 0
-    assert len(evaluations(tmp_path)) == 6
-
-
-def test_ctrl_c_stops_within_seconds_and_the_run_can_go_on(
-    small_data: SmallData, tmp_path: Path
-) -> None:
-    plugin = tmp_path / "plugin.py"
-    plugin.write_text(FAILING)
-    options = ("--algorithms", f"{plugin}:Slow", "--workers", "1", "--updates", "100000")
-    runner = start(command(small_data, tmp_path, *options, tasks=("BallRun",)))
-    wait_for(lambda: list((tmp_path / "runs").glob("*slow*/job.json")))
-    workers = children(runner.pid)
-    begin = time.monotonic()
-    runner.send_signal(signal.SIGINT)
-    output, _ = runner.communicate(timeout=60)
-    assert time.monotonic() - begin < 10
-    assert runner.returncode == 130
-    assert "Traceback" not in output
-    assert "run the same command again" in output
-    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
-
-
 WRONG = {
     "task": ["--tasks", "BalRun"],
     "algorithm": ["--algorithms", "gass"],
@@ -272,6 +120,8 @@ WRONG = {
     "option value": ["--option", "gas.alpha=half"],
     "option form": ["--option", "alpha"],
     "workers": ["--workers", "0"],
+    "timeout": ["--timeout", "0"],
+    "checkpoints": ["--checkpoint-seconds", "-1"],
     "episodes": ["--episodes", "0"],
     "name": ["--name", "../elsewhere"],
 }

@@ -66,3 +66,6 @@ def test_data_of_another_task_are_refused(job: Job) -> None:
 def test_evaluation_needs_a_training(job: Job) -> None:
     with pytest.raises(UserError, match="run the stage train first"):
         run_job(replace(job, stage="evaluate"))
+    failure = Run(Path(job.results), job.training).failure()
+    assert failure is not None
+    assert failure["interrupted"], "once it is trained it can be evaluated"

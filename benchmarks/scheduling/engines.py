@@ -1,0 +1,98 @@
+"""Which machines run the jobs: the options that choose them, and what they stand for."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+from collections.abc import Callable, Mapping
+
+from benchmarks.errors import UserError
+from benchmarks.machine import available_cores, devices
+from benchmarks.scheduling.local import WorkerProcess
+from benchmarks.scheduling.nvml import open_inventory
+from benchmarks.scheduling.places import Places
+from benchmarks.scheduling.scheduler import Scheduler
+
+_PACKAGES = {"ray": "ray", "slurm": "submitit"}
+_ALONE = 4
+"""Processes on a GPU whose memory is not known."""
+_TOGETHER = 16
+"""Processes on a GPU at most, however much memory is free."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare --engine and what belongs to the engines."""
+    parser.add_argument(
+        "--engine", choices=("local", *_PACKAGES), default="local", help="where jobs run"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:0")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        help="processes at a time; default: one a core, on a GPU as many as its memory holds",
+    )
+    parser.add_argument(
+        "--timeout", type=float, metavar="MINUTES", help="a job that takes longer has failed"
+    )
+    parser.add_argument("--address", default="auto", help="of the Ray cluster")
+    parser.add_argument(
+        "--gpu-share", type=float, default=0.0, help="of a GPU for each training on a cluster"
+    )
+    parser.add_argument(
+        "--slurm", action="append", default=[], metavar="KEY=VALUE", help="as partition=gpu"
+    )
+
+
+def check(args: argparse.Namespace) -> None:
+    """Raise `UserError` for an engine that is not installed, and for numbers out of range."""
+    package = _PACKAGES.get(args.engine)
+    if package and importlib.util.find_spec(package) is None:
+        raise UserError(
+            f"--engine {args.engine} needs the package {package}: "
+            f"pip install 'osrl-bench[{args.engine}]'"
+        )
+    if args.workers is not None and args.workers < 1:
+        raise UserError(f"--workers must be at least 1, not {args.workers}")
+    if args.timeout is not None and not args.timeout > 0:
+        raise UserError(f"--timeout must be more than 0 minutes, not {args.timeout:g}")
+    if not 0 <= args.gpu_share <= 8:
+        raise UserError(f"--gpu-share must be from 0 to 8 GPUs, not {args.gpu_share:g}")
+    for word in args.slurm:
+        if not word.partition("=")[2]:
+            raise UserError(f"--slurm {word!r} is not of the form key=value")
+
+
+def open_scheduler(args: argparse.Namespace) -> tuple[Scheduler, Callable[[], None]]:
+    """The scheduler that the options ask for, and what to call when it is not needed any more."""
+    timeout = None if args.timeout is None else 60.0 * args.timeout
+    if args.engine == "local":
+        places = Places(slots(args), open_inventory() if _gpus(args) else None)
+        return Scheduler(places, WorkerProcess, timeout=timeout), lambda: None
+    engine = importlib.import_module(f"benchmarks.scheduling.{args.engine}")
+    places, launch, close = engine.connect(args)
+    return Scheduler(places, launch, timeout=timeout, tries=engine.TRIES), close
+
+
+def slots(args: argparse.Namespace) -> Mapping[str, int]:
+    """Processes at a time on each device of this machine.
+
+    Beside GPUs, which train, every core may evaluate what is trained.
+    """
+    there, cores = _gpus(args), available_cores()
+    if not there:
+        return {"cpu": args.workers or cores}
+    each = _ALONE
+    if open_inventory() is not None:
+        each = min(_TOGETHER, max(_ALONE, cores // len(there)))
+    total = args.workers or each * len(there)
+    # the first ones get what cannot be shared evenly
+    counts = [total // len(there) + (i < total % len(there)) for i in range(len(there))]
+    return {**dict(zip(there, counts, strict=True)), "cpu": cores}
+
+
+def _gpus(args: argparse.Namespace) -> list[str]:
+    """The GPUs of this machine that are asked for; evaluation needs none."""
+    if args.stage == "evaluate" or args.engine != "local":
+        return []
+    return [device for device in devices(args.device) if device != "cpu"]

@@ -1,0 +1,113 @@
+"""The same jobs on an existing Ray cluster (the extra `ray`).
+
+Each piece of work is an actor with a core, and a share of a GPU if it trains on one. Nodes that see
+the results folder work in it; others get and return the run's files by value, which no lock keeps
+a second runner from doing too. When a node is lost, its pieces are tried again elsewhere, from
+their last checkpoint where the store is shared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.errors import UserError
+from benchmarks.scheduling.events import Ended, Heard, Launch, Piece
+from benchmarks.scheduling.places import Places
+from benchmarks.scheduling.remote import Mark, Node, absolute, folder_files, keep
+from benchmarks.store import Run
+
+TRIES = 8
+"""A node's loss is nothing unusual."""
+
+
+def connect(args: argparse.Namespace) -> tuple[Places, Launch, Callable[[], None]]:
+    """Places, the way to start work, and what ends the connection."""
+    ray = importlib.import_module("ray")
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    try:
+        ray.init(
+            address=args.address,
+            log_to_driver=False,
+            logging_level="ERROR",
+            runtime_env={"env_vars": {"PYTHONPATH": path}},
+        )
+    except (ConnectionError, ValueError) as error:
+        said = str(error).splitlines()[0]
+        raise UserError(
+            f"no Ray cluster at {args.address!r} ({said}): `ray start --head`"
+        ) from None
+    there = ray.cluster_resources()
+    cores = max(int(there.get("CPU", 1)), 1)
+    slots = {"cpu": args.workers or cores}
+    if args.gpu_share and args.stage != "evaluate":
+        gpus = int(there.get("GPU", 0) / args.gpu_share)
+        if not gpus:
+            raise UserError("--gpu-share, but the Ray cluster has no GPU")
+        slots = {"cuda:any": args.workers or gpus, "cpu": cores}
+    mark = Mark(args.results)
+    launch = functools.partial(RayAttempt, ray, mark, args.gpu_share)
+
+    def close() -> None:
+        mark.remove()
+        ray.shutdown()
+
+    return Places(slots, one_machine=False), launch, close
+
+
+class RayAttempt:
+    """An actor that works on one piece; its end goes to `heard`."""
+
+    def __init__(self, ray: Any, mark: Mark, gpu_share: float, piece: Piece, heard: Heard) -> None:
+        self._ray, self._piece, self._heard = ray, piece, heard
+        work = absolute(piece.work)
+        run = Run(Path(work.results), work.training)
+        gpus = gpu_share if piece.place.startswith("cuda") else 0
+        # beside `work`, which lasts for as long as the job, `stop` must get through
+        actor = ray.remote(Node).options(num_cpus=1, num_gpus=gpus, max_concurrency=2)
+        self._actor = actor.remote()
+        # a task's data are sent once, and only to nodes that ask for them
+        data = _stored(ray, work.data) if work.data else None
+        self._outcome = self._actor.work.remote(
+            work.to_json(), str(mark.path), folder_files(run), data
+        )
+        threading.Thread(target=self._wait, args=(run,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Ask it to save what it has and end."""
+        self._actor.stop.remote()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._ray.kill(self._actor)
+
+    def _wait(self, run: Run) -> None:
+        try:
+            outcome = self._ray.get(self._outcome)
+            if outcome.files is not None:
+                keep(run, outcome.files)
+        except self._ray.exceptions.RayError as error:  # the node, or its process, is gone
+            self._heard(Ended(-signal.SIGKILL, str(error)))
+            return
+        except Exception as error:
+            self._heard({"phase": "failed", "reason": f"{type(error).__name__}: {error}"})
+            self._heard(Ended(1, ""))
+            return
+        self._ray.kill(self._actor)  # its core is free for the next one
+        if outcome.said:
+            self._heard({"phase": "failed", "reason": outcome.said})
+        self._heard(outcome.ended)
+
+
+@functools.lru_cache(maxsize=64)
+def _stored(ray: Any, path: str) -> Any:
+    """A data file in the cluster's object store."""
+    return ray.put(Path(path).read_bytes())

@@ -1,0 +1,121 @@
+"""Runners and workers as forks of the test: real processes that start in no time."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from benchmarks.jobs import Ending, Job
+from benchmarks.scheduling.events import Ended, Heard, Piece
+from benchmarks.scheduling.places import Places
+from benchmarks.scheduling.scheduler import Scheduler
+from benchmarks.worker import ending_of, run_job
+
+FORK = multiprocessing.get_context("fork")
+
+
+class ForkedWorker:
+    """As `WorkerProcess`, without the imports."""
+
+    def __init__(self, piece: Piece, heard: Heard, pids: Path) -> None:
+        self.process = FORK.Process(target=_work, args=(piece.work, os.getpid(), pids))
+        self.process.start()
+        threading.Thread(target=self._wait, args=(heard,), daemon=True).start()
+
+    def _wait(self, heard: Heard) -> None:
+        self.process.join()
+        heard(Ended(self.process.exitcode, ""))
+
+    def stop(self) -> None:
+        self.process.terminate()
+
+    def kill(self) -> None:
+        self.process.kill()
+
+
+def end_with(parent: int) -> None:
+    """End this process when its parent, however that ends, is gone."""
+
+    def follow() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.01)
+        os._exit(Ending.STOPPED)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def _work(job: Job, parent: int, pids: Path) -> None:
+    torch.set_num_threads(1)
+    (pids / str(os.getpid())).touch()
+
+    end_with(parent)
+    try:
+        run_job(job)
+    except Exception as error:
+        os._exit(ending_of(error))
+    os._exit(Ending.DONE)
+
+
+def _run(jobs: Sequence[Job], pids: Path, tries: int, parent: int) -> None:
+    end_with(parent)
+    scheduler = Scheduler(
+        Places({"cpu": 2}), lambda piece, heard: ForkedWorker(piece, heard, pids), tries=tries
+    )
+    ended = [e for e in scheduler.run(jobs) if e.phase not in ("train", "evaluate", "again")]
+    os._exit(int(any(event.phase != "done" for event in ended)))
+
+
+class Runner:
+    """A process with a scheduler of two workers."""
+
+    def __init__(self, jobs: Sequence[Job], pids: Path, tries: int = 3) -> None:
+        pids.mkdir(exist_ok=True)
+        self.pids = pids
+        self.process = FORK.Process(target=_run, args=(jobs, pids, tries, os.getpid()))
+        self.process.start()
+
+    @property
+    def alive(self) -> bool:
+        return self.process.is_alive()
+
+    def workers(self) -> list[int]:
+        """The workers that live."""
+        found = []
+        for path in self.pids.iterdir():
+            try:
+                stat = Path(f"/proc/{path.name}/stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            if stat[0] != "Z" and int(stat[1]) == self.process.pid:
+                found.append(int(path.name))
+        return found
+
+    def kill_someone(self, rng: random.Random) -> bool:
+        """Kill -9 this runner, or one of its workers; whether there was one to kill."""
+        victims = self.workers()
+        if not self.alive or not victims:
+            return False
+        victim = self.process.pid if rng.random() < 0.3 else rng.choice(victims)
+        assert victim is not None
+        try:
+            os.kill(victim, signal.SIGKILL)
+        except ProcessLookupError:
+            return False
+        if victim == self.process.pid:
+            self.process.join()
+        return True
+
+    def wait(self, seconds: float = 120.0) -> int:
+        """Its exit status."""
+        self.process.join(seconds)
+        assert not self.process.is_alive(), "it does not end"
+        assert self.process.exitcode is not None
+        return self.process.exitcode

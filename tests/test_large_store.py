@@ -1,0 +1,65 @@
+"""Planning and reading thousands of stored results takes no time to speak of."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.collect import collect
+from benchmarks.data.source import DataSet
+from benchmarks.plan import Request
+from benchmarks.registry import find_method
+from benchmarks.store import Run, is_done
+from benchmarks.suites import find_suite
+from benchmarks.tasks import TASKS
+
+SEEDS = 70
+EPISODES = 2
+
+
+@pytest.fixture(scope="module")
+def request_of_thousands() -> Request:
+    """Two methods of a training a limit on twelve tasks, for many seeds."""
+    methods = [find_method(name) for name in ("bc-safe", "cpq")]
+    data = [DataSet(task, Path(name), "generated") for name, task in TASKS.items()]
+    return Request(methods, data, find_suite("tight"), range(SEEDS), "quick", EPISODES, {})
+
+
+def test_five_thousand_results_are_planned_and_read_in_two_seconds(
+    request_of_thousands: Request, tmp_path: Path
+) -> None:
+    checksums = dict.fromkeys(TASKS, "ab")
+    jobs = request_of_thousands.jobs(str(tmp_path), checksums)
+    assert len(jobs) >= 5000
+    row = {"episode_return": 1.0, "episode_cost": 2.0, "length": 100}
+    for job in jobs:
+        run = Run(tmp_path, job.training)
+        run.folder.mkdir(parents=True)
+        (run.folder / "training.json").write_text("{}")
+        (limit,) = job.limits
+        rows = [{"limit": limit, "episode": i, **row} for i in range(EPISODES)]
+        content = json.dumps({"limit": limit, "episodes": rows, "seconds": 1.0})
+        (run.folder / f"evaluation-{limit:.10g}x{EPISODES}.json").write_text(content)
+    begin = time.process_time()  # other work on this machine is not ours
+    jobs = request_of_thousands.jobs(str(tmp_path), checksums)
+    assert all(map(is_done, jobs))
+    planned = time.process_time()
+    manifest = {
+        "limits": {
+            name: [(limit.of(task), limit.value) for limit in find_suite("tight")]
+            for name, task in TASKS.items()
+        },
+        "ranges": dict.fromkeys(TASKS, (0.0, 1.0)),
+        "budget": "quick",
+        "jobs": [json.loads(job.to_json()) for job in jobs],
+    }
+    reading = time.process_time()
+    episodes, missing = collect(tmp_path, manifest)
+    read = time.process_time()
+    assert len(episodes) == EPISODES * len(jobs)
+    assert missing.empty
+    print(f"planned in {planned - begin:.2f} s, read in {read - reading:.2f} s")
+    assert planned - begin + read - reading < 2.0
