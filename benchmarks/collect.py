@@ -28,6 +28,7 @@ _WHERE = (
     "stage",
     "core_seconds",
     "task_file",
+    "command",
 )
 """What of a job is nothing to the leaderboard."""
 

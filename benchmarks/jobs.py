@@ -62,6 +62,8 @@ class Job:
     """Estimated time on one core."""
     task_file: str = ""
     """Path of a user's task file; empty for the tasks of the table."""
+    command: str = ""
+    """The command that asked for the job, as provenance."""
 
     @property
     def task(self) -> str:

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import registry
@@ -21,6 +22,7 @@ from benchmarks.leaderboard.__main__ import rebuild
 from benchmarks.machine import available_cores, devices
 from benchmarks.plan import Request
 from benchmarks.progress import follow
+from benchmarks.provenance import command_line
 from benchmarks.scheduling.local import LocalScheduler
 from benchmarks.store import Run, is_done
 from benchmarks.suites import SUITES, Limit, find_suite, parse_limit
@@ -91,10 +93,11 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; 0 if all went well, 1 if a job failed, 2 for wrong input, 130 for Ctrl-C."""
-    return exit_status(lambda: _run(parser().parse_args(arguments)))
+    command = command_line(sys.argv[1:] if arguments is None else arguments)
+    return exit_status(lambda: _run(parser().parse_args(arguments), command))
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace, command: str) -> int:
     slots, budget = _slots(args), _budget(args.budget, args.device)
     suites, network = _suites(args), Network.of(args)
     tasks = _tasks(args.tasks)
@@ -131,7 +134,7 @@ def _run(args: argparse.Namespace) -> int:
                 check_simulator(data.task)
     request = request.on(obtain(request.data, network, args.skip_missing))
     known = {data.task.name: data.checksum() for data in request.data}
-    jobs = request.jobs(str(args.results), known)
+    jobs = [replace(job, command=command) for job in request.jobs(str(args.results), known)]
     for name, limits in suites.items():
         own = request.at(limits).jobs(str(args.results), known)
         title = f"{name}: {', '.join(map(str, limits))}"

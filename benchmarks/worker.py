@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from benchmarks import provenance
 from benchmarks.algorithm import Algorithm, Problem
 from benchmarks.data.own_task import resolve_task
 from benchmarks.data.trajectories import Trajectories
@@ -66,6 +67,8 @@ def _train(job: Job, run: Run, tell: Any) -> Algorithm:
             f"{task.name} needs {task.observation_dim} and {task.action_dim}"
         )
     run.begin(job)
+    frontier = provenance.data_frontier(data.episode_costs, data.returns)
+    provenance.keep(run.folder, "training", job.device, job.command, data_frontier=frontier)
     algorithm = cls(
         Problem.of(data, task.horizon),
         cls.config_class(**training.config),
@@ -81,6 +84,8 @@ def _train(job: Job, run: Run, tell: Any) -> Algorithm:
             values = [progress.updates, f"{progress.seconds:.2f}"]
             log.write(",".join(map(str, [*values, *progress.losses.values()])) + "\n")
             tell(phase="train", done=progress.updates / training.updates)
+    peak = {"peak_memory_mb": provenance.peak_memory(job.device)}
+    provenance.keep(run.folder, "training", job.device, job.command, **peak)
     summary = {
         "seconds": time.perf_counter() - start,
         "update_seconds": progress.seconds if progress else 0.0,
@@ -113,6 +118,7 @@ def _evaluate(
     )
     seconds = time.perf_counter() - start
     for limit in limits:
+        provenance.keep(run.folder, f"evaluation-{limit:.10g}", job.device, job.command)
         own = [episode for episode in episodes if episode.limit == limit]
         run.finish_evaluation(limit, own, seconds / len(limits))
 
