@@ -13,6 +13,7 @@ from benchmarks.gather import gather
 from benchmarks.leaderboard import report
 from benchmarks.leaderboard.changes import ablation, comparison
 from benchmarks.leaderboard.published import read_published
+from benchmarks.leaderboard.tidy import require_parquet
 
 _SHIPPED = Path(__file__).resolve().parents[2] / "results" / "published"
 
@@ -98,6 +99,8 @@ def _run(args: argparse.Namespace) -> int:
     for name in args.format:
         if name not in report.FORMATS:
             raise unknown_name("format", name, report.FORMATS)
+    if "parquet" in args.format:
+        require_parquet()
     if (args.compare or args.ablation) and args.folders:
         raise UserError(f"{args.folders[0]}: --compare and --ablation take their own folders")
     if args.compare and args.ablation:

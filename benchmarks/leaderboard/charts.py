@@ -12,12 +12,10 @@ from matplotlib.figure import Figure
 
 from benchmarks.leaderboard.drawing import (
     COLUMN,
-    Images,
     empty,
     legend,
     looks_of,
     plain_axes,
-    render,
 )
 from benchmarks.leaderboard.markup import one_line
 from benchmarks.leaderboard.profiles import COSTS, REWARDS, Profile
@@ -29,12 +27,8 @@ _LOSSES = 4
 """Lines of a panel of learning curves; more cannot be told apart in a column."""
 
 
-def profile_chart(found: Sequence[Profile]) -> Images:
+def profile_chart(found: Sequence[Profile]) -> Figure:
     """Shares of runs above each reward and within each cost, with pointwise 95% bands."""
-    return render(lambda: _profiles(found))
-
-
-def _profiles(found: Sequence[Profile]) -> Figure:
     if not found:
         return empty(NOTHING)
     looks = looks_of([profile.method for profile in found])
@@ -60,15 +54,11 @@ def _profiles(found: Sequence[Profile]) -> Figure:
     return figure
 
 
-def matrix_chart(found: Sequence[Improvement], ranking: Sequence[Place]) -> Images:
+def matrix_chart(found: Sequence[Improvement], ranking: Sequence[Place]) -> Figure:
     """The comparison matrix: how likely the row is better than the column, best rank first.
 
     Bold where the interval leaves one half out.
     """
-    return render(lambda: _matrix(found, ranking))
-
-
-def _matrix(found: Sequence[Improvement], ranking: Sequence[Place]) -> Figure:
     if not found:
         return empty("Fewer than two methods are finished.")
     methods = [place.method for place in ranking]
@@ -98,16 +88,8 @@ def _matrix(found: Sequence[Improvement], ranking: Sequence[Place]) -> Figure:
     axes.set_yticks(range(size), ranks)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    axes.set_title("probability that the row is better (average rank)")
+    figure.suptitle("probability that the row is better; (average rank)", fontsize=7.5)
     return figure
-
-
-def curve_chart(trainings: pd.DataFrame) -> Images:
-    """Learning curves: the first losses of each method, means over its trainings.
-
-    Each is divided by its largest magnitude, for losses have no common scale.
-    """
-    return render(lambda: _curves(trainings))
 
 
 def mean_curves(trainings: pd.DataFrame) -> tuple[list[float], dict[str, list[float]]]:
@@ -135,7 +117,11 @@ def mean_curves(trainings: pd.DataFrame) -> tuple[list[float], dict[str, list[fl
     return shared, means
 
 
-def _curves(trainings: pd.DataFrame) -> Figure:
+def curve_chart(trainings: pd.DataFrame) -> Figure:
+    """Learning curves: the first losses of each method, means over its trainings.
+
+    Each is divided by its largest magnitude, for losses have no common scale.
+    """
     found = {str(name): mean_curves(own) for name, own in trainings.groupby("algorithm")}
     found = {name: curve for name, curve in found.items() if curve[0]}
     if not found:
@@ -162,12 +148,8 @@ def _curves(trainings: pd.DataFrame) -> Figure:
     return figure
 
 
-def published_chart(matches: Sequence[Match]) -> Images:
+def published_chart(matches: Sequence[Match]) -> Figure:
     """Ours (filled) and the papers' (hollow) joined by a line, reward and cost side by side."""
-    return render(lambda: _published(matches))
-
-
-def _published(matches: Sequence[Match]) -> Figure:
     if not matches:
         return empty("No published number has this table's protocol.")
     figure = Figure(figsize=(COLUMN, 0.8 + 0.17 * len(matches)), layout="constrained")

@@ -97,7 +97,7 @@ def mixtures(trainings: pd.DataFrame, episodes: pd.DataFrame) -> list[str]:
     lines = []
     budgets = _holders(zip(episodes["budget"], episodes["algorithm"], strict=True))
     if len(budgets) > 1:
-        lines.append(f"budgets: {_told(budgets)}")
+        lines.append(f"mixes budgets: {_told(budgets)}")
     done = trainings[trainings["status"] == "finished"]
     recorded = done[done["commit"] != ""]
     lines += _unrecorded(done, recorded)
@@ -107,10 +107,10 @@ def mixtures(trainings: pd.DataFrame, episodes: pd.DataFrame) -> list[str]:
         for one in commit.split()
     )
     if len(commits) > 1:
-        lines.append(f"commits: {_told(commits)}")
+        lines.append(f"mixes commits: {_told(commits)}")
     dirty = sorted(set(recorded.loc[recorded["dirty"] == "yes", "algorithm"]))
     if dirty:
-        lines.append(f"code that differed from its commit: {', '.join(dirty)}")
+        lines.append(f"made by code that differed from its commit: {', '.join(dirty)}")
     lines += _mixed_versions(done)
     devices = _holders(
         (device, method)
@@ -118,14 +118,14 @@ def mixtures(trainings: pd.DataFrame, episodes: pd.DataFrame) -> list[str]:
         if device
     )
     if len(devices) > 1:
-        lines.append(f"devices, so that run times do not compare: {_told(devices)}")
+        lines.append(f"mixes devices, so that run times do not compare: {_told(devices)}")
     for method, own in trainings.groupby("algorithm"):
         updates = sorted(set(own["updates"]))
         if len(updates) > 1:
-            lines.append(f"numbers of updates of {method}: {', '.join(map(str, updates))}")
+            lines.append(f"mixes numbers of updates of {method}: {', '.join(map(str, updates))}")
         configs = {json.dumps(_object(text), sort_keys=True) for text in own["config"]}
         if len(configs) > 1:
-            lines.append(f"options of {method}: {len(configs)} configurations")
+            lines.append(f"mixes {len(configs)} sets of options of {method}")
     return lines
 
 
@@ -135,7 +135,7 @@ def _unrecorded(done: pd.DataFrame, recorded: pd.DataFrame) -> list[str]:
     if recorded.empty:
         return ["commit and packages were not recorded when these results were made"]
     names = ", ".join(sorted(set(done.loc[done["commit"] == "", "algorithm"])))
-    return [f"trainings with and without a recorded commit: without are some of {names}"]
+    return [f"mixes trainings with and without a recorded commit: without are some of {names}"]
 
 
 def _mixed_versions(done: pd.DataFrame) -> list[str]:
@@ -147,7 +147,7 @@ def _mixed_versions(done: pd.DataFrame) -> list[str]:
     for package, pairs in sorted(found.items()):
         holders = _holders(pairs)
         if len(holders) > 1:
-            lines.append(f"versions of {package}: {_told(holders)}")
+            lines.append(f"mixes versions of {package}: {_told(holders)}")
     return lines
 
 

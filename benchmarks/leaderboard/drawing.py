@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from io import BytesIO
 
 import matplotlib as mpl
@@ -15,7 +15,7 @@ from benchmarks.leaderboard.markup import one_line
 Looks = Mapping[str, tuple[str, str]]
 """Colour and marker of each method."""
 Images = dict[str, bytes]
-"""A picture by its kind: "png", "svg" and "pdf"."""
+"""A picture by its kind, such as "svg"."""
 COLUMN = 3.4
 """Width of a column of a paper, in inches."""
 PAGE = 7.6
@@ -35,6 +35,7 @@ STYLE: dict[str, str | float] = {
     "axes.titlesize": 8,
     "figure.labelsize": 8,
     "font.size": 7.5,
+    "pdf.fonttype": 42,  # text stays text
     "legend.fontsize": 7.5,
     "svg.fonttype": "none",  # names stay text that can be searched and selected
     "svg.hashsalt": "leaderboard",  # else identifiers are random
@@ -83,8 +84,16 @@ def plain_axes(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def render(draw: Callable[[], Figure]) -> Images:
-    """The figure that `draw` makes.
+_TIMELESS: dict[str, dict[str, str | None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None},
+}
+"""What must not be written, for each writing would differ."""
+
+
+def render(draw: Callable[[], Figure], kinds: Collection[str]) -> Images:
+    """The figure that `draw` makes, as files of some `kinds`: "png", "svg", "pdf".
 
     The same figure gives the same bytes, whatever the user's matplotlib settings are.
     """
@@ -95,12 +104,8 @@ def render(draw: Callable[[], Figure]) -> Images:
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # laid out once, not again by each `savefig`
         images = {}
-        for kind, metadata in (
-            ("png", {"Software": None}),
-            ("svg", {"Date": None}),
-            ("pdf", {"CreationDate": None}),
-        ):
+        for kind in kinds:
             buffer = BytesIO()
-            figure.savefig(buffer, format=kind, dpi=200, metadata=metadata)
+            figure.savefig(buffer, format=kind, dpi=200, metadata=_TIMELESS[kind])
             images[kind] = buffer.getvalue()
     return images

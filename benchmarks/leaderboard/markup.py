@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
+from unicodedata import normalize
 
 WIDTH = 100
 """Columns of the terminal."""
@@ -123,7 +124,7 @@ _TEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': r"\texttt{\char34}",
     "✓": "",  # in print bold and grey tell it
     "✗": "",
     "†": r"$^\dagger$",
@@ -143,12 +144,15 @@ _TEX = {
 
 
 def tex(text: str) -> str:
-    """`text` in one line that LaTeX prints as it is; letters that it may not know become ?."""
+    """`text` in one line that LaTeX prints as it is: letters without accents, ? for what it lacks.
+
+    So that it compiles with the fonts of the smallest installation.
+    """
 
     def one(c: str) -> str:
         if c in _TEX:
             return _TEX[c]
-        return c if c.isascii() or ("À" <= c <= "ÿ" and c not in "×÷") else "?"
+        return c if c.isascii() else normalize("NFKD", c).encode("ascii", "ignore").decode() or "?"
 
     return " ".join("".join(map(one, one_line(text))).split())
 
@@ -188,8 +192,6 @@ def latex(table: Table, caption: str) -> str:
 
 
 PREAMBLE = r"""\documentclass{article}
-\usepackage[utf8]{inputenc}
-\usepackage[T1]{fontenc}
 \usepackage[margin=2cm]{geometry}
 \usepackage{booktabs,graphicx,xcolor}
 % as wide as it is, but no wider than a line
@@ -198,7 +200,7 @@ PREAMBLE = r"""\documentclass{article}
   \ifdim\wd\fittedbox>\linewidth\resizebox{\linewidth}{!}{\usebox{\fittedbox}}%
   \else\usebox{\fittedbox}\fi}
 """
-"""What stands above `\\begin{document}`; a paper that takes the tables needs its last six lines."""
+"""What stands above `\\begin{document}`; a paper needs all but its first two lines."""
 
 
 def html_table(table: Table) -> str:

@@ -28,7 +28,7 @@ def page(board: Board, parts: Sequence[Section], drawn: Mapping[str, Images]) ->
         f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>"
         for name, text in board.facts.items()
     )
-    mixed = "".join(f"<p><b>Mixed:</b> {html.escape(line)}</p>" for line in board.mixed)
+    mixed = "".join(f"<p><b>Attention:</b> {html.escape(line)}</p>" for line in board.mixed)
     folder = files("benchmarks.leaderboard")
     style, script = (
         (folder / name).read_text(encoding="utf-8") for name in ("page.css", "page.js")

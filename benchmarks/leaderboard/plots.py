@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.markers import CARETDOWNBASE, CARETRIGHTBASE, CARETUPBASE
 
-from benchmarks.leaderboard.drawing import Images, Looks, empty, legend, looks_of, render
+from benchmarks.leaderboard.drawing import Looks, empty, legend, looks_of
 from benchmarks.leaderboard.frame import ordered_tasks
 from benchmarks.leaderboard.markup import one_line
 from benchmarks.leaderboard.statistics import Cell, averages
@@ -39,12 +39,8 @@ Panel = dict[str, list[Point]]
 """The points of each method by rising limit."""
 
 
-def frontier(table: Sequence[Cell]) -> Images:
+def frontier(table: Sequence[Cell]) -> Figure:
     """Reward against cost of every method, task and limit."""
-    return render(lambda: _draw(table))
-
-
-def _draw(table: Sequence[Cell]) -> Figure:
     panels = _panels(table)
     if not panels:
         return empty(NOTHING)

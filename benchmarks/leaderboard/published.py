@@ -61,10 +61,10 @@ class Match:
 
 @dataclass(frozen=True)
 class Apart:
-    """Figures of one method under one protocol that do not match ours, for the same reason."""
+    """Figures of one paper under one protocol that do not match ours, for the same reason."""
 
     paper: str
-    method: str
+    methods: tuple[str, ...]
     protocol: str
     source: str
     tasks: tuple[str, ...]
@@ -116,22 +116,25 @@ def compare_published(
     A figure matches where data, limits, tasks, seeds and episodes are the same, our budget is
     that of the papers, and no run of ours is missing.
     """
-    runs = run_scores(episodes) if len(episodes) else pd.DataFrame(columns=[*RUN, "episodes"])
-    extra = [*RUN, "source", "budget", "fraction"]
-    facts = episodes[extra].drop_duplicates(RUN)
-    runs = runs.merge(facts, on=RUN)
+    facts = [*RUN, "source", "budget", "fraction"]
+    runs = run_scores(episodes).assign(source="", budget="", fraction=0.0)
+    if len(runs):
+        runs = runs[[*RUN, "reward", "cost", "episodes"]].merge(
+            episodes[facts].drop_duplicates(RUN), on=RUN
+        )
     matches: list[Match] = []
-    apart: dict[tuple[str, str, str, str, str], list[str]] = {}
+    apart: dict[tuple[str, str, str, str], tuple[dict[str, None], dict[str, None]]] = {}
     for figure in figures:
         found = _match(figure, runs)
         if isinstance(found, Match):
             matches.append(found)
         else:
-            key = (figure.paper, figure.method, figure.protocol, figure.source, found)
-            apart.setdefault(key, []).append(figure.task)
+            key = (figure.paper, figure.protocol, figure.source, found)
+            methods, tasks = apart.setdefault(key, ({}, {}))
+            methods[figure.method] = tasks[figure.task] = None
     return matches, [
-        Apart(paper, method, protocol, source, tuple(tasks), reason)
-        for (paper, method, protocol, source, reason), tasks in apart.items()
+        Apart(paper, tuple(methods), protocol, source, tuple(tasks), reason)
+        for (paper, protocol, source, reason), (methods, tasks) in apart.items()
     ]
 
 

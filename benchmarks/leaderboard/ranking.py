@@ -79,8 +79,9 @@ def improvements(runs: pd.DataFrame, cells: int, resamples: int = RESAMPLES) -> 
     for method, other in combinations(sorted(strata), 2):
         one = _improvement(method, other, strata[method], strata[other], cells, resamples)
         low, high = one.interval
-        mirrored = Interval(1.0 - high, 1.0 - low)
-        back = Improvement(other, method, 1.0 - one.probability, mirrored, one.cells, one.of)
+        mirrored = Interval(round(1.0 - high, 9), round(1.0 - low, 9))
+        chance = round(1.0 - one.probability, 9)
+        back = Improvement(other, method, chance, mirrored, one.cells, one.of)
         found += [one, back]
     return sorted(found, key=lambda one: (one.method, one.other))
 
@@ -106,7 +107,8 @@ def _improvement(
     cells = sum(count for *_, count in pairs)
     if not cells:
         return Improvement(method, other, of=of)
-    probability = float(sum(won.sum() for _, _, won, _ in pairs) / cells)
+    # rounded, so that nothing depends on which of the two comes first by name
+    probability = round(float(sum(won.sum() for _, _, won, _ in pairs) / cells), 9)
     if min(min(won.shape) for _, _, won, _ in pairs) < 2:
         return Improvement(method, other, probability, NO_INTERVAL, cells, of)
     # Both are drawn by themselves. Which of two streams is whose must not follow from the names,
@@ -117,9 +119,11 @@ def _improvement(
         our_counts, their_counts = draw(ours, half, first), draw(theirs, half, second)
         total = np.zeros(half)
         for i, j, won, _ in pairs:
-            total += ((won.T.astype(np.float32) @ our_counts[i]) * their_counts[j]).sum(axis=0)
+            total += ((won.T @ our_counts[i]) * their_counts[j]).sum(axis=0)
         values.append(total / cells)
-    return Improvement(method, other, probability, interval(np.concatenate(values)), cells, of)
+    low, high = interval(np.concatenate(values))
+    bounds = Interval(round(low, 9), round(high, 9))
+    return Improvement(method, other, probability, bounds, cells, of)
 
 
 def places(table: Sequence[Cell]) -> list[Place]:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure as Picture
 
 from benchmarks.errors import UserError
 from benchmarks.files import write_atomic
 from benchmarks.leaderboard import charts, page, plots, sweep, tables, tidy
 from benchmarks.leaderboard.board import Board, build
 from benchmarks.leaderboard.details import Details
-from benchmarks.leaderboard.drawing import Images
+from benchmarks.leaderboard.drawing import Images, render
 from benchmarks.leaderboard.frame import (
     EPISODES,
     MISSING,
@@ -35,6 +36,8 @@ FORMATS = ("markdown", "csv", "html", "pictures", "latex", "parquet")
 DEFAULT_FORMATS = ("markdown", "csv", "html", "pictures")
 KEPT, LOST, DETAILS = "episodes.csv.gz", "missing.csv", "trainings.json.gz"
 """The files that a leaderboard is made of; always written."""
+_KINDS = {"pictures": ("png", "svg"), "html": ("svg",), "latex": ("pdf",)}
+"""The kinds of pictures that a format needs."""
 
 
 def write(
@@ -73,21 +76,20 @@ def _contents(board: Board, formats: set[str]) -> dict[str, bytes]:
     """The files of the formats asked for, by their path in the folder."""
     contents: dict[str, bytes] = {}
     parts = sections(board)
-    drawn: dict[str, Images] = {}
-    if formats & {"pictures", "html"}:
-        drawn = pictures(board, {name for part in parts for name in part.pictures})
+    wanted = {kind for one in formats for kind in _KINDS.get(one, ())}
+    drawn = pictures(board, {name for part in parts for name in part.pictures}, wanted)
     if "markdown" in formats:
         contents["leaderboard.md"] = _markdown(board, parts, "pictures" in formats).encode()
     if "latex" in formats:
         contents["leaderboard.tex"] = _latex(board, parts).encode()
     if "html" in formats:
         contents["leaderboard.html"] = page.page(board, parts, drawn).encode()
-    if "pictures" in formats:
-        contents |= {
-            f"pictures/{name}.{kind}": image
-            for name, images in drawn.items()
-            for kind, image in images.items()
-        }
+    written = {kind for one in formats - {"html"} for kind in _KINDS.get(one, ())}
+    contents |= {
+        f"pictures/{name}.{kind}": images[kind]
+        for name, images in drawn.items()
+        for kind in sorted(written)
+    }
     for name, table in tidy.tidy(board).items():
         path = name if name == "leaderboard" else f"tables/{name}"
         if "csv" in formats:
@@ -97,9 +99,9 @@ def _contents(board: Board, formats: set[str]) -> dict[str, bytes]:
     return contents
 
 
-def pictures(board: Board, names: Iterable[str]) -> dict[str, Images]:
-    """The pictures called `names`, of those in `sections.PICTURES`."""
-    draw: dict[str, Callable[[], Images]] = {
+def pictures(board: Board, names: Collection[str], kinds: Collection[str]) -> dict[str, Images]:
+    """The pictures called `names`, of those in `sections.PICTURES`, as files of some `kinds`."""
+    draw: dict[str, Callable[[], Picture]] = {
         "frontier": lambda: plots.frontier(board.table),
         "sweep": lambda: sweep.sweep(board.table, board.details.frontiers),
         "matrix": lambda: charts.matrix_chart(board.improvements, board.places),
@@ -107,7 +109,9 @@ def pictures(board: Board, names: Iterable[str]) -> dict[str, Images]:
         "curves": lambda: charts.curve_chart(board.details.trainings),
         "published": lambda: charts.published_chart(board.matches),
     }
-    return {name: draw[name]() for name in PICTURES if name in set(names)}
+    if not kinds:
+        return {}
+    return {name: render(draw[name], kinds) for name in PICTURES if name in names}
 
 
 def read_episodes(path: Path) -> pd.DataFrame:
@@ -142,7 +146,7 @@ def terminal(frame: pd.DataFrame, missing: pd.DataFrame) -> str:
 def _markdown(board: Board, parts: Sequence[Section], with_pictures: bool) -> str:
     lines = [f"# {escape(board.title)}"]
     if board.mixed:
-        lines.append("\n".join(f"> **Mixed:** {escape(line)}  " for line in board.mixed))
+        lines.append("\n".join(f"> **Attention:** {escape(line)}  " for line in board.mixed))
     facts = board.facts.items()
     lines.append("\n".join(f"- {escape(name)}: {escape(text)}" for name, text in facts))
     if board.episodes.empty:
@@ -163,7 +167,7 @@ def _markdown(board: Board, parts: Sequence[Section], with_pictures: bool) -> st
 def _latex(board: Board, parts: Sequence[Section]) -> str:
     """A document of all tables of figures; wordy ones would not fit a page."""
     lines = [PREAMBLE + r"\begin{document}", rf"\section*{{{tex(board.title)}}}"]
-    lines += [rf"\textbf{{Mixed:}} {tex(line)}\par" for line in board.mixed]
+    lines += [rf"\textbf{{Attention:}} {tex(line)}\par" for line in board.mixed]
     lines += [rf"\noindent {tex(name)}: {tex(text)}\par" for name, text in board.facts.items()]
     if board.episodes.empty:
         lines.append(NOTHING)
@@ -172,7 +176,20 @@ def _latex(board: Board, parts: Sequence[Section]) -> str:
             caption = " ".join(filter(None, [f"{part.title}.", part.text, part.note]))
             caption = caption.replace("✓ safe, ✗ unsafe, bold", "Grey: unsafe; bold")
             lines += [latex(part.table, caption), r"\clearpage"]
+        lines += [_figure(name) for name in part.pictures]
     return "\n".join([*lines, r"\end{document}"]) + "\n"
+
+
+def _figure(name: str) -> str:
+    return "\n".join(
+        [
+            r"\begin{figure}[htbp]",
+            r"\centering",
+            rf"\fitted{{\includegraphics{{pictures/{name}.pdf}}}}",
+            rf"\caption{{{tex(PICTURES[name])}}}",
+            r"\end{figure}",
+        ]
+    )
 
 
 def _read(

@@ -198,13 +198,13 @@ def _middle(values: Sequence[Floats], drawn: Sequence[Counts]) -> Floats:
     cut = len(flat) // 4
     kept = len(flat) - 2 * cut
     passed = np.zeros(counts.shape[1], dtype=np.float32)
-    inside, term = np.empty_like(passed), np.empty(len(passed))
+    inside = np.empty(len(passed))  # float64: products with the gaps are not whole
     total = np.full(len(passed), flat[-1] * kept)
     for row, gap in zip(rows[:-1], np.diff(flat), strict=True):
         passed += counts[row]
         if gap > 0:
             np.clip(passed, cut, cut + kept, out=inside)
             inside -= cut
-            np.multiply(inside, gap, out=term)
-            total -= term
+            inside *= gap
+            total -= inside
     return total / kept

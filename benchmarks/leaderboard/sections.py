@@ -200,7 +200,7 @@ def apart_table(apart: Sequence[Apart]) -> Table:
     rows: list[Row] = [
         [
             name(one.paper),
-            name(one.method),
+            Entry(", ".join(one.methods), foreign=True),
             Entry(one.protocol, foreign=True),
             Entry(", ".join(one.tasks), foreign=True),
             Entry(one.reason, foreign=True),
@@ -208,4 +208,4 @@ def apart_table(apart: Sequence[Apart]) -> Table:
         ]
         for one in apart
     ]
-    return Table(["paper", "method", "protocol", "tasks", "reason", "source"], rows)
+    return Table(["paper", "methods", "protocol", "tasks", "reason", "source"], rows)

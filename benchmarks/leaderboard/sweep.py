@@ -13,13 +13,11 @@ from matplotlib.figure import Figure
 from benchmarks.leaderboard.details import Frontier
 from benchmarks.leaderboard.drawing import (
     PAGE,
-    Images,
     Looks,
     empty,
     legend,
     looks_of,
     plain_axes,
-    render,
 )
 from benchmarks.leaderboard.frame import ordered_tasks
 from benchmarks.leaderboard.markup import one_line
@@ -30,16 +28,11 @@ LARGEST_COST = 2.0
 """Top of the cost axis in largest limits; a point beyond it stands at the edge, hollow."""
 
 
-def sweep(table: Sequence[Cell], frontiers: Mapping[str, Frontier]) -> Images:
+def sweep(table: Sequence[Cell], frontiers: Mapping[str, Frontier]) -> Figure:
     """Raw cost against the limit, with the diagonal, and raw return against the limit.
 
     Behind the returns stands the best return of the data within each limit, where it is known.
     """
-    return render(lambda: draw(table, frontiers))
-
-
-def draw(table: Sequence[Cell], frontiers: Mapping[str, Frontier]) -> Figure:
-    """The figure of `sweep`, unrendered."""
     tasks = ordered_tasks(cell.task for cell in table if cell.seeds)
     if not tasks:
         return empty(NOTHING)
@@ -59,10 +52,12 @@ def draw(table: Sequence[Cell], frontiers: Mapping[str, Frontier]) -> Figure:
         _returns(returns, here, looks, frontiers.get(task, []))
         costs.set_title(f"{one_line(task)}: cost")
         returns.set_title("return")
-    figure.supxlabel(
-        "cost limit\ndashed: the limit itself · grey steps: the data's best return within it · "
-        "bars: deviation over seeds · hollow: beyond the axis"
-    )
+    said = ["dashed: the limit itself"]
+    if any(frontiers.get(task) for task in tasks):
+        said.append("grey steps: the data's best return within it")
+    if any(cell.seeds > 1 for cell in table):
+        said.append("bars: deviation over seeds")
+    figure.supxlabel(f"cost limit\n{' · '.join([*said, 'hollow: beyond the axis'])}")
     return figure
 
 

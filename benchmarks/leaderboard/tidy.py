@@ -73,15 +73,20 @@ def csv(frame: pd.DataFrame) -> bytes:
     return frame.to_csv(index=False, lineterminator="\n").encode()
 
 
-def parquet(frame: pd.DataFrame) -> bytes:
-    """As Parquet; `UserError` where pyarrow is not installed."""
+def require_parquet() -> None:
+    """Raise `UserError` where pyarrow, which writes Parquet, cannot be imported."""
     try:
-        import pyarrow  # type: ignore[import-not-found, unused-ignore]  # noqa: F401
-    except ImportError:
+        import pyarrow  # type: ignore[import-not-found, import-untyped, unused-ignore]  # noqa: F401
+    except ImportError as error:
         raise UserError(
-            "--format parquet needs pyarrow, which is not installed: pip install pyarrow, "
-            "or take --format csv"
+            f"--format parquet needs pyarrow ({' '.join(str(error).split())}): "
+            "pip install 'osrl-bench[parquet]', or take --format csv"
         ) from None
+
+
+def parquet(frame: pd.DataFrame) -> bytes:
+    """As Parquet; `UserError` where pyarrow cannot be imported."""
+    require_parquet()
     buffer = BytesIO()
     frame.to_parquet(buffer, engine="pyarrow", index=False)
     return buffer.getvalue()
