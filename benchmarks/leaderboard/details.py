@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -73,19 +74,26 @@ class Evidence:
     details: Details
 
 
-def thinned(columns: Mapping[str, Sequence[float]]) -> str:
-    """A training's curve as JSON: at most 40 points, the last one among them, four digits."""
-    length = min((len(values) for values in columns.values()), default=0)
-    step = max(1, -(-length // _POINTS))
-    chosen = list(range(length - 1, -1, -step))[::-1]
-    short = {name: [_short(values[i]) for i in chosen] for name, values in columns.items()}
-    return json.dumps(short, separators=(",", ":"))
+def thinned(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A training's curve as JSON, from the words of its table: lists by column.
+
+    At most 40 points, the last one among them, four digits; null where a word is no number.
+    """
+    step = max(1, -(-len(rows) // _POINTS))
+    chosen = rows[(len(rows) - 1) % step :: step] if rows else []
+    columns = {name: [_short(row[i]) for row in chosen] for i, name in enumerate(names)}
+    return json.dumps(columns, separators=(",", ":"))
 
 
-def _short(value: float) -> float | None:
-    """Four digits; None where JSON has no such number."""
-    rounded = float(f"{value:.4g}")
-    return rounded if abs(rounded) < float("inf") else None
+def _short(word: str) -> float | None:
+    """Four digits, but whole numbers whole; None where JSON has no such number."""
+    try:
+        value = float(word)
+    except ValueError:
+        return None
+    if value.is_integer():
+        return value
+    return float(f"{value:.4g}") if abs(value) < math.inf else None
 
 
 def mixtures(trainings: pd.DataFrame, episodes: pd.DataFrame) -> list[str]:

@@ -68,7 +68,8 @@ function table(id, columns, rows, decorate) {
   };
 }
 
-function curve(points, parent) {
+function curve(text, parent) {
+  const points = JSON.parse(text);
   const names = Object.keys(points).filter((name) => name !== "updates" && name !== "seconds");
   const updates = points.updates || [];
   if (updates.length < 2 || !names.length) return;
