@@ -115,7 +115,7 @@ def _details(jobs: Iterable[Job]) -> Details:
     frontiers: dict[str, Frontier] = {}
     for job in jobs:
         run = Run(Path(job.results), job.training)
-        record = provenance.kept(run.folder, ["training"])
+        record = provenance.kept(run.folder, "training")
         points = record.get("data_frontier", [])
         if points:
             frontiers[job.training.task] = [(float(cost), float(best)) for cost, best in points]
@@ -130,7 +130,9 @@ def _row(job: Job, run: Run, record: Mapping[str, Any]) -> dict[Any, Any]:
     failed = bool(failure) and not failure["interrupted"]
     summary = run.training_summary() if run.trained else {}
     done = run.trained and all(run.evaluated(limit, job.episodes) for limit in job.limits)
-    dirty = record.get("dirty")
+    records = [record, provenance.kept(run.folder, "evaluation")]
+    commits = dict.fromkeys(one for known in records for one in known.get("commits", []) if one)
+    dirty = {known["dirty"] for known in records if known.get("dirty") is not None}
     return {
         "algorithm": training.algorithm,
         "task": training.task,
@@ -148,8 +150,8 @@ def _row(job: Job, run: Run, record: Mapping[str, Any]) -> dict[Any, Any]:
         "peak_memory_mb": record.get("peak_memory_mb"),
         "device": record.get("device", summary.get("device", "")),
         "platform": record.get("platform", ""),
-        "commit": " ".join(one for one in record.get("commits", []) if one),
-        "dirty": "" if dirty is None else "yes" if dirty else "no",
+        "commit": " ".join(commits),
+        "dirty": "yes" if True in dirty else "no" if dirty else "",
         "versions": json.dumps(record.get("versions", {}), separators=(",", ":")),
         "command": record.get("command", ""),
         "curve": _curve(run.folder / "losses.csv"),

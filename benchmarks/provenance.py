@@ -12,7 +12,7 @@ import resource
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -138,12 +138,9 @@ def keep(folder: Path, stage: str, device: str, command: str, **facts: Any) -> N
     write_atomic(path, json.dumps(content, indent=1))
 
 
-def kept(folder: Path, stages: Iterable[str]) -> dict[str, Any]:
-    """What `keep` wrote of the first of `stages` that has a record; empty where none has."""
-    for stage in stages:
-        if found := _read(folder / f"provenance-{stage}.json"):
-            return found
-    return {}
+def kept(folder: Path, stage: str) -> dict[str, Any]:
+    """What `keep` wrote of `stage`; empty where it wrote nothing that can be read."""
+    return _read(folder / f"provenance-{stage}.json")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -117,8 +117,8 @@ def _evaluate(
         processes=job.simulator_processes,
     )
     seconds = time.perf_counter() - start
+    provenance.keep(run.folder, "evaluation", job.device, job.command)
     for limit in limits:
-        provenance.keep(run.folder, f"evaluation-{limit:.10g}", job.device, job.command)
         own = [episode for episode in episodes if episode.limit == limit]
         run.finish_evaluation(limit, own, seconds / len(limits))
 

@@ -1,7 +1,7 @@
 """Write requirements/lock.txt: what pip resolves today for pyproject.toml. Run by `make lock`.
 
-Resolved are the project's dependencies with its extras and its build backend, for the Python and
-the platform that run this. Nothing is installed.
+Resolved are the project's dependencies with two of its extras and its build backend, for the Python
+and the platform that run this. Nothing is installed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 HELD = ["torch==2.13.0"]
 # A CUDA build of torch pins these itself; a CPU build has none of them.
 CUDA = ("cuda-", "nvidia-", "triton")
+# Extras that `make setup` installs; the others are for clusters, GPUs and loggers that few have.
+EXTRAS = ("simulators", "test")
 HEADER = """\
 # All that `make setup` installs but the three in no-deps.txt. Made by `make lock`, not by hand.
 # torch has no local tag and no CUDA packages are listed: the same lines take a CPU build or a CUDA
@@ -26,10 +28,10 @@ HEADER = """\
 
 
 def requested() -> list[str]:
-    """Return the requirements of pyproject.toml, extras and build backend included."""
+    """Return the requirements of pyproject.toml, `EXTRAS` and build backend included."""
     table = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project = table["project"]
-    extras = [line for lines in project["optional-dependencies"].values() for line in lines]
+    extras = [line for extra in EXTRAS for line in project["optional-dependencies"][extra]]
     return [*table["build-system"]["requires"], *project["dependencies"], *extras, *HELD]
 
 
