@@ -134,6 +134,11 @@ def test_ablation_prints_a_row_a_variant(tmp_path, capsys):
     rows = re.findall(r"^\| gas \| (\S+) \| 2 \| 2 \| 0\.41 → (\S+) ", text, re.M)
     assert rows == [("alpha=2", "0.61"), ("alpha=10", "1.41")]
     assert "| cdt |" not in text
+    assert main(["--ablation", str(base), *map(str, others), "--format", "latex"]) == 0
+    text = capsys.readouterr().out
+    assert r"gas & alpha=2 & 2 & 2 & 0.41 $\rightarrow$ 0.61 & \textbf{+0.20 {[}" in text
+    assert main(["--ablation", str(base), str(others[0]), "--format", "csv"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("gas,alpha=10,2,2,0.41 → 1.41,")
 
 
 def test_mistakes_are_told_in_one_line(tmp_path, capsys):
@@ -143,6 +148,7 @@ def test_mistakes_are_told_in_one_line(tmp_path, capsys):
         (["--compare", str(a), str(b), "--ablation", str(a)], "two commands"),
         ([str(a), "--compare", str(a), str(b)], "take their own folders"),
         (["--ablation", str(a)], "at least one other"),
+        (["--compare", str(a), str(b), "--format", "html"], "print one format, of markdown"),
         (["--ablation", str(a), str(b)], "no method of 'a' has other options"),
         ([str(a), "--format", "latx"], "did you mean latex?"),
         ([str(a), "--published", str(tmp_path / "none")], "no such folder"),

@@ -87,7 +87,7 @@ def test_no_text_is_a_command(text):
     # every command left is one of ours, every brace has its partner
     known = (
         r"textbackslash|textasciitilde|textasciicircum|textless|textgreater|textbar|texttt|char"
-        r"|dagger|dots|pm|leq|times|cdot|varepsilon|lfloor|rfloor"
+        r"|dagger|dots|pm|leq|times|cdot|varepsilon|lfloor|rfloor|rightarrow"
     )
     assert not re.sub(rf"\\(?:{known})(?![a-zA-Z])|\\[&%$#_{{}}]", "", shown).count("\\")
     bare = re.sub(r"\\[{}]", "", shown)

@@ -11,6 +11,7 @@ from benchmarks.collect import MANIFEST
 from benchmarks.errors import UserError, exit_status, unknown_name
 from benchmarks.gather import gather
 from benchmarks.leaderboard import report
+from benchmarks.leaderboard.changes import FORMATS as TEXTS
 from benchmarks.leaderboard.changes import ablation, comparison
 from benchmarks.leaderboard.published import read_published
 from benchmarks.leaderboard.tidy import require_parquet
@@ -105,13 +106,17 @@ def _run(args: argparse.Namespace) -> int:
         raise UserError(f"{args.folders[0]}: --compare and --ablation take their own folders")
     if args.compare and args.ablation:
         raise UserError("--compare and --ablation are two commands: give one of them")
+    style = args.format[0] if args.format else TEXTS[0]
+    if (args.compare or args.ablation) and (style not in TEXTS or len(args.format) > 1):
+        raise UserError(f"--compare and --ablation print one format, of {', '.join(TEXTS)}")
     if args.compare:
-        print(comparison(*map(gather, args.compare)))
+        before, after = map(gather, args.compare)
+        print(comparison(before, after, style))
         return 0
     if args.ablation:
         if len(args.ablation) < 2:
             raise UserError("--ablation needs the leaderboard to start from and at least one other")
-        print(ablation([gather(folder) for folder in args.ablation]))
+        print(ablation([gather(folder) for folder in args.ablation], style))
         return 0
     if args.published is not None and not args.published.is_dir():
         raise UserError(f"--published {args.published}: there is no such folder")

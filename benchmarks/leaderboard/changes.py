@@ -1,4 +1,4 @@
-"""What differs between leaderboards, as Markdown: two of them, or a method and its variants."""
+"""What differs between leaderboards, as text: two of them, or a method and its variants."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from benchmarks.leaderboard.compare import (
 )
 from benchmarks.leaderboard.details import Evidence
 from benchmarks.leaderboard.frame import validate
-from benchmarks.leaderboard.markup import Entry, Table, escape, markdown, name
+from benchmarks.leaderboard.markup import Entry, Table, entry, escape, latex, markdown, name
 from benchmarks.leaderboard.statistics import run_scores
 from benchmarks.leaderboard.tables import number
 
@@ -32,16 +32,31 @@ _NOTE = (
 )
 
 
-def comparison(before: Evidence, after: Evidence) -> str:
+FORMATS = ("markdown", "latex", "csv")
+
+
+def written(table: Table, caption: str, style: str) -> str:
+    """A table in one of `FORMATS`; CSV has the words of its cells."""
+    if style == "latex":
+        return latex(table, caption)
+    if style == "csv":
+        rows = [[entry(item).text for item in row] for row in (table.header, *table.rows)]
+        return pd.DataFrame(rows).to_csv(index=False, header=False, lineterminator="\n").rstrip()
+    return markdown(table)
+
+
+def comparison(before: Evidence, after: Evidence, style: str = "markdown") -> str:
     """What changed from one leaderboard to another, over the cells that both have.
 
-    Raises `UserError` where no method is in both.
+    As LaTeX or CSV the table of methods alone. Raises `UserError` where no method is in both.
     """
     old, new = validate(before.episodes), validate(after.episodes)
     runs = run_scores(old), run_scores(new)
     found = differences(*runs)
     if not found:
         raise UserError("no method has results in both leaderboards: nothing can be compared")
+    if style != "markdown":
+        return written(difference_table(found), f"{before.title} → {after.title}. {_NOTE}", style)
     parts = [f"# {escape(before.title)} → {escape(after.title)}"]
     parts += [f"- {escape(line)}" for line in _conditions((before, old), (after, new))]
     parts += ["## Methods", markdown(difference_table(found)), _NOTE]
@@ -87,10 +102,10 @@ def _conditions(
     return lines
 
 
-def ablation(found: Sequence[Evidence]) -> str:
+def ablation(found: Sequence[Evidence], style: str = "markdown") -> str:
     """How methods with other options differ from the first leaderboard's.
 
-    Raises `UserError` where no method has other options.
+    As LaTeX or CSV the table alone. Raises `UserError` where no method has other options.
     """
     pairs = [(run_scores(validate(one.episodes)), one.details.trainings) for one in found]
     rows = variants(pairs[0], pairs[1:])
@@ -99,6 +114,8 @@ def ablation(found: Sequence[Evidence]) -> str:
             f"no method of {found[0].title!r} has other options in the other leaderboards, or "
             "their trainings are not kept: there is nothing to set side by side"
         )
+    if style != "markdown":
+        return written(variant_table(rows), f"Variants of {found[0].title}. {_NOTE}", style)
     titles = ", ".join(escape(one.title) for one in found[1:])
     parts = [f"# Variants of {escape(found[0].title)}", f"From: {titles}"]
     return "\n\n".join([*parts, markdown(variant_table(rows)), _NOTE])
