@@ -30,6 +30,7 @@ _WHERE = (
     "task_file",
     "checkpoint_seconds",
     "trackers",
+    "command",
 )
 """What of a job is nothing to the leaderboard."""
 

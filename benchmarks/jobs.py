@@ -82,6 +82,8 @@ class Job:
     """Time between two checkpoints of an unfinished training."""
     trackers: tuple[str, ...] = ()
     """Where else the losses go (`benchmarks.trackers`)."""
+    command: str = ""
+    """The command that asked for the job, as provenance."""
 
     @property
     def task(self) -> str:

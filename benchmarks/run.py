@@ -22,6 +22,7 @@ from benchmarks.leaderboard.__main__ import rebuild
 from benchmarks.machine import devices
 from benchmarks.plan import Request
 from benchmarks.progress import follow, summarise
+from benchmarks.provenance import command_line
 from benchmarks.scheduling import engines
 from benchmarks.scheduling.places import Places
 from benchmarks.store import Run, is_done
@@ -100,10 +101,11 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; 0 if all went well, 1 if a job failed, 2 for wrong input, 130 for Ctrl-C."""
-    return exit_status(lambda: _run(parser().parse_args(arguments)))
+    command = command_line(sys.argv[1:] if arguments is None else arguments)
+    return exit_status(lambda: _run(parser().parse_args(arguments), command))
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace, command: str) -> int:
     engines.check(args)
     if not args.checkpoint_seconds >= 0:
         raise UserError(f"--checkpoint-seconds must not be {args.checkpoint_seconds:g}")
@@ -146,7 +148,12 @@ def _run(args: argparse.Namespace) -> int:
     known = {data.task.name: data.checksum() for data in request.data}
     results = str(args.results)
     jobs = [
-        replace(job, checkpoint_seconds=args.checkpoint_seconds, trackers=tracked)
+        replace(
+            job,
+            checkpoint_seconds=args.checkpoint_seconds,
+            trackers=tracked,
+            command=command,
+        )
         for job in request.jobs(results, known)
     ]
     for name, limits in suites.items():

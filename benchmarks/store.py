@@ -163,6 +163,10 @@ class Run:
         path = self._evaluation(limit, count)
         return [Episode(**row) for row in self._read(path)["episodes"]]
 
+    def evaluation_seconds(self, limit: float, count: int) -> float:
+        """How long a finished evaluation took."""
+        return float(self._read(self._evaluation(limit, count))["seconds"])
+
     def fail(self, reason: str, traceback: str, *, interrupted: bool = False) -> None:
         """Record why this run did not finish; an interrupted one is taken up again by itself.
 

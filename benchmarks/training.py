@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from benchmarks import provenance
 from benchmarks.algorithm import LOG_EVERY, Algorithm, Problem, Progress
 from benchmarks.data.own_task import resolve_task
 from benchmarks.data.trajectories import Trajectories
@@ -47,6 +48,8 @@ def train(job: Job, run: Run, tell: Callable[..., None], stopping: Callable[[], 
     task = resolve_task(job.task)
     cls = find_class(job, task)
     data = _load(job, task)
+    frontier = provenance.data_frontier(data.episode_costs, data.returns)
+    provenance.keep(run.folder, "training", job.device, job.command, data_frontier=frontier)
     algorithm, before = _resumed(cls, run, job) or (
         cls(
             Problem.of(data, task.horizon),
@@ -85,6 +88,8 @@ def train(job: Job, run: Run, tell: Callable[..., None], stopping: Callable[[], 
                     )
             if stop:
                 raise StoppedError
+    peak = {"peak_memory_mb": provenance.peak_memory(job.device)}
+    provenance.keep(run.folder, "training", job.device, job.command, **peak)
     summary = {
         "seconds": spent(),
         "update_seconds": update_seconds,

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from benchmarks import provenance
 from benchmarks.algorithm import Algorithm
 from benchmarks.data.own_task import resolve_task
 from benchmarks.errors import UserError, disk_refuses
@@ -90,6 +91,7 @@ def _evaluate(
         seed=job.training.seed,
         processes=job.simulator_processes,
     )
+    provenance.keep(run.folder, "evaluation", job.device, job.command)
     run.finish_evaluations(episodes, time.perf_counter() - start)
 
 

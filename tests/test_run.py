@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -11,12 +12,23 @@ import pandas as pd
 import pytest
 
 from benchmarks.leaderboard.__main__ import main as leaderboard
+from benchmarks.leaderboard.details import Details
 from benchmarks.machine import devices
+from benchmarks.provenance import commit
 from benchmarks.run import main
 from benchmarks.tasks import TASKS
 
 from .conftest import SmallData
 from .runs import command, evaluations
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file in a folder and below."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +48,22 @@ def test_a_run_ends_in_a_leaderboard(finished: Path) -> None:
     assert sorted(table.loc[table["task"] == "BallRun", "limit"].unique()) == [8, 16, 24]
     assert set(pd.read_csv(finished / "custom" / "leaderboard.csv")["limit"]) == {60}
     assert (finished / "tight" / "leaderboard.md").read_text().count("BallCircle") >= 1
-    assert (finished / "tight" / "frontier.png").read_bytes().startswith(b"\x89PNG")
+    assert (finished / "tight" / "pictures" / "frontier.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_leaderboard_knows_how_its_results_were_made(finished: Path) -> None:
+    rows = Details.read(finished / "tight" / "trainings.json.gz")
+    assert set(rows.frontiers) == {"BallRun", "BallCircle"}
+    one = rows.trainings[rows.trainings["algorithm"] == "gas"].iloc[0]
+    assert one["command"].startswith("python -m benchmarks.run --suite tight --tasks BallRun ")
+    assert json.loads(one["versions"])["torch"]
+    assert (one["status"], one["updates"]) == ("finished", 20)
+    assert one["train_seconds"] >= one["update_seconds"] > 0
+    assert one["evaluation_seconds"] > 0
+    assert one["peak_memory_mb"] > 50
+    assert json.loads(one["curve"])["updates"][-1] == 20
+    head, _ = commit()
+    assert one["commit"] == head
 
 
 def test_a_conditioned_method_is_trained_once_for_all_suites(finished: Path) -> None:
@@ -94,15 +121,15 @@ def test_the_leaderboard_is_rebuilt_from_the_store_and_from_its_folder_alone(
     finished: Path, tmp_path: Path
 ) -> None:
     folder = finished / "tight"
-    kept = {path.name: path.read_bytes() for path in folder.iterdir()}
+    kept = files(folder)
     (folder / "leaderboard.md").unlink()
     assert leaderboard([str(folder)]) == 0
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == kept
+    assert files(folder) == kept
     alone = tmp_path / "tight"
     shutil.copytree(folder, alone)
     (alone / "leaderboard.csv").unlink()
     assert leaderboard([str(alone)]) == 0
-    assert {path.name: path.read_bytes() for path in alone.iterdir()} == kept
+    assert files(alone) == kept
 
 
 WRONG = {

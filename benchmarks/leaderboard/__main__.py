@@ -4,51 +4,128 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from benchmarks.collect import MANIFEST, collect, read_manifest
-from benchmarks.errors import UserError, exit_status
+from benchmarks.collect import MANIFEST
+from benchmarks.errors import UserError, exit_status, unknown_name
+from benchmarks.gather import gather
 from benchmarks.leaderboard import report
+from benchmarks.leaderboard.changes import FORMATS as TEXTS
+from benchmarks.leaderboard.changes import ablation, comparison
+from benchmarks.leaderboard.published import read_published
+from benchmarks.leaderboard.tidy import require_parquet
+
+_SHIPPED = Path(__file__).resolve().parents[2] / "results" / "published"
 
 
-def rebuild(folder: Path) -> str:
+def rebuild(
+    folder: Path,
+    formats: Iterable[str] = report.DEFAULT_FORMATS,
+    published: Path | None = None,
+) -> str:
     """Write the leaderboard of `folder` anew and return it as text for the terminal.
 
-    From the store beside the folder; where that is not at hand (a clone, a folder sent by a
-    colleague), from the episodes kept in the folder itself.
+    From the store beside the folder; what that lacks (in a clone, in a folder sent by a
+    colleague), from what is kept in the folder itself. `published` holds tables of papers'
+    numbers; by default it is beside the folder, or in this checkout.
     """
-    manifest = read_manifest(folder)
-    kept = folder / "episodes.csv.gz"
-    if (folder.parent / "runs").is_dir() or not kept.is_file():
-        episodes, missing = collect(folder.parent, manifest)
-    else:
-        episodes, missing = report.read_episodes(kept), report.read_missing(folder / "missing.csv")
-    report.write(episodes, missing, folder, manifest["title"], {"Budget": manifest["budget"]})
-    return report.terminal(episodes, missing)
+    found = gather(folder)
+    if published is None:
+        beside = folder.resolve().parent / "published"
+        published = beside if beside.is_dir() else _SHIPPED
+    report.write(
+        found.episodes,
+        found.missing,
+        folder,
+        found.title,
+        {"Budget": found.budget},
+        details=found.details,
+        published=read_published(published),
+        formats=formats,
+    )
+    return report.terminal(found.episodes, found.missing)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Entry point; the exit status."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(
         prog="python -m benchmarks.leaderboard",
         description="Make a leaderboard anew, from stored results alone.",
     )
-    parser.add_argument(
+    p.add_argument(
         "folders",
         nargs="*",
         type=Path,
+        metavar="FOLDER",
         help="folders that `python -m benchmarks.run` made; default: all in results/",
     )
-    chosen = parser.parse_args(arguments).folders
-    return exit_status(lambda: _rebuild_all(chosen))
+    p.add_argument(
+        "--format",
+        action="append",
+        default=[],
+        metavar="FORMAT",
+        help=f"one of {', '.join(report.FORMATS)}; may be given several times; "
+        f"default: {', '.join(report.DEFAULT_FORMATS)}",
+    )
+    p.add_argument(
+        "--published",
+        type=Path,
+        metavar="FOLDER",
+        help="tables of numbers from papers; default: results/published",
+    )
+    p.add_argument(
+        "--compare",
+        nargs=2,
+        type=Path,
+        metavar=("A", "B"),
+        help="print what differs from leaderboard A to leaderboard B, and stop",
+    )
+    p.add_argument(
+        "--ablation",
+        nargs="+",
+        type=Path,
+        metavar="FOLDER",
+        help="print how methods with other options differ from the first leaderboard, and stop",
+    )
+    return p
 
 
-def _rebuild_all(chosen: list[Path]) -> int:
-    folders = chosen or sorted(path.parent for path in Path("results").glob(f"*/{MANIFEST}"))
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; the exit status."""
+    return exit_status(lambda: _run(parser().parse_args(arguments)))
+
+
+def _run(args: argparse.Namespace) -> int:
+    for name in args.format:
+        if name not in report.FORMATS:
+            raise unknown_name("format", name, report.FORMATS)
+    if "parquet" in args.format:
+        require_parquet()
+    if (args.compare or args.ablation) and args.folders:
+        raise UserError(f"{args.folders[0]}: --compare and --ablation take their own folders")
+    if args.compare and args.ablation:
+        raise UserError("--compare and --ablation are two commands: give one of them")
+    style = args.format[0] if args.format else TEXTS[0]
+    if (args.compare or args.ablation) and (style not in TEXTS or len(args.format) > 1):
+        raise UserError(f"--compare and --ablation print one format, of {', '.join(TEXTS)}")
+    if args.compare:
+        before, after = map(gather, args.compare)
+        print(comparison(before, after, style))
+        return 0
+    if args.ablation:
+        if len(args.ablation) < 2:
+            raise UserError("--ablation needs the leaderboard to start from and at least one other")
+        print(ablation([gather(folder) for folder in args.ablation], style))
+        return 0
+    if args.published is not None and not args.published.is_dir():
+        raise UserError(f"--published {args.published}: there is no such folder")
+    folders = args.folders or sorted(path.parent for path in Path("results").glob(f"*/{MANIFEST}"))
     if not folders:
         raise UserError("there is no leaderboard in results/: run `python -m benchmarks.run`")
+    formats = args.format or report.DEFAULT_FORMATS
     for folder in folders:
-        print(f"{rebuild(folder)}\n\nwritten to {folder}")
+        print(f"{rebuild(folder, formats, args.published)}\n\nwritten to {folder}")
     return 0
 
 

@@ -42,6 +42,32 @@ MISSING: dict[str, Kind] = {
 }
 """Columns of the runs without a result; `status` is "missing" or "failed"."""
 
+TRAININGS: dict[str, Kind] = {
+    "algorithm": "text",
+    "task": "text",
+    "seed": "integer",
+    "train_limit": "optional number",  # NaN where one training serves all limits
+    "key": "text",  # of the training, as `benchmarks.jobs.Training.key`
+    "updates": "integer",
+    "config": "text",  # a JSON object, as are `versions` and `curve`
+    "status": "text",
+    "reason": "text",
+    "traceback": "text",
+    "train_seconds": "optional number",  # of the whole training
+    "update_seconds": "optional number",  # of its updates alone
+    "evaluation_seconds": "optional number",  # of all limits
+    "peak_memory_mb": "optional number",
+    "device": "text",
+    "platform": "text",
+    "commit": "text",  # several where the work was taken up by another commit
+    "dirty": "text",
+    "versions": "text",
+    "command": "text",
+    "curve": "text",  # the progress of the training: lists by column
+}
+"""Columns of the trainings; `status` is "finished", "failed" or "missing", `dirty` "yes", "no" or,
+where nobody knows, empty."""
+
 CELL = ["algorithm", "task", "limit"]
 RUN = [*CELL, "seed"]
 
@@ -89,6 +115,23 @@ def validate_missing(missing: pd.DataFrame) -> pd.DataFrame:
     return runs.drop_duplicates(RUN).reset_index(drop=True)
 
 
+def validate_trainings(trainings: pd.DataFrame) -> pd.DataFrame:
+    """The trainings in canonical form, each key once; `UserError` as `validate` raises it."""
+    by = ["algorithm", "task", "seed", "train_limit", "key"]
+    rows = _typed(trainings, TRAININGS, "trainings").sort_values(by, kind="stable")
+    for column, known in (
+        ("status", ("finished", "failed", "missing")),
+        ("dirty", ("yes", "no", "")),
+    ):
+        strange = ~rows[column].isin(known)
+        if strange.any():
+            raise UserError(
+                f"{column} {rows[strange][column].iloc[0]!r} of a training: "
+                f"it must be one of {', '.join(map(repr, known))}"
+            )
+    return rows.drop_duplicates("key").reset_index(drop=True)
+
+
 def ordered_tasks(names: Iterable[str]) -> list[str]:
     """Each of `names` once, in the order of `benchmarks.tasks`; unknown ones last, by name."""
     place = {name: i for i, name in enumerate(TASKS)}
@@ -120,7 +163,7 @@ def _typed(frame: pd.DataFrame, schema: dict[str, Kind], what: str) -> pd.DataFr
         dtype = {"text": str, "integer": np.int64}.get(kind, np.float64)
         columns[name] = values.astype(dtype)
     typed = pd.DataFrame(columns)
-    for name in ("limit", "fraction"):
+    for name in {"limit", "fraction", "train_limit"} & set(schema):
         # 0.07 · 100 is 7.000000000000001: without rounding it would be another limit than 7
         typed[name] = typed[name].round(9)
     return typed

@@ -5,53 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from itertools import groupby
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.markers import CARETDOWNBASE, CARETRIGHTBASE, CARETUPBASE
 
+from benchmarks.leaderboard.drawing import Looks, empty, legend, looks_of
 from benchmarks.leaderboard.frame import ordered_tasks
+from benchmarks.leaderboard.markup import one_line
 from benchmarks.leaderboard.statistics import Cell, averages
-from benchmarks.leaderboard.tables import NOTHING, one_line
-
-# Okabe and Ito's colours, which the colour-blind tell apart, without the yellow too faint on white,
-# then three of Tol's. With nine markers no pair repeats before 90 methods.
-COLOURS = [
-    *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#56b4e9", "#e69f00"),
-    *("#882255", "#999933", "#332288"),
-]
-MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", "p"]
+from benchmarks.leaderboard.tables import NOTHING
 
 COLUMNS = 4  # of small panels, on a page
 LEGEND_COLUMNS = 6
 LARGEST_COST = 3.0
 SMALLEST_REWARD, LARGEST_REWARD = -0.25, 1.25
 """Bounds of the axes; a point beyond them is drawn at the edge with an arrow."""
-
-STYLE: dict[str, str | float] = {
-    "axes.edgecolor": "#888888",
-    "axes.linewidth": 0.6,
-    "axes.titlesize": 8,
-    "figure.labelsize": 8,
-    "font.size": 7.5,
-    "legend.fontsize": 7.5,
-    "svg.fonttype": "none",  # names stay text that can be searched and selected
-    "svg.hashsalt": "leaderboard",  # else identifiers are random
-    "text.parse_math": False,  # a $ in a name is a $
-    "xtick.color": "#444444",
-    "xtick.labelsize": 7,
-    "xtick.major.size": 2,
-    "xtick.major.width": 0.6,
-    "ytick.color": "#444444",
-    "ytick.labelsize": 7,
-    "ytick.major.size": 2,
-    "ytick.major.width": 0.6,
-}
 
 
 @dataclass(frozen=True)
@@ -68,36 +39,13 @@ Panel = dict[str, list[Point]]
 """The points of each method by rising limit."""
 
 
-def frontier(table: Sequence[Cell]) -> dict[str, bytes]:
-    """Reward against cost of every method, task and limit as "png" and "svg".
-
-    The same cells give the same bytes, whatever the user's matplotlib settings are.
-    """
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update(STYLE)  # type: ignore[arg-type]  # names are literals there
-        figure = _draw(table)
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # laid out once, not again by each `savefig`
-        images = {}
-        for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
-            buffer = BytesIO()
-            figure.savefig(buffer, format=kind, dpi=200, metadata=metadata)
-            images[kind] = buffer.getvalue()
-    return images
-
-
-def _draw(table: Sequence[Cell]) -> Figure:
+def frontier(table: Sequence[Cell]) -> Figure:
+    """Reward against cost of every method, task and limit."""
     panels = _panels(table)
     if not panels:
-        figure = Figure(figsize=(6, 2))
-        figure.text(0.5, 0.5, NOTHING, ha="center", va="center")
-        return figure
+        return empty(NOTHING)
     methods = sorted({cell.algorithm for cell in table})
-    looks = {
-        name: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)])
-        for i, name in enumerate(methods)
-    }
+    looks = looks_of(methods)
     legend_columns = min(len(methods), LEGEND_COLUMNS)
     # the average is as wide and as high as two tasks, and so is the task where it is the only one
     wide = 2 if len(panels) == 2 else 1
@@ -123,13 +71,7 @@ def _draw(table: Sequence[Cell]) -> Figure:
         "hollow: runs are missing · arrow: beyond the axis"
     )
     figure.supylabel("normalised reward")
-    figure.legend(
-        [Line2D([], [], color=c, marker=m, markersize=5, lw=0.8) for c, m in looks.values()],
-        [one_line(name) for name in methods],
-        loc="outside upper center",
-        ncols=legend_columns,
-        frameon=False,
-    )
+    legend(figure, looks, legend_columns)
     return figure
 
 
@@ -170,7 +112,7 @@ def _bounds(panels: Sequence[Panel]) -> tuple[float, float, float]:
     return right, low - margin, high + margin
 
 
-def _draw_panel(axes: Axes, panel: Panel, looks: dict[str, tuple[str, str]]) -> None:
+def _draw_panel(axes: Axes, panel: Panel, looks: Looks) -> None:
     axes.axvspan(0, 1, color="#009e73", alpha=0.09, lw=0)
     axes.axvline(1, color="#777777", lw=0.7, ls=(0, (4, 2)))
     axes.grid(color="#e6e6e6", lw=0.5)

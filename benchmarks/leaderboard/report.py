@@ -1,43 +1,43 @@
-"""The leaderboard as files and as text for the terminal, from the two frames alone."""
+"""The leaderboard as files and as text for the terminal, from data frames alone."""
 
 from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure as Picture
 
 from benchmarks.errors import UserError
 from benchmarks.files import write_atomic
-from benchmarks.leaderboard import plots, tables
+from benchmarks.leaderboard import charts, page, plots, sweep, tables, tidy
+from benchmarks.leaderboard.board import Board, build
+from benchmarks.leaderboard.details import Details
+from benchmarks.leaderboard.drawing import Images, render
 from benchmarks.leaderboard.frame import (
     EPISODES,
     MISSING,
-    RUN,
     Kind,
     ordered_tasks,
     validate,
     validate_missing,
 )
-from benchmarks.leaderboard.statistics import RESAMPLES, Cell, averages, cells, standings
-from benchmarks.leaderboard.tables import MARKDOWN, NOTHING, TERMINAL, aligned, escape, markdown
+from benchmarks.leaderboard.markup import PREAMBLE, aligned, escape, latex, markdown, plain, tex
+from benchmarks.leaderboard.markup import name as entry_of
+from benchmarks.leaderboard.published import Figure
+from benchmarks.leaderboard.sections import PICTURES, Section, sections
+from benchmarks.leaderboard.statistics import cells, standings
+from benchmarks.leaderboard.tables import NOTHING
 
-FORMULAS = {
-    "Normalised reward": "(R − R_min) / (R_max − R_min), R an episode's return, R_min and R_max "
-    "those of the task's data",
-    "Normalised cost": "(C + ε) / (limit + ε), C an episode's cost, ε = 1 only where the limit "
-    "is 0, else 0",
-    "Safe": "mean normalised cost ≤ 1",
-    "Cell": "a method on one task at one limit: mean over episodes, then over seeds; ± is the "
-    "standard deviation over seeds (n − 1)",
-    "Overall": "means over the cells that a method has; IQM is the interquartile mean over "
-    "cells × seeds",
-    "Intervals": f"95%, percentile bootstrap with {RESAMPLES} resamples of the seeds within each "
-    "task; none where a cell has one seed, too narrow where it has few",
-}
+FORMATS = ("markdown", "csv", "html", "pictures", "latex", "parquet")
+DEFAULT_FORMATS = ("markdown", "csv", "html", "pictures")
+KEPT, LOST, DETAILS = "episodes.csv.gz", "missing.csv", "trainings.json.gz"
+"""The files that a leaderboard is made of; always written."""
+_KINDS = {"pictures": ("png", "svg"), "html": ("svg",), "latex": ("pdf",)}
+"""The kinds of pictures that a format needs."""
 
 
 def write(
@@ -45,7 +45,11 @@ def write(
     missing: pd.DataFrame,
     folder: Path,
     title: str,
-    protocol: dict[str, str],
+    protocol: Mapping[str, str],
+    *,
+    details: Details | None = None,
+    published: Sequence[Figure] = (),
+    formats: Iterable[str] = DEFAULT_FORMATS,
 ) -> list[Path]:
     """Write the leaderboard into `folder`, made where it is not there; the paths written.
 
@@ -53,21 +57,61 @@ def write(
     empty. `protocol` adds lines to those that follow from the frame, or adds to such a line.
     Raises `UserError` for frames that do not validate, before anything is written.
     """
-    episodes, lost = validate(frame), validate_missing(missing)
-    table = cells(episodes, lost)
-    contents = {
-        "leaderboard.md": _markdown(episodes, lost, table, title, protocol).encode(),
-        "leaderboard.csv": tables.csv(table).encode(),
-        **{f"frontier.{kind}": image for kind, image in plots.frontier(table).items()},
+    board = build(frame, missing, title, protocol, details or Details(), published)
+    contents = _contents(board, set(formats))
+    contents |= {
         # without the time, which would make every writing differ
-        "episodes.csv.gz": gzip.compress(_csv(episodes), mtime=0),
-        "missing.csv": _csv(lost),
+        KEPT: gzip.compress(tidy.csv(board.episodes), mtime=0),
+        LOST: tidy.csv(board.lost),
+        DETAILS: board.details.to_bytes(),
     }
-    folder.mkdir(parents=True, exist_ok=True)
     paths = {folder / name: content for name, content in contents.items()}
     for path, content in paths.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, content)
     return list(paths)
+
+
+def _contents(board: Board, formats: set[str]) -> dict[str, bytes]:
+    """The files of the formats asked for, by their path in the folder."""
+    contents: dict[str, bytes] = {}
+    parts = sections(board)
+    wanted = {kind for one in formats for kind in _KINDS.get(one, ())}
+    drawn = pictures(board, {name for part in parts for name in part.pictures}, wanted)
+    if "markdown" in formats:
+        contents["leaderboard.md"] = _markdown(board, parts, "pictures" in formats).encode()
+    if "latex" in formats:
+        contents["leaderboard.tex"] = _latex(board, parts).encode()
+    if "html" in formats:
+        contents["leaderboard.html"] = page.page(board, parts, drawn).encode()
+    written = {kind for one in formats - {"html"} for kind in _KINDS.get(one, ())}
+    contents |= {
+        f"pictures/{name}.{kind}": images[kind]
+        for name, images in drawn.items()
+        for kind in sorted(written)
+    }
+    for name, table in tidy.tidy(board).items():
+        path = name if name == "leaderboard" else f"tables/{name}"
+        if "csv" in formats:
+            contents[f"{path}.csv"] = tidy.csv(table)
+        if "parquet" in formats:
+            contents[f"{path}.parquet"] = tidy.parquet(table)
+    return contents
+
+
+def pictures(board: Board, names: Collection[str], kinds: Collection[str]) -> dict[str, Images]:
+    """The pictures called `names`, of those in `sections.PICTURES`, as files of some `kinds`."""
+    draw: dict[str, Callable[[], Picture]] = {
+        "frontier": lambda: plots.frontier(board.table),
+        "sweep": lambda: sweep.sweep(board.table, board.details.frontiers),
+        "matrix": lambda: charts.matrix_chart(board.improvements, board.places),
+        "profiles": lambda: charts.profile_chart(board.profiles),
+        "curves": lambda: charts.curve_chart(board.details.trainings),
+        "published": lambda: charts.published_chart(board.matches),
+    }
+    if not kinds:
+        return {}
+    return {name: render(draw[name], kinds) for name in PICTURES if name in names}
 
 
 def read_episodes(path: Path) -> pd.DataFrame:
@@ -90,95 +134,62 @@ def terminal(frame: pd.DataFrame, missing: pd.DataFrame) -> str:
         return "\n".join([NOTHING, *ending])
     ranking = standings(episodes, table)
     methods = [standing.algorithm for standing in ranking]
-    parts = [aligned(tables.overall_table(ranking, TERMINAL))]
+    parts = [aligned(tables.overall_table(ranking, brief=True))]
     if any(standing.cells < standing.of or standing.lost for standing in ranking):
         parts[0] += "\n+ incomplete: over the cells and seeds that there are"
     for task in ordered_tasks(cell.task for cell in table):
-        rows = tables.task_table(table, task, methods, TERMINAL)
-        parts.append(f"{TERMINAL.name(task)} (reward / cost)\n{aligned(rows)}")
+        rows = tables.task_table(table, task, methods, brief=True)
+        parts.append(f"{plain(entry_of(task))} (reward / cost)\n{aligned(rows)}")
     return "\n\n".join(parts + ending)
 
 
-def _markdown(
-    episodes: pd.DataFrame,
-    lost: pd.DataFrame,
-    table: Sequence[Cell],
-    title: str,
-    protocol: dict[str, str],
-) -> str:
-    parts = [f"# {escape(title)}"]
-    facts = _facts(episodes, table)
-    for name, text in protocol.items():
-        fact = facts.get(name, text)  # what the frame says is never replaced
-        facts[name] = text if text == fact else f"{fact}; {text}"
-    parts.append("\n".join(f"- {escape(name)}: {escape(text)}" for name, text in facts.items()))
-    if episodes.empty:
-        parts.append(NOTHING)
-    else:
-        parts += _tables(episodes, table)
-    rows = tables.lost_table(table, lost, MARKDOWN)
-    if rows.rows:
-        parts += ["## Missing or failed", markdown(rows, align="---")]
-    elif len(episodes):
-        parts += ["## Missing or failed", "None: every run is there."]
-    return "\n\n".join(parts) + "\n"
+def _markdown(board: Board, parts: Sequence[Section], with_pictures: bool) -> str:
+    lines = [f"# {escape(board.title)}"]
+    if board.mixed:
+        lines.append("\n".join(f"> **Attention:** {escape(line)}  " for line in board.mixed))
+    facts = board.facts.items()
+    lines.append("\n".join(f"- {escape(name)}: {escape(text)}" for name, text in facts))
+    if board.episodes.empty:
+        lines.append(NOTHING)
+    for part in parts:
+        lines.append(f"## {escape(part.title)}")
+        if part.text:
+            lines.append(escape(part.text))
+        if part.table:
+            lines.append(markdown(part.table, "---" if part.words else "---:"))
+        if part.note:
+            lines.append(escape(part.note))
+        if with_pictures:
+            lines += [f"![{PICTURES[name]}](pictures/{name}.png)" for name in part.pictures]
+    return "\n\n".join(lines) + "\n"
 
 
-def _tables(episodes: pd.DataFrame, table: Sequence[Cell]) -> list[str]:
-    """The sections with scores."""
-    ranking = standings(episodes, table)
-    methods = [standing.algorithm for standing in ranking]
-    parts = ["## Overall", markdown(tables.overall_table(ranking, MARKDOWN))]
-    parts.append(
-        "By safe rate, then reward. † incomplete: over the cells and seeds that there are, hence "
-        "not comparable with a full row; what is missing is listed at the end."
+def _latex(board: Board, parts: Sequence[Section]) -> str:
+    """A document of all tables of figures; wordy ones would not fit a page."""
+    lines = [PREAMBLE + r"\begin{document}", rf"\section*{{{tex(board.title)}}}"]
+    lines += [rf"\textbf{{Attention:}} {tex(line)}\par" for line in board.mixed]
+    lines += [rf"\noindent {tex(name)}: {tex(text)}\par" for name, text in board.facts.items()]
+    if board.episodes.empty:
+        lines.append(NOTHING)
+    for part in parts:
+        if part.table and not part.words:
+            caption = " ".join(filter(None, [f"{part.title}.", part.text, part.note]))
+            caption = caption.replace("✓ safe, ✗ unsafe, bold", "Grey: unsafe; bold")
+            lines += [latex(part.table, caption), r"\clearpage"]
+        lines += [_figure(name) for name in part.pictures]
+    return "\n".join([*lines, r"\end{document}"]) + "\n"
+
+
+def _figure(name: str) -> str:
+    return "\n".join(
+        [
+            r"\begin{figure}[htbp]",
+            r"\centering",
+            rf"\fitted{{\includegraphics{{pictures/{name}.pdf}}}}",
+            rf"\caption{{{tex(PICTURES[name])}}}",
+            r"\end{figure}",
+        ]
     )
-    parts.append("![Reward against cost on every task](frontier.png)")
-    parts += ["## Average over tasks", "Reward / cost, and on how many tasks that is safe."]
-    parts.append(markdown(tables.average_table(averages(table), methods, MARKDOWN)))
-    for task in ordered_tasks(cell.task for cell in table):
-        parts.append(f"## {escape(task)}")
-        rows = episodes[episodes["task"] == task]
-        if len(rows):
-            one = rows.iloc[0]
-            checksum = escape(one["checksum"]) or "unknown"
-            parts.append(
-                f"R_min {one['min_return']:.6g}, R_max {one['max_return']:.6g}; sha256 of the "
-                f"data {checksum}. Reward / cost; ✓ safe, ✗ unsafe, bold: best safe reward."
-            )
-        parts.append(markdown(tables.task_table(table, task, methods, MARKDOWN)))
-    return parts
-
-
-def _facts(episodes: pd.DataFrame, table: Sequence[Cell]) -> dict[str, str]:
-    """The lines of the protocol that the frame itself knows."""
-    if episodes.empty:
-        return dict(FORMULAS)
-    budgets = {
-        str(name): ", ".join(sorted(set(rows["budget"])))
-        for name, rows in episodes.groupby("algorithm")
-    }
-    budget = "; ".join(f"{name}: {text}" for name, text in budgets.items())
-    if len(set(budgets.values())) == 1:
-        budget = next(iter(budgets.values()))
-    counts = episodes.groupby(RUN).size()
-    count = f"{counts.min()}" + (f" to {counts.max()}" if counts.max() > counts.min() else "")
-    settings = sorted({mean.setting for mean in averages(table)})
-    limits = ", ".join(map(tables.setting_text, settings))
-    if not all(absolute for absolute, _ in settings):
-        limits += " of a task's maximum cost"
-    return {
-        "Data source": episodes["source"].iloc[0],
-        "Budget": budget,
-        "Seeds": ", ".join(map(str, sorted(set(episodes["seed"])))),
-        "Episodes a run": count,
-        "Cost limits": limits,
-        **FORMULAS,
-    }
-
-
-def _csv(frame: pd.DataFrame) -> bytes:
-    return frame.to_csv(index=False, lineterminator="\n").encode()
 
 
 def _read(

@@ -16,6 +16,14 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from benchmarks.leaderboard.frame import CELL, RUN, ordered_tasks
+from benchmarks.leaderboard.resampling import (
+    NO_INTERVALS,
+    SAFE,
+    Intervals,
+    bootstrap,
+    strata_of,
+    violation,
+)
 
 Floats = NDArray[np.float64]
 Key = tuple[str, str, float]
@@ -23,9 +31,6 @@ Key = tuple[str, str, float]
 Status = Literal["finished", "partial", "failed", "missing"]
 
 NAN = float("nan")
-RESAMPLES = 5000
-SAFE = 1 + 1e-9
-"""Largest safe normalised cost: the mean of costs that equal the limit may round to just over 1."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +75,6 @@ class Average(NamedTuple):
     """Runs missing or failed in the cells that it has."""
 
 
-class Interval(NamedTuple):
-    """A 95% interval; NaN where there are too few seeds for one."""
-
-    low: float = NAN
-    high: float = NAN
-
-
-NO_INTERVAL = Interval()
-
-
 @dataclass(frozen=True)
 class Standing:
     """A method's row in the overall table: means over the cells that it has.
@@ -97,13 +92,19 @@ class Standing:
     """Runs missing or failed in the cells that it has."""
     seeds: tuple[int, int]
     """Fewest and most seeds in a cell."""
+    safe_runs: int = 0
+    """Runs (task x limit x seed) with a mean normalised cost of at most 1, of the `runs`."""
     reward: float = NAN
-    reward_interval: Interval = NO_INTERVAL
     iqm: float = NAN
-    """Interquartile mean of the reward over cells x seeds."""
-    iqm_interval: Interval = NO_INTERVAL
+    """Interquartile mean of the reward over the runs."""
     cost: float = NAN
-    cost_interval: Interval = NO_INTERVAL
+    safe_rate: float = NAN
+    """Share of the runs that are safe."""
+    violation: float = NAN
+    """Mean over the runs of how far the normalised cost lies above 1, 0 where it is safe."""
+    safe_reward: float = NAN
+    """Mean reward of the safe runs; NaN where none is."""
+    intervals: Intervals = NO_INTERVALS
 
 
 def normalised_reward(returns: ArrayLike, low: ArrayLike, high: ArrayLike) -> Floats:
@@ -235,7 +236,7 @@ def standings(episodes: pd.DataFrame, table: Sequence[Cell]) -> list[Standing]:
     def place(row: Standing) -> tuple[bool, float, float, str]:
         if not row.cells:
             return True, 0.0, 0.0, row.algorithm
-        return False, -row.safe / row.cells, -row.reward, row.algorithm
+        return False, -row.safe_rate, -row.reward, row.algorithm
 
     return sorted(rows, key=place)
 
@@ -244,63 +245,26 @@ def _standing(algorithm: str, every: Sequence[Cell], runs: pd.DataFrame) -> Stan
     """The row of a method with the cells `every` and the `run_scores` `runs`."""
     here = [cell for cell in every if cell.seeds]
     seeds = [cell.seeds for cell in here] or [0]
-    # one cell with one seed would pass for a cell without variance
-    intervals = bootstrap(_strata(runs)) if min(seeds) > 1 else (NO_INTERVAL,) * 3
+    safe = runs["cost"] <= SAFE
     return Standing(
         algorithm,
         safe=sum(bool(cell.safe) for cell in here),
         cells=len(here),
         of=len(every),
-        runs=sum(seeds),
+        runs=len(runs),
         lost=sum(cell.lost for cell in here),
         seeds=(min(seeds), max(seeds)),
+        safe_runs=int(safe.sum()),
         reward=_mean([cell.reward for cell in here]),
-        reward_interval=intervals[0],
         iqm=float(iqm(runs["reward"])) if here else NAN,
-        iqm_interval=intervals[1],
         cost=_mean([cell.cost for cell in here]),
-        cost_interval=intervals[2],
+        safe_rate=_mean(safe.tolist()),
+        violation=_mean(violation(runs["cost"].to_numpy()).tolist()),
+        safe_reward=_mean(runs["reward"][safe].tolist()),
+        # one cell with one seed would pass for a cell without variance
+        intervals=bootstrap(strata_of(runs)) if min(seeds) > 1 else NO_INTERVALS,
     )
 
 
 def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if values else NAN
-
-
-def _strata(runs: pd.DataFrame) -> list[Floats]:
-    """One method's runs as arrays [seeds, limits, 2] of reward and cost, one a task.
-
-    Where the seeds differ between a task's limits, the limits with the same seeds form an array.
-    """
-    strata: list[Floats] = []
-    for _, task in runs.groupby("task"):
-        alike: dict[tuple[int, ...], list[Floats]] = {}
-        for _, cell in task.groupby("limit"):
-            scores = cell[["reward", "cost"]].to_numpy(dtype=np.float64)
-            alike.setdefault(tuple(cell["seed"]), []).append(scores)
-        strata += [np.stack(columns, axis=1) for columns in alike.values()]
-    return strata
-
-
-def bootstrap(
-    strata: Sequence[Floats], resamples: int = RESAMPLES, seed: int = 0
-) -> tuple[Interval, Interval, Interval]:
-    """95% percentile intervals of the mean reward, its IQM, and the mean cost.
-
-    `strata` are arrays [seeds, limits, 2] of reward and cost. Seeds are drawn with replacement
-    within each, all limits of a seed together: they may be one trained policy, hence dependent.
-    """
-    generator = np.random.default_rng(seed)
-    means, rewards = [], []
-    for scores in strata:
-        n = len(scores)
-        drawn = scores[generator.integers(n, size=(resamples, n))]  # [resamples, n, limits, 2]
-        means.append(drawn.mean(axis=1))
-        rewards.append(drawn[..., 0].reshape(resamples, -1))
-    mean = np.concatenate(means, axis=1).mean(axis=1)
-    middle = iqm(np.concatenate(rewards, axis=1))
-    reward, inner, cost = (
-        Interval(*(float(bound) for bound in np.quantile(values, [0.025, 0.975])))
-        for values in (mean[:, 0], middle, mean[:, 1])
-    )
-    return reward, inner, cost

@@ -1,102 +1,31 @@
-"""The leaderboard's tables, for Markdown and for the terminal: the same builders, two styles."""
+"""The leaderboard's tables, as a reader sees them: text with two decimals, and marks."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
 
 import pandas as pd
 
-from benchmarks.leaderboard.statistics import Average, Cell, Interval, Standing
+from benchmarks.leaderboard.costs import Cost
+from benchmarks.leaderboard.markup import Entry, Row, Table, name, one_line
+from benchmarks.leaderboard.ranking import Improvement, Place
+from benchmarks.leaderboard.resampling import NO_INTERVAL, Interval
+from benchmarks.leaderboard.statistics import Average, Cell, Standing
 
 NOTHING = "No run is finished."
-WIDTH = 100
-"""Columns of the terminal."""
-_NAME, _REASON = 24, 300  # longest name in the terminal, longest reason in a report
-CSV = [field.name for field in fields(Cell) if field.name != "lost"]
-"""Columns of leaderboard.csv."""
+BLANK = "–"
+_REASON = 300  # longest reason in a report
 
 
-@dataclass(frozen=True)
-class Table:
-    """Rows of text under a header of the same length; the first column names the row."""
-
-    header: list[str]
-    rows: list[list[str]]
+def number(value: float) -> str:
+    """Two decimals, never -0.00; a dash for NaN."""
+    return BLANK if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"
 
 
-def one_line(text: str) -> str:
-    """`text` without line breaks and other characters that do not print."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
-def escape(text: str) -> str:
-    """`text` in one line that Markdown shows as it is, in a table too."""
-    text = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]|~$#!])", r"\\\1", text)
-
-
-def ascii_name(text: str) -> str:
-    """`text` in one line of at most 24 ASCII characters, the middle left out where it is longer.
-
-    The end is kept because a plugin's name ends in its class.
-    """
-    text = one_line(text).encode("ascii", "replace").decode()
-    return text if len(text) <= _NAME else f"{text[:8]}..{text[-(_NAME - 10) :]}"
-
-
-@dataclass(frozen=True)
-class Style:
-    """How names and marks are written. A `brief` style leaves deviations over seeds out."""
-
-    safe: str
-    unsafe: str
-    bold: str
-    italic: str
-    incomplete: str
-    blank: str
-    brief: bool
-    name: Callable[[str], str]
-
-
-MARKDOWN = Style("✓", "✗", "**", "*", "†", "–", False, escape)
-TERMINAL = Style("ok", "X", "", "", "+", "-", True, ascii_name)
-
-
-def markdown(table: Table, align: str = "---:") -> str:
-    """A Markdown table, aligned right but for its first column; its cells must be escaped."""
-    rule = ["---"] + [align] * (len(table.header) - 1)
-    return "\n".join(f"| {' | '.join(row)} |" for row in [table.header, rule, *table.rows])
-
-
-def aligned(table: Table, width: int = WIDTH) -> str:
-    """A text table at most `width` wide; columns that do not fit follow below, named again."""
-    grid = [table.header, *table.rows]
-    widths = [max(len(row[i]) for row in grid) for i in range(len(table.header))]
-    blocks: list[list[int]] = [[]]
-    for i in range(1, len(widths)):
-        taken = widths[0] + sum(2 + widths[j] for j in [*blocks[-1], i])
-        if blocks[-1] and taken > width:
-            blocks.append([])
-        blocks[-1].append(i)
-    lines = [
-        row[0].ljust(widths[0]) + "".join("  " + row[i].rjust(widths[i]) for i in block)
-        for block in blocks
-        for row in grid
-    ]
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def number(value: float, blank: str = "–") -> str:
-    """Two decimals, never -0.00; `blank` for NaN."""
-    return blank if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"
-
-
-def cost_text(cost: float, safe: bool, blank: str = "–") -> str:
+def cost_text(cost: float, safe: bool) -> str:
     """As `number`, but an unsafe cost does not read 1.00."""
-    text = number(cost, blank)
+    text = number(cost)
     return ">1.00" if text == "1.00" and not safe else text
 
 
@@ -111,39 +40,51 @@ def setting_text(setting: tuple[bool, float]) -> str:
     return f"limit {value:g}" if absolute else f"{100 * value:.6g}%"
 
 
-def overall_table(standings: Sequence[Standing], style: Style) -> Table:
-    """A row a method: safe rate, and reward, its IQM and cost over the cells that it has."""
-
-    def score(value: float, interval: Interval) -> str:
-        text = number(value, style.blank)
-        if math.isnan(interval.low):
-            return text
-        return f"{text} [{number(interval.low)}, {number(interval.high)}]"
-
-    rows = []
-    for standing in standings:
-        safe = f"{standing.safe}/{standing.cells}"
-        if standing.cells < standing.of:
-            safe += f" {style.incomplete} ({standing.cells} of {standing.of} cells)"
-        fewest, most = standing.seeds
-        seeds = f"{fewest}" if fewest == most else f"{fewest}-{most}"
-        rows.append(
-            [
-                style.name(standing.algorithm),
-                safe,
-                score(standing.reward, standing.reward_interval),
-                score(standing.iqm, Interval() if style.brief else standing.iqm_interval),
-                score(standing.cost, standing.cost_interval),
-                f"{seeds} {style.incomplete}" if standing.lost else seeds,
-            ]
-        )
-    return Table(["method", "safe cells", "reward", "IQM of reward", "cost", "seeds"], rows)
+def with_interval(value: float, interval: Interval) -> str:
+    """A figure, and its interval where there is one."""
+    text = number(value)
+    if math.isnan(interval.low):
+        return text
+    return f"{text} [{number(interval.low)}, {number(interval.high)}]"
 
 
-def task_table(table: Sequence[Cell], task: str, methods: Sequence[str], style: Style) -> Table:
+def overall_table(standings: Sequence[Standing], brief: bool = False) -> Table:
+    """A row a method over the cells that it has; `brief` leaves out what the terminal has not."""
+    header = ["method", "safe runs", "reward", "IQM of reward", "cost"]
+    header += [] if brief else ["violation", "safe reward"]
+    return Table([*header, "seeds"], [_overall(standing, brief) for standing in standings])
+
+
+def _overall(standing: Standing, brief: bool) -> Row:
+    safe = f"{standing.safe_runs}/{standing.runs}"
+    if not math.isnan(standing.intervals.safe_rate.low) and not brief:
+        rate = with_interval(standing.safe_rate, standing.intervals.safe_rate)
+        safe = f"{rate} ({safe})"
+    if standing.cells < standing.of:
+        safe += f" † ({standing.cells} of {standing.of} cells)"
+    fewest, most = standing.seeds
+    seeds = f"{fewest}" if fewest == most else f"{fewest}-{most}"
+    intervals = standing.intervals
+    row: Row = [
+        name(standing.algorithm),
+        safe,
+        with_interval(standing.reward, intervals.reward),
+        with_interval(standing.iqm, NO_INTERVAL if brief else intervals.iqm),
+        with_interval(standing.cost, intervals.cost),
+    ]
+    if not brief:
+        row.append(with_interval(standing.violation, intervals.violation))
+        row.append(with_interval(standing.safe_reward, intervals.safe_reward))
+    return [*row, f"{seeds} †" if standing.lost else seeds]
+
+
+def task_table(
+    table: Sequence[Cell], task: str, methods: Sequence[str], brief: bool = False
+) -> Table:
     """Methods x limits of one task: "reward / cost" and whether that is safe.
 
-    Methods stand in the order given. The best safe reward of each limit is bold.
+    Methods stand in the order given. The best safe reward of each limit is marked, and so is what
+    is unsafe; `brief` leaves deviations over seeds out.
     """
     here = [cell for cell in table if cell.task == task]
     limits = {cell.limit: cell.fraction for cell in here}
@@ -152,50 +93,114 @@ def task_table(table: Sequence[Cell], task: str, methods: Sequence[str], style: 
         limit: max((c.reward for c in here if c.safe and c.limit == limit), default=math.nan)
         for limit in limits
     }
-    rows = [
-        [style.name(name), *(_cell(found[name, limit], best[limit], style) for limit in limits)]
-        for name in methods
+    rows: list[Row] = [
+        [name(method), *(_cell(found[method, limit], best[limit], brief) for limit in limits)]
+        for method in methods
     ]
     header = [f"limit {limit_text(limit, fraction)}" for limit, fraction in limits.items()]
     return Table(["method", *header], rows)
 
 
-def _cell(cell: Cell, best: float, style: Style) -> str:
+def _cell(cell: Cell, best: float, brief: bool) -> Entry:
     if cell.safe is None:
-        return cell.status
+        return Entry(cell.status)
     reward, cost = number(cell.reward), cost_text(cell.cost, cell.safe)
-    if cell.seeds > 1 and not style.brief:
+    if cell.seeds > 1 and not brief:
         reward += f" ± {number(cell.reward_std)}"
         cost += f" ± {number(cell.cost_std)}"
-    text = f"{reward} / {cost} {style.safe if cell.safe else style.unsafe}"
+    text = f"{reward} / {cost} {'✓' if cell.safe else '✗'}"
     if cell.lost:
         text += f" ({cell.seeds}/{cell.seeds + cell.lost} seeds)"
     if not cell.safe:
-        return f"{style.italic}{text}{style.italic}"
-    return f"{style.bold}{text}{style.bold}" if cell.reward == best else text
+        return Entry(text, "unsafe")
+    return Entry(text, "best" if cell.reward == best else "")
 
 
-def average_table(means: Sequence[Average], methods: Sequence[str], style: Style) -> Table:
+def average_table(means: Sequence[Average], methods: Sequence[str]) -> Table:
     """Methods x settings of the limit: means over tasks, and how many of them are safe."""
     found = {(mean.algorithm, mean.setting): mean for mean in means}
     settings = sorted({mean.setting for mean in means})
 
     def text(mean: Average) -> str:
         if not mean.cells:
-            return style.blank
+            return BLANK
         scores = f"{number(mean.reward)} / {number(mean.cost)} ({mean.safe}/{mean.cells} safe)"
         if mean.cells == mean.of:
             return scores
-        return f"{scores} {style.incomplete} ({mean.cells} of {mean.of} cells)"
+        return f"{scores} † ({mean.cells} of {mean.of} cells)"
 
-    rows = [
-        [style.name(name), *(text(found[name, setting]) for setting in settings)]
-        for name in methods
+    rows: list[Row] = [
+        [name(method), *(text(found[method, setting]) for setting in settings)]
+        for method in methods
     ]
     return Table(["method", *map(setting_text, settings)], rows)
 
 
-def lost_table(table: Sequence[Cell], missing: pd.DataFrame, style: Style) -> Table:
+def comparison_table(found: Sequence[Improvement], ranking: Sequence[Place]) -> Table:
+    """Methods x methods, best rank first: how likely the row is better than the column."""
+    by = {(one.method, one.other): one for one in found}
+    methods = [place.method for place in ranking]
+
+    def text(method: str, other: str) -> str:
+        one = by.get((method, other))
+        if one is None:
+            return BLANK
+        shown = with_interval(one.probability, one.interval)
+        return f"{shown} † ({one.cells} of {one.of} cells)" if one.cells < one.of else shown
+
+    rows: list[Row] = [
+        [
+            name(place.method),
+            f"{number(place.rank)}{' †' if place.cells < place.of else ''}",
+            *(text(place.method, other) for other in methods),
+        ]
+        for place in ranking
+    ]
+    return Table(["method", "average rank", *map(name, methods)], rows)
+
+
+def cost_table(costs: Sequence[Cost], methods: Sequence[str]) -> Table:
+    """A row a method: what its trainings and evaluations took; a dash where nobody wrote it down.
+
+    Times are means of a training.
+    """
+    by = {cost.method: cost for cost in costs}
+    rows: list[Row] = []
+    for method in methods:
+        cost = by.get(method)
+        if cost is None:
+            continue
+        count = f"{cost.trainings}"
+        if cost.trainings < cost.of:
+            count += f" † (of {cost.of})"
+        low, high = cost.updates
+        rows.append(
+            [
+                name(method),
+                count,
+                f"{low}" if low == high else f"{low}-{high}",
+                duration(cost.train_seconds),
+                BLANK if math.isnan(cost.updates_per_second) else f"{cost.updates_per_second:.4g}",
+                duration(cost.evaluation_seconds),
+                BLANK if math.isnan(cost.peak_memory_mb) else f"{cost.peak_memory_mb:.0f} MB",
+                Entry(", ".join(cost.devices) or BLANK, foreign=True),
+            ]
+        )
+    header = ["method", "trainings", "updates", "training", "updates/s", "evaluation"]
+    return Table([*header, "peak memory", "device"], rows)
+
+
+def duration(seconds: float) -> str:
+    """Seconds below two minutes, minutes below two hours, then hours."""
+    if math.isnan(seconds):
+        return BLANK
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def lost_table(table: Sequence[Cell], missing: pd.DataFrame) -> Table:
     """Each run without a result and its reason; seeds that share a reason share a row.
 
     Cells of which no run is known at all stand at the end.
@@ -211,17 +216,11 @@ def lost_table(table: Sequence[Cell], missing: pd.DataFrame, style: Style) -> Ta
     for cell in table:
         if cell.status == "missing" and not cell.lost:
             limit = limit_text(cell.limit, cell.fraction)
-            rows[cell.algorithm, cell.task, limit, "missing", "no such run"] = [style.blank]
+            rows[cell.algorithm, cell.task, limit, "missing", "no such run"] = [BLANK]
     return Table(
         ["method", "task", "limit", "seeds", "status", "reason"],
         [
-            [style.name(method), style.name(task), limit, ", ".join(seeds), status, escape(reason)]
+            [name(method), name(task), limit, ", ".join(seeds), status, Entry(reason, foreign=True)]
             for (method, task, limit, status, reason), seeds in rows.items()
         ],
     )
-
-
-def csv(table: Sequence[Cell]) -> str:
-    """The cells as tidy CSV with the columns `CSV`, empty where there is no score."""
-    rows = [[getattr(cell, name) for name in CSV] for cell in table]
-    return pd.DataFrame(rows, columns=CSV).to_csv(index=False, lineterminator="\n")

@@ -1,0 +1,179 @@
+"""All that a leaderboard is made of: from the store beside its folder, else from what it keeps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmarks import provenance
+from benchmarks.collect import collect, read_manifest
+from benchmarks.jobs import Job
+from benchmarks.leaderboard.details import Details, Evidence, Frontier, thinned
+from benchmarks.leaderboard.frame import EPISODES, MISSING, RUN, TRAININGS, validate_trainings
+from benchmarks.leaderboard.report import DETAILS, KEPT, LOST, read_episodes, read_missing
+from benchmarks.store import Run
+
+Rows = list[dict[Any, Any]]
+_Run = tuple[str, str, float, int]
+
+
+def gather(folder: Path) -> Evidence:
+    """The results of a folder that `python -m benchmarks.run` made.
+
+    What the store beside it lacks (in a clone, in a folder sent by a colleague) is taken from the
+    folder itself where the training asked for, by its key, and the number of episodes are those
+    kept there. Raises `UserError` where there is no manifest, or files cannot be read.
+    """
+    manifest = read_manifest(folder)
+    jobs = _jobs(folder.parent, manifest)
+    episodes, missing = collect(folder.parent, manifest)
+    details = _details(jobs)
+    if (folder / KEPT).is_file():
+        kept_episodes, kept_missing = read_episodes(folder / KEPT), read_missing(folder / LOST)
+        if (folder / DETAILS).is_file():
+            kept = Details.read(folder / DETAILS)
+            known = set(kept.trainings["key"])
+        else:  # made before these were kept: all of it is of this plan unless there is a store
+            kept = details
+            known = set() if (folder.parent / "runs").is_dir() else {j.training.key for j in jobs}
+        episodes, missing = _filled(jobs, known, (episodes, missing), (kept_episodes, kept_missing))
+        details = _with_kept(details, kept, episodes)
+    return Evidence(manifest["title"], manifest["budget"], episodes, missing, details)
+
+
+def _jobs(results: Path, manifest: Mapping[str, Any]) -> list[Job]:
+    return [
+        Job.from_json(json.dumps({**entry, "data": "", "results": str(results)}))
+        for entry in manifest["jobs"]
+    ]
+
+
+def _key(row: Mapping[Any, Any]) -> _Run:
+    return row["algorithm"], row["task"], round(row["limit"], 9), row["seed"]
+
+
+def _by_run(frame: pd.DataFrame) -> dict[_Run, Rows]:
+    found: dict[_Run, Rows] = {}
+    for row in frame.to_dict("records"):
+        found.setdefault(_key(row), []).append(row)
+    return found
+
+
+def _filled(
+    jobs: Iterable[Job],
+    known: set[str],
+    stored: tuple[pd.DataFrame, pd.DataFrame],
+    kept: tuple[pd.DataFrame, pd.DataFrame],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`stored` with the runs that only `kept` has, of the trainings in `known`."""
+    wanted: dict[_Run, int] = {}
+    for job in jobs:
+        if job.training.key in known:
+            one = job.training
+            for limit in job.limits:
+                wanted[one.algorithm, one.task, round(limit, 9), one.seed] = job.episodes
+    kept_runs, kept_lost = _by_run(kept[0]), _by_run(kept[1])
+    episodes: Rows = stored[0].to_dict("records")
+    missing: Rows = []
+    for row in stored[1].to_dict("records"):
+        key = _key(row)
+        replacement = kept_runs.get(key, [])
+        if row["status"] == "missing" and len(replacement) == wanted.get(key, 0) > 0:
+            episodes += replacement
+        elif row["status"] == "missing" and key in wanted and key in kept_lost:
+            missing += kept_lost[key]
+        else:
+            missing.append(row)
+    return (
+        pd.DataFrame(episodes, columns=list(EPISODES)),
+        pd.DataFrame(missing, columns=list(MISSING)),
+    )
+
+
+def _with_kept(details: Details, kept: Details, episodes: pd.DataFrame) -> Details:
+    """The trainings, those that the store lacks as they are kept."""
+    old = {row["key"]: row for row in kept.trainings.to_dict("records")}
+    there = {run[:2] + run[3:] for run in map(tuple, episodes[RUN].drop_duplicates().to_numpy())}
+    rows = []
+    for row in details.trainings.to_dict("records"):
+        if row["status"] == "missing":
+            row = old.get(row["key"], row)
+            if row["status"] == "missing" and (row["algorithm"], row["task"], row["seed"]) in there:
+                row = row | {"status": "finished", "reason": ""}
+        rows.append(row)
+    trainings = validate_trainings(pd.DataFrame(rows, columns=list(TRAININGS)))
+    return Details(trainings, {**kept.frontiers, **details.frontiers})
+
+
+def _details(jobs: Iterable[Job]) -> Details:
+    """What the store knows of the trainings."""
+    rows: Rows = []
+    frontiers: dict[str, Frontier] = {}
+    for job in jobs:
+        run = Run(Path(job.results), job.training)
+        record = provenance.kept(run.folder, "training")
+        points = record.get("data_frontier", [])
+        if points:
+            frontiers[job.training.task] = [(float(cost), float(best)) for cost, best in points]
+        rows.append(_row(job, run, record))
+    trainings = validate_trainings(pd.DataFrame(rows, columns=list(TRAININGS)))
+    return Details(trainings, frontiers)
+
+
+def _row(job: Job, run: Run, record: Mapping[str, Any]) -> dict[Any, Any]:
+    training = job.training
+    failure = run.failure() or {}
+    failed = bool(failure) and not failure["interrupted"]
+    summary = run.training_summary() if run.trained else {}
+    done = run.trained and all(run.evaluated(limit, job.episodes) for limit in job.limits)
+    records = [record, provenance.kept(run.folder, "evaluation")]
+    commits = dict.fromkeys(one for known in records for one in known.get("commits", []) if one)
+    dirty = {known["dirty"] for known in records if known.get("dirty") is not None}
+    return {
+        "algorithm": training.algorithm,
+        "task": training.task,
+        "seed": training.seed,
+        "train_limit": training.limit,
+        "key": training.key,
+        "updates": training.updates,
+        "config": json.dumps(training.config, separators=(",", ":")),
+        "status": "failed" if failed else "finished" if done else "missing",
+        "reason": failure.get("reason", "") if failure else "" if done else "not run yet",
+        "traceback": failure.get("traceback", ""),
+        "train_seconds": summary.get("seconds"),
+        "update_seconds": summary.get("update_seconds"),
+        "evaluation_seconds": _evaluation_seconds(job, run),
+        "peak_memory_mb": record.get("peak_memory_mb"),
+        "device": record.get("device", summary.get("device", "")),
+        "platform": record.get("platform", ""),
+        "commit": " ".join(commits),
+        "dirty": "yes" if True in dirty else "no" if dirty else "",
+        "versions": json.dumps(record.get("versions", {}), separators=(",", ":")),
+        "command": record.get("command", ""),
+        "curve": _curve(run.folder / "losses.csv"),
+    }
+
+
+def _evaluation_seconds(job: Job, run: Run) -> float | None:
+    done = [limit for limit in job.limits if run.evaluated(limit, job.episodes)]
+    if not done:
+        return None
+    return sum(run.evaluation_seconds(limit, job.episodes) for limit in done)
+
+
+def _curve(path: Path) -> str:
+    """The progress of a training; nothing where its file is not there.
+
+    A line that a crash cut off, or that is no row of numbers, is left out.
+    """
+    try:
+        header, *lines = path.read_text().splitlines()
+    except (OSError, ValueError):
+        return "{}"
+    names = header.split(",")
+    rows = [row for row in (line.split(",") for line in lines) if len(row) == len(names)]
+    return thinned(names, rows)

@@ -1,0 +1,182 @@
+"""Numbers from papers beside ours, where the protocol is the same; the others with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmarks.errors import UserError
+from benchmarks.leaderboard.frame import RUN
+from benchmarks.leaderboard.resampling import NO_INTERVALS, Intervals, bootstrap, strata_of
+from benchmarks.leaderboard.statistics import run_scores
+from benchmarks.suites import Limit, parse_limit
+from benchmarks.tasks import TASKS
+
+COLUMNS = (
+    *("paper", "method", "task", "limits", "episodes", "seeds", "data", "reward", "cost"),
+    *("protocol", "source"),
+)
+AVERAGES = {
+    "average-12": tuple(TASKS),
+    "average-bullet": tuple(name for name, task in TASKS.items() if task.engine == "bullet"),
+}
+"""Tasks that a row of such a name is the mean over."""
+BUDGET = "paper"
+"""The one budget of ours whose numbers of updates are those of the papers."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row: what a paper prints for a method on a task, the mean over some limits."""
+
+    paper: str
+    method: str
+    task: str
+    limits: tuple[Limit, ...]
+    """Empty where the paper does not tell them."""
+    episodes: int
+    seeds: int
+    data: str
+    reward: float
+    cost: float
+    protocol: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Match:
+    """A figure and ours under the same protocol, with the intervals of ours."""
+
+    theirs: Figure
+    method: str
+    reward: float
+    cost: float
+    intervals: Intervals
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Figures of one paper under one protocol that do not match ours, for the same reason."""
+
+    paper: str
+    methods: tuple[str, ...]
+    protocol: str
+    source: str
+    tasks: tuple[str, ...]
+    reason: str
+
+
+def read_published(folder: Path) -> list[Figure]:
+    """The rows of every CSV file in `folder`, none where it is not there.
+
+    Raises `UserError` for a file with other columns or with values that are none.
+    """
+    found = []
+    for path in sorted(folder.glob("*.csv")):
+        try:
+            frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+            if tuple(frame.columns) != COLUMNS:
+                raise UserError(f"its columns are not {', '.join(COLUMNS)}")
+            found += [_figure(dict(zip(COLUMNS, row, strict=True))) for row in frame.to_numpy()]
+        except (OSError, ValueError, UserError) as error:
+            cause = " ".join(str(error).split())
+            raise UserError(f"{path}: not a table of published numbers: {cause}") from None
+    return found
+
+
+def _figure(row: dict[str, str]) -> Figure:
+    reward, cost = float(row["reward"]), float(row["cost"])
+    if not np.isfinite([reward, cost]).all():
+        raise ValueError(f"{row['method']} on {row['task']} has no finite reward and cost")
+    return Figure(
+        row["paper"],
+        row["method"],
+        row["task"],
+        tuple(parse_limit(text) for text in row["limits"].split()),
+        int(row["episodes"]),
+        int(row["seeds"]),
+        row["data"],
+        reward,
+        cost,
+        row["protocol"],
+        row["source"],
+    )
+
+
+def compare_published(
+    figures: Sequence[Figure], episodes: pd.DataFrame
+) -> tuple[list[Match], list[Apart]]:
+    """The figures with ours beside them, and those that cannot be compared, `episodes` validated.
+
+    A figure matches where data, limits, tasks, seeds and episodes are the same, our budget is
+    that of the papers, and no run of ours is missing.
+    """
+    facts = [*RUN, "source", "budget", "fraction"]
+    runs = run_scores(episodes).assign(source="", budget="", fraction=0.0)
+    if len(runs):
+        runs = runs[[*RUN, "reward", "cost", "episodes"]].merge(
+            episodes[facts].drop_duplicates(RUN), on=RUN
+        )
+    matches: list[Match] = []
+    apart: dict[tuple[str, str, str, str], tuple[dict[str, None], dict[str, None]]] = {}
+    for figure in figures:
+        found = _match(figure, runs)
+        if isinstance(found, Match):
+            matches.append(found)
+        else:
+            key = (figure.paper, figure.protocol, figure.source, found)
+            methods, tasks = apart.setdefault(key, ({}, {}))
+            methods[figure.method] = tasks[figure.task] = None
+    return matches, [
+        Apart(paper, tuple(methods), protocol, source, tuple(tasks), reason)
+        for (paper, protocol, source, reason), (methods, tasks) in apart.items()
+    ]
+
+
+def _match(figure: Figure, runs: pd.DataFrame) -> Match | str:
+    """Ours beside the figure, or the first reason against it."""
+    own = runs[runs["algorithm"].str.lower() == figure.method.lower()]
+    if own.empty:
+        return "no such method in this table"
+    sources = sorted(set(own["source"]))
+    if sources != [figure.data]:
+        return f"other data: theirs {figure.data}, ours {', '.join(sources)}"
+    if not figure.limits:
+        return "the paper does not tell the limits task by task"
+    tasks = AVERAGES.get(figure.task, (figure.task,))
+    if lacking := [task for task in tasks if task not in set(own["task"])]:
+        return f"not run here: {', '.join(lacking)}"
+    own = own[own["task"].isin(tasks)]
+    own = own[np.any([_at(limit, own) for limit in figure.limits], axis=0)]
+    cells = own.groupby(["task", "limit"])
+    if len(cells) < len(tasks) * len(figure.limits):
+        limits = " ".join(map(str, figure.limits))
+        return f"other limits: theirs {limits}, of which not all are run here"
+    for what, asked, counts in (
+        ("seeds", figure.seeds, set(cells.size())),
+        ("episodes a limit", figure.episodes, set(own["episodes"])),
+    ):
+        if counts != {asked}:
+            have = " to ".join(str(n) for n in dict.fromkeys((min(counts), max(counts))))
+            return f"other numbers of {what}: theirs {asked}, ours {have}"
+    if budgets := sorted(set(own["budget"]) - {BUDGET}):
+        return f"other budget: ours is {', '.join(budgets)}, not {BUDGET}"
+    means = cells[["reward", "cost"]].mean().mean()
+    return Match(
+        figure,
+        str(own["algorithm"].iloc[0]),
+        float(means["reward"]),
+        float(means["cost"]),
+        bootstrap(strata_of(own)) if figure.seeds > 1 else NO_INTERVALS,
+    )
+
+
+def _at(limit: Limit, runs: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which runs are at a limit, to the nine digits that limits have."""
+    column = runs["fraction"] if limit.relative else runs["limit"]
+    return np.asarray((column - limit.value).abs() < 1e-8)
