@@ -34,8 +34,8 @@ class BCQLag(LagrangianAlgorithm):
     name = "bcq-lag"
     config_class = BCQLagConfig
     budgets: ClassVar = {
-        # smaller networks, and targets that follow faster
-        "quick": Budget.of(2_000, update_ms=35, batch=256, hidden=128, vae_hidden=128, tau=0.02),
+        # smaller batches and networks, and targets that follow faster
+        "quick": Budget.of(1_000, update_ms=15, batch=128, hidden=128, vae_hidden=128, tau=0.02),
         "standard": Budget.of(20_000, update_ms=230),
         "paper": Budget.of(100_000, update_ms=230),
     }

@@ -45,8 +45,8 @@ class BEARLag(LagrangianAlgorithm):
     name = "bear-lag"
     config_class = BEARLagConfig
     budgets: ClassVar = {
-        # smaller networks, and targets that follow faster
-        "quick": Budget.of(2_000, update_ms=35, batch=256, hidden=128, vae_hidden=128, tau=0.02),
+        # smaller batches and networks, and targets that follow faster
+        "quick": Budget.of(1_000, update_ms=15, batch=128, hidden=128, vae_hidden=128, tau=0.02),
         "standard": Budget.of(20_000, update_ms=210),
         "paper": Budget.of(300_000, update_ms=210),
     }
