@@ -10,7 +10,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from benchmarks.collect import MANIFEST
 from benchmarks.data.own_task import resolve_task
 from benchmarks.envs import check_simulator, require_simulators
 from benchmarks.errors import UserError, exit_status
@@ -97,8 +96,6 @@ def _folders(path: Path) -> list[Path]:
     """The run that a folder is, or the trained runs of a results folder."""
     if (path / "job.json").is_file():
         return [path.resolve()]
-    if (path / MANIFEST).is_file():
-        path = path.parent  # a leaderboard's folder: what it is made of lies beside it
     found = [one.parent.resolve() for one in sorted(path.glob("runs/*/training.json"))]
     if not found:
         raise UserError(f"{path} is no run and holds none that is trained: name results/runs/...")

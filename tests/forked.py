@@ -113,7 +113,7 @@ class Runner:
             self.process.join()
         return True
 
-    def wait(self, seconds: float = 120.0) -> int:
+    def wait(self, seconds: float = 600.0) -> int:
         """Its exit status."""
         self.process.join(seconds)
         assert not self.process.is_alive(), "it does not end"

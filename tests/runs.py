@@ -90,7 +90,7 @@ def children(pid: int) -> list[int]:
     return [p for p in found if b"benchmarks.worker" in Path(f"/proc/{p}/cmdline").read_bytes()]
 
 
-def wait_for(condition, seconds: float = 90.0):
+def wait_for(condition, seconds: float = 300.0):
     """The first true value of `condition()`; fails after `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -68,7 +68,7 @@ def test_chaos_changes_nothing(
     results, rng = tmp_path / "chaos", random.Random(0)
     seen: dict[str, int] = {}
     runner, killed = Runner(jobs, tmp_path / "pids"), 0
-    end = time.monotonic() + 30 * count
+    end = time.monotonic() + 1000
     while time.monotonic() < end:
         time.sleep(rng.uniform(0.05, 0.4))
         killed += killed < kills and runner.kill_someone(rng)

@@ -52,8 +52,8 @@ def test_a_node_without_the_store_returns_the_run_by_value(
     run_job(replace(job, stage="train"))
     run = run_of(job)
     far = replace(job, results=str(tmp_path / "nowhere"), data=str(tmp_path / "nothing"))
-    content = Path(job.data).read_bytes()
-    outcome = Node().work(far.to_json(), str(tmp_path / "no mark"), folder_files(run), content)
+    fetch = Path(job.data).read_bytes
+    outcome = Node().work(far.to_json(), str(tmp_path / "no mark"), folder_files(run), fetch)
     assert outcome.ended.status == Ending.DONE, outcome
     assert outcome.files is not None
     assert not (tmp_path / "nowhere").exists()
@@ -96,9 +96,17 @@ def test_what_says_done_is_stored_last(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("shared", [True, False])
 def test_ray_on_two_nodes_gives_what_local_gives(
-    cluster: Any, small_data: SmallData, tmp_path: Path
+    shared: bool,
+    cluster: Any,
+    small_data: SmallData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if not shared:  # no node sees the mark: results return by value
+        unseen = tmp_path / "unseen"
+        monkeypatch.setattr(Mark, "__init__", lambda mark, results: setattr(mark, "path", unseen))
     methods = ("--algorithms", "bc-all", "gas", "--limits", "60")
     arguments = command(small_data, tmp_path / "ray", *methods)[2:]
     assert main([*arguments, "--engine", "ray", "--address", cluster.address]) == 0

@@ -50,7 +50,7 @@ def test_a_killed_worker_goes_on_in_the_same_run(small_data: SmallData, tmp_path
     wait_for(lambda: list((tmp_path / "runs").glob("*slow*/resume.pt")))
     (worker,) = children(runner.pid)
     os.kill(worker, signal.SIGKILL)
-    output, _ = runner.communicate(timeout=90)
+    output, _ = runner.communicate(timeout=300)
     assert runner.returncode == 0, output
     assert "tried again (ended by SIGKILL" in output
     assert len(evaluations(tmp_path)) == 6
@@ -86,7 +86,7 @@ def test_ctrl_c_twice_stops_at_once(small_data: SmallData, tmp_path: Path) -> No
     begin = time.monotonic()
     runner.send_signal(signal.SIGINT)
     output, _ = runner.communicate(timeout=60)
-    assert time.monotonic() - begin < 1.5
+    assert time.monotonic() - begin < 3.5, "once alone takes longer"
     assert runner.returncode == 130
     assert "Traceback" not in output
     wait_for(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers), 5)

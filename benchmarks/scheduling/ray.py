@@ -54,7 +54,7 @@ def connect(args: argparse.Namespace) -> tuple[Places, Launch, Callable[[], None
             raise UserError("--gpu-share, but the Ray cluster has no GPU")
         slots = {"cuda:any": args.workers or gpus, "cpu": cores}
     mark = Mark(args.results)
-    launch = functools.partial(RayAttempt, ray, mark, args.gpu_share)
+    launch = functools.partial(RayAttempt, ray, mark, args.gpu_share, functools.cache(Stored))
 
     def close() -> None:
         mark.remove()
@@ -63,19 +63,38 @@ def connect(args: argparse.Namespace) -> tuple[Places, Launch, Callable[[], None
     return Places(slots, one_machine=False), launch, close
 
 
+class Stored:
+    """A data file in the cluster's object store: put there once, fetched by nodes that lack it."""
+
+    def __init__(self, path: str) -> None:
+        self._reference = importlib.import_module("ray").put(Path(path).read_bytes())
+
+    def __call__(self) -> bytes:
+        """Its contents, on any node."""
+        content: bytes = importlib.import_module("ray").get(self._reference)
+        return content
+
+
 class RayAttempt:
     """An actor that works on one piece; its end goes to `heard`."""
 
-    def __init__(self, ray: Any, mark: Mark, gpu_share: float, piece: Piece, heard: Heard) -> None:
-        self._ray, self._piece, self._heard = ray, piece, heard
+    def __init__(
+        self,
+        ray: Any,
+        mark: Mark,
+        gpu_share: float,
+        stored: Callable[[str], Stored],
+        piece: Piece,
+        heard: Heard,
+    ) -> None:
+        self._ray, self._heard = ray, heard
         work = absolute(piece.work)
         run = Run(Path(work.results), work.training)
         gpus = gpu_share if piece.place.startswith("cuda") else 0
         # beside `work`, which lasts for as long as the job, `stop` must get through
         actor = ray.remote(Node).options(num_cpus=1, num_gpus=gpus, max_concurrency=2)
         self._actor = actor.remote()
-        # a task's data are sent once, and only to nodes that ask for them
-        data = _stored(ray, work.data) if work.data else None
+        data = stored(work.data) if work.data else None
         self._outcome = self._actor.work.remote(
             work.to_json(), str(mark.path), folder_files(run), data
         )
@@ -105,9 +124,3 @@ class RayAttempt:
         if outcome.said:
             self._heard({"phase": "failed", "reason": outcome.said})
         self._heard(outcome.ended)
-
-
-@functools.lru_cache(maxsize=64)
-def _stored(ray: Any, path: str) -> Any:
-    """A data file in the cluster's object store."""
-    return ray.put(Path(path).read_bytes())

@@ -6,7 +6,7 @@ import os
 import queue
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,12 +60,16 @@ class Node:
         self._stopped = False
 
     def work(
-        self, line: str, mark: str, files: Mapping[str, bytes], data: bytes | None = None
+        self,
+        line: str,
+        mark: str,
+        files: Mapping[str, bytes],
+        data: Callable[[], bytes] | None = None,
     ) -> Outcome:
         """Do the job in `line`; in the store itself where the file `mark` is seen.
 
-        Otherwise in a folder of its own that starts with the run's `files`, and with the contents
-        of the `data` file if that is not here either.
+        Otherwise in a folder of its own that starts with the run's `files`, and with the data
+        file's contents, which `data` fetches, if that is not here either.
         """
         job = Job.from_json(line)
         if Path(mark).exists():
@@ -74,7 +78,7 @@ class Node:
         with tempfile.TemporaryDirectory() as folder:
             job = replace(job, results=folder)
             if data is not None and not Path(job.data).is_file():
-                (copy := Path(folder) / "data.hdf5").write_bytes(data)
+                (copy := Path(folder) / "data.hdf5").write_bytes(data())
                 job = replace(job, data=str(copy))
             run = Run(Path(folder), job.training)
             run.folder.mkdir(parents=True)
