@@ -32,7 +32,7 @@ def gather(folder: Path) -> Evidence:
     jobs = _jobs(folder.parent, manifest)
     episodes, missing = collect(folder.parent, manifest)
     details = _details(jobs)
-    if (folder / KEPT).is_file():
+    if len(missing) and (folder / KEPT).is_file():
         kept_episodes, kept_missing = read_episodes(folder / KEPT), read_missing(folder / LOST)
         if (folder / DETAILS).is_file():
             kept = Details.read(folder / DETAILS)

@@ -136,7 +136,9 @@ def _write_run(plan: Plan, job: Job) -> None:
     (run.folder / "losses.csv").write_text("\n".join(["updates,seconds,a_loss,b", *rows]) + "\n")
     for limit in job.limits:
         episodes = [
-            Episode(limit, k, *plan.score(*name[:2], limit, training.seed, k), 100)
+            Episode(limit, k, *plan.score(*name[:2], limit, training.seed, k), 100)._asdict()
             for k in range(job.episodes)
         ]
-        run.finish_evaluation(limit, episodes, 2.5)
+        content = {"limit": limit, "episodes": episodes, "seconds": 2.5}
+        path = run.folder / f"evaluation-{limit:.10g}x{job.episodes}.json"
+        path.write_text(json.dumps(content))

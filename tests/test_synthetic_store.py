@@ -1,9 +1,7 @@
 """From a store whose truth is known: every figure in every table, by plain loops."""
 
-import json
 import math
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -373,40 +371,3 @@ def test_removing_or_renaming_a_method_changes_no_other_number(folder, tmp_path,
             old = {r[1:] for r in before["rash"] if r[0] == kind}
             new = {r[1:] for r in after["aaa"] if r[0] == kind}
             assert {repr(one).replace("'rash'", "'aaa'") for one in old} == set(map(repr, new))
-
-
-def test_a_copy_without_the_store_gives_the_same_files(folder, tmp_path):
-    copy = tmp_path / "elsewhere" / "synthetic"
-    copy.mkdir(parents=True)
-    for name in ("plan.json", "episodes.csv.gz", "missing.csv", "trainings.json.gz"):
-        (copy / name).write_bytes((folder / name).read_bytes())
-    arguments = ["--format", "csv", "--format", "markdown"]
-    published = ["--published", str(folder.parent / "published")]
-    assert main([str(copy), *arguments, *published]) == 0
-    for path in folder.rglob("*"):
-        if path.is_file():
-            assert (copy / path.relative_to(folder)).read_bytes() == path.read_bytes(), path.name
-
-
-def test_a_store_of_something_else_beside_the_copy_loses_nothing(folder, tmp_path):
-    copy = (
-        write_store(
-            Plan(
-                **{**PLAN.__dict__, "methods": ("calm",), "failed": {}, "unrun": (), "updates": 7}
-            ),
-            tmp_path / "results" / "other",
-        ).parent
-        / "synthetic"
-    )
-    copy.mkdir()
-    for name in ("plan.json", "episodes.csv.gz", "missing.csv", "trainings.json.gz"):
-        (copy / name).write_bytes((folder / name).read_bytes())
-    assert main([str(copy), "--format", "csv"]) == 0
-    assert (copy / "leaderboard.csv").read_bytes() == (folder / "leaderboard.csv").read_bytes()
-    # but what was kept of another training is not taken for this one
-    plan = json.loads((copy / "plan.json").read_text())
-    for job in plan["jobs"]:
-        job["training"]["updates"] = 8
-    (copy / "plan.json").write_text(json.dumps(plan))
-    assert main([str(copy), "--format", "csv"]) == 0
-    assert (pd.read_csv(Path(copy) / "leaderboard.csv")["status"] == "missing").all()

@@ -195,6 +195,7 @@ def latex(table: Table, caption: str) -> str:
 PREAMBLE = r"""\documentclass{article}
 \usepackage[margin=2cm]{geometry}
 \usepackage{booktabs,graphicx,xcolor}
+\setlength{\belowcaptionskip}{6pt}
 % as wide as it is, but no wider than a line
 \newsavebox{\fittedbox}
 \newcommand{\fitted}[1]{\sbox{\fittedbox}{#1}%

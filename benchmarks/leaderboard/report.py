@@ -171,12 +171,17 @@ def _latex(board: Board, parts: Sequence[Section]) -> str:
     lines += [rf"\noindent {tex(name)}: {tex(text)}\par" for name, text in board.facts.items()]
     if board.episodes.empty:
         lines.append(NOTHING)
+    floats: list[str] = []
     for part in parts:
         if part.table and not part.words:
             caption = " ".join(filter(None, [f"{part.title}.", part.text, part.note]))
             caption = caption.replace("✓ safe, ✗ unsafe, bold", "Grey: unsafe; bold")
-            lines += [latex(part.table, caption), r"\clearpage"]
-        lines += [_figure(name) for name in part.pictures]
+            floats.append(latex(part.table, caption))
+        floats += [_figure(name) for name in part.pictures]
+    for place, one in enumerate(floats, start=1):
+        lines.append(one)
+        if place % 3 == 0:  # LaTeX keeps only so many waiting
+            lines.append(r"\clearpage")
     return "\n".join([*lines, r"\end{document}"]) + "\n"
 
 

@@ -1,0 +1,132 @@
+"""What a leaderboard is made of: the store, and what its folder keeps where there is none."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from benchmarks.gather import gather
+from benchmarks.leaderboard import report
+from benchmarks.store import Run
+
+from .synthetic_store import Plan, jobs_of, write_store
+
+PLAN = Plan(
+    *(("one", "two", "bad"), {"BallRun": (80.0, 0.0, 100.0)}, (0.1, 0.2), (0, 1), 2),
+    lambda method, task, limit, seed, episode: (10.0 * len(method) + seed + 0.1, limit / 3),
+    one_for_all=("one",),
+    failed={("bad", "BallRun", 0): "Traceback"},
+    unrun=[("two", "BallRun", 1)],
+)
+KEPT = ("plan.json", report.KEPT, report.LOST, report.DETAILS)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A leaderboard beside its store, written once."""
+    folder = write_store(PLAN, tmp_path_factory.mktemp("gather") / "results" / "board")
+    found = gather(folder)
+    report.write(
+        *(found.episodes, found.missing, folder, found.title, {}),
+        details=found.details,
+        formats=["csv"],
+    )
+    return folder
+
+
+def copied(folder, target, names=KEPT):
+    """What a folder keeps, elsewhere."""
+    target.mkdir(parents=True)
+    for name in names:
+        shutil.copy(folder / name, target)
+    return target
+
+
+def csv_of(folder):
+    found = gather(folder)
+    out = folder / "again"
+    report.write(
+        *(found.episodes, found.missing, out, found.title, {}),
+        details=found.details,
+        formats=["csv"],
+    )
+    return {path.name: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+def test_every_training_is_told_once_with_its_state(folder):
+    found = gather(folder).details
+    rows = found.trainings.set_index(["algorithm", "seed", "train_limit"]).sort_index()
+    assert len(rows) == 2 + 2 * 2 + 2 * 2
+    assert rows.loc["one", "status"].tolist() == ["finished"] * 2
+    assert rows.loc["two", "status"].tolist() == ["finished"] * 2 + ["missing"] * 2
+    assert rows.loc["bad", "status"].tolist() == ["failed"] * 2 + ["finished"] * 2
+    assert set(rows.loc[("bad", 0), "traceback"]) == {"Traceback"}
+    assert set(rows.loc[("bad", 0), "reason"]) == {"ArithmeticError: planted"}
+    assert set(rows.loc["one", "evaluation_seconds"]) == {5.0}  # two limits
+    assert found.frontiers == {"BallRun": [(0.0, 10.0), (20.0, 60.0)]}
+    assert {job.training.key for job in jobs_of(PLAN, folder.parent)} == set(rows["key"])
+
+
+def test_a_copy_without_the_store_says_the_same(folder, tmp_path):
+    assert csv_of(copied(folder, tmp_path / "elsewhere" / "board")) == csv_of(folder)
+
+
+def test_a_store_of_something_else_beside_the_copy_loses_nothing(folder, tmp_path):
+    write_store(replace(PLAN, updates=7), tmp_path / "results" / "other")
+    assert csv_of(copied(folder, tmp_path / "results" / "board")) == csv_of(folder)
+
+
+def test_what_is_kept_of_another_training_is_not_taken_for_this_one(folder, tmp_path):
+    copy = copied(folder, tmp_path / "results" / "board")
+    plan = json.loads((copy / "plan.json").read_text())
+    for job in plan["jobs"]:
+        job["training"]["updates"] = 8
+    (copy / "plan.json").write_text(json.dumps(plan))
+    found = gather(copy)
+    assert found.episodes.empty
+    assert set(found.missing["reason"]) == {"not run yet"}
+    assert set(found.details.trainings["status"]) == {"missing"}
+
+
+def test_nor_are_fewer_episodes_than_were_asked_for(folder, tmp_path):
+    copy = copied(folder, tmp_path / "results" / "board")
+    plan = json.loads((copy / "plan.json").read_text())
+    for job in plan["jobs"]:
+        job["episodes"] = 3
+    (copy / "plan.json").write_text(json.dumps(plan))
+    assert gather(copy).episodes.empty
+
+
+def test_the_store_has_the_last_word(folder, tmp_path):
+    """A run that failed lately is failed, whatever was kept of it."""
+    results = tmp_path / "results"
+    copy = copied(folder, results / "board")
+    one = next(job for job in jobs_of(PLAN, results) if job.training.algorithm == "one")
+    Run(results, one.training).fail("later", "Traceback of later")
+    found = gather(copy)
+    failed = found.missing[found.missing["reason"] == "later"]
+    assert len(failed) == 2
+    assert set(failed["status"]) == {"failed"}
+    row = found.details.trainings.set_index("key").loc[one.training.key]
+    assert (row["status"], row["traceback"]) == ("failed", "Traceback of later")
+
+
+def test_what_is_kept_is_not_looked_at_where_nothing_is_missing(tmp_path):
+    whole = write_store(replace(PLAN, failed={}, unrun=()), tmp_path / "results" / "board")
+    (whole / report.KEPT).write_bytes(b"damaged")
+    assert gather(whole).missing.empty
+
+
+def test_a_folder_from_before_trainings_were_kept_is_still_read(folder, tmp_path):
+    copy = copied(folder, tmp_path / "elsewhere" / "board", KEPT[:3])
+    found = gather(copy)
+    pd.testing.assert_frame_equal(
+        found.episodes.sort_values(list(found.episodes), ignore_index=True),
+        gather(folder).episodes.sort_values(list(found.episodes), ignore_index=True),
+        check_exact=True,
+    )
+    rows = found.details.trainings.set_index("algorithm")
+    assert set(rows.loc["one", "status"]) == {"finished"}
+    assert set(rows["commit"]) == {""}
