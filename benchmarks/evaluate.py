@@ -17,6 +17,7 @@ from benchmarks.files import require_writable
 from benchmarks.interrupts import two_steps
 from benchmarks.jobs import Job, Training, joined_code
 from benchmarks.progress import follow, summarise
+from benchmarks.provenance import command_line
 from benchmarks.registry import Method, find_method, known_names
 from benchmarks.scheduling import engines
 from benchmarks.store import Run, is_done
@@ -56,10 +57,12 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; 0 if all went well, 1 if a job failed, 2 for wrong input, 130 for Ctrl-C."""
-    return exit_status(lambda: _run(parser().parse_args(arguments)))
+    given = sys.argv[1:] if arguments is None else arguments
+    command = command_line(given, "benchmarks.evaluate")
+    return exit_status(lambda: _run(parser().parse_args(arguments), command))
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace, command: str) -> int:
     engines.check(args)
     if args.episodes < 1:
         raise UserError(f"--episodes must be at least 1, not {args.episodes}")
@@ -67,7 +70,7 @@ def _run(args: argparse.Namespace) -> int:
     methods = [find_method(spec) for spec in args.algorithms]
     tasks = [resolve_task(spec) for spec in args.tasks]
     jobs = [
-        _job(folder, limits, args.episodes, methods, tasks)
+        _job(folder, limits, args.episodes, methods, tasks, command)
         for folder in dict.fromkeys(one for run in args.runs for one in _folders(run))
     ]
     for results in {job.results for job in jobs}:
@@ -108,6 +111,7 @@ def _job(
     episodes: int,
     methods: Sequence[Method],
     tasks: Sequence[Task],
+    command: str,
 ) -> Job:
     """The evaluation of one stored run.
 
@@ -145,6 +149,7 @@ def _job(
         "evaluate",
         core_seconds=len(limits) * episodes * task.horizon / task.steps_per_second,
         task_file=task.file,
+        command=command,
     )
 
 
