@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks.losses import expectile_weight
+
 
 class Twin(nn.Module):
     """Two critics of states and actions."""
@@ -30,7 +32,7 @@ def critic(inputs: int, hidden: int) -> nn.Sequential:
 
 def expectile_loss(residual: Tensor, expectile: float) -> Tensor:
     """Mean square of `residual` [B], weighted by `expectile` above 0 and by the rest below."""
-    return ((expectile - (residual < 0).float()).abs() * residual.square()).mean()
+    return (expectile_weight(residual, expectile) * residual.square()).mean()
 
 
 def frozen(module: nn.Module) -> Any:

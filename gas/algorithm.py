@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from benchmarks.algorithm import Policy
 from benchmarks.data.targets import reward_targets
 from benchmarks.errors import unknown_name
+from benchmarks.losses import expectile_weight
 from gas.segments import Segments, relabel_costs, relabel_rewards
 from gas.stitching import BUDGETS, Stitching, StitchingConfig
 
@@ -117,7 +118,7 @@ class GAS(Stitching):
 
     def expectile_weight(self, advantage: Tensor) -> Tensor:
         """|alpha - 1[A^R < 0]| [B], the weight of all three losses."""
-        return (self.config.alpha - (advantage < 0).float()).abs()
+        return expectile_weight(advantage, self.config.alpha)
 
     def policy_loss(
         self, segments: Segments, request: Request, goals: Goals, weight: Tensor

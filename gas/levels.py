@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.algorithm import Policy
+from benchmarks.losses import expectile_weight
 from gas.segments import Segments
 from gas.stitching import BUDGETS, Stitching, StitchingConfig
 
@@ -92,7 +93,7 @@ class LevelGAS(Stitching):
         level, scaled = self.level(segments.costs), self.scaled(segments)
         goals = self.goals(scaled.observations, scaled.steps)
         advantage = scaled.rewards - goals.rewards.gather(1, level[:, None]).squeeze(1)
-        asymmetry = (self.config.expectile - (advantage.detach() < 0).float()).abs()
+        asymmetry = expectile_weight(advantage.detach(), self.config.expectile)
         outcomes = self.outcomes(scaled.observations, scaled.actions, scaled.steps)
         error = (self.actions(scaled.observations, scaled.steps, level) - scaled.actions).square()
         weight = self.cloning_weight(advantage.detach())
