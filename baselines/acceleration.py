@@ -13,11 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
-from torch.nn import functional
 from torch.optim import Adam, Optimizer
 
 _ROWS = 512
-"""Rows that pass a network together where no gradient is asked for: they stay in the cache."""
+"""Rows that pass a network together: they stay in the cache."""
 _LOG_STD = (-20.0, 2.0)
 """Bounds of the actors' log standard deviation, as in osrl."""
 _IN_PLACE: dict[type[nn.Module], Any] = {nn.ReLU: torch.relu_, nn.Tanh: torch.tanh_}
@@ -36,6 +35,7 @@ def accelerate(model: nn.Module, *owners: object) -> None:
             module.forward = partial(_squashed_gaussian, module)
         elif kind == "VAE":
             module.decode = partial(_decode, module)  # type: ignore[assignment]
+            module.decode_multiple = partial(_decode_multiple, module)  # type: ignore[assignment]
     if hasattr(model, "_soft_update"):
         model._soft_update = soft_update  # type: ignore[assignment]
     for owner in owners:
@@ -58,21 +58,17 @@ def soft_update(target: nn.Module, source: nn.Module, tau: float) -> None:
 
 
 def _sequential(network: nn.Sequential, x: Tensor) -> Tensor:
-    if torch.is_grad_enabled() or x.dim() != 2:
-        for layer in network:
-            x = layer(x)
-        return x
-    return torch.cat([_without_gradient(network, rows) for rows in x.split(_ROWS)])
+    if x.dim() != 2 or len(x) <= _ROWS:
+        return _in_place(network, x)
+    return torch.cat([_in_place(network, rows) for rows in x.split(_ROWS)])
 
 
-def _without_gradient(network: nn.Sequential, x: Tensor) -> Tensor:
-    fresh = False  # x is the caller's until a linear layer has made another
+def _in_place(network: nn.Sequential, x: Tensor) -> Tensor:
+    """The layers in turn; activations overwrite what a linear layer gave, which nothing saves."""
+    linear = False
     for layer in network:
-        if fresh and type(layer) in _IN_PLACE:
-            x = _IN_PLACE[type(layer)](x)
-        else:
-            x = layer(x)
-            fresh |= isinstance(layer, nn.Linear)
+        x = _IN_PLACE.get(type(layer), layer)(x) if linear else layer(x)
+        linear = isinstance(layer, nn.Linear)
     return x
 
 
@@ -99,14 +95,31 @@ def _squashed_gaussian(
 
 def _decode(vae: Any, observations: Tensor, code: Tensor | None = None) -> Tensor:
     if code is None:
-        shape = len(observations), vae.latent_dim
-        code = torch.randn(shape).clamp(-0.5, 0.5).to(observations.device)
-    joined = torch.cat([observations, code], 1)
-    if torch.is_grad_enabled():
-        return _decoded(vae, joined, functional.relu)
-    return torch.cat([_decoded(vae, rows, torch.relu_) for rows in joined.split(_ROWS)])
-
-
-def _decoded(vae: Any, x: Tensor, relu: Any) -> Tensor:
-    result: Tensor = vae.act_lim * torch.tanh(vae.d3(relu(vae.d2(relu(vae.d1(x))))))
+        code = _code(vae, len(observations))
+    raw = _decoded(vae, torch.cat([observations, code], 1))
+    result: Tensor = vae.act_lim * torch.tanh(raw)
     return result
+
+
+@torch.no_grad()
+def _decode_multiple(
+    vae: Any, observations: Tensor, z: Tensor | None = None, num_decode: int = 10
+) -> tuple[Tensor, Tensor]:
+    """As osrl's, which asks it for no gradient."""
+    code = _code(vae, len(observations), num_decode) if z is None else z
+    joined = torch.cat([observations.repeat_interleave(num_decode, 0), code.flatten(0, 1)], 1)
+    raw = _decoded(vae, joined).view(len(observations), num_decode, -1)
+    return torch.tanh(raw), raw
+
+
+def _code(vae: Any, *shape: int) -> Tensor:
+    code: Tensor = torch.randn((*shape, vae.latent_dim)).clamp(-0.5, 0.5).to(vae.d1.weight.device)
+    return code
+
+
+def _decoded(vae: Any, x: Tensor) -> Tensor:
+    def rows(part: Tensor) -> Tensor:
+        result: Tensor = vae.d3(torch.relu_(vae.d2(torch.relu_(vae.d1(part)))))
+        return result
+
+    return torch.cat([rows(part) for part in x.split(_ROWS)])

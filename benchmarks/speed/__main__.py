@@ -44,7 +44,9 @@ def machine() -> dict[str, Any]:
     """What the times depend on besides the code."""
     model = platform.processor() or platform.machine()
     if (info := Path("/proc/cpuinfo")).is_file():
-        names = [line.split(":")[1] for line in info.read_text().splitlines() if "model name" in line]
+        names = [
+            line.split(":")[1] for line in info.read_text().splitlines() if "model name" in line
+        ]
         model = names[0].strip() if names else model
     versions = {"python": platform.python_version(), "torch": torch.__version__}
     features = torch.backends.cpu.get_cpu_capability()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 
@@ -11,7 +12,7 @@ from benchmarks.data.sampling import TransitionSampler
 from benchmarks.data.sequences import SequenceSampler
 from benchmarks.data.trajectories import Trajectories
 from benchmarks.speed import reference
-from benchmarks.speed.timing import Comparison, Piece, compare
+from benchmarks.speed.timing import Comparison, Piece, compare, repeat
 
 _TRANSITIONS, _WINDOWS = 512, 2048
 """osrl's batches."""
@@ -30,22 +31,22 @@ def compare_loading(path: Path, *, rounds: int, seconds: float) -> list[Comparis
             for column in file.values():
                 column[()]
 
-    def next_of(dataset: object, batch: int) -> Piece:
+    def next_of(dataset: Any, batch: int) -> Piece:
         loader = reference.batches(dataset, batch)
-        return _repeat(lambda: next(loader))
+        return repeat(lambda: next(loader))
 
     pieces = {
-        "reading a file": (_repeat(lambda: Trajectories.load(path, "speed")), _repeat(their_read)),
+        "reading a file": (repeat(lambda: Trajectories.load(path, "speed")), repeat(their_read)),
         "episodes and returns to go": (
-            _repeat(sampler),
-            _repeat(lambda: reference.sequence_set(data, config)),
+            repeat(sampler),
+            repeat(lambda: reference.sequence_set(data, config)),
         ),
         f"batch of {_TRANSITIONS} transitions": (
-            _repeat(TransitionSampler(data, _TRANSITIONS)),
+            repeat(TransitionSampler(data, _TRANSITIONS)),
             next_of(reference.transition_set(data), _TRANSITIONS),
         ),
         f"batch of {_WINDOWS} windows": (
-            _repeat(sampler()),
+            repeat(sampler()),
             next_of(reference.sequence_set(data, config), _WINDOWS),
         ),
     }
@@ -53,13 +54,3 @@ def compare_loading(path: Path, *, rounds: int, seconds: float) -> list[Comparis
         compare(name, ours, theirs, rounds=rounds, seconds=seconds, unit="once")
         for name, (ours, theirs) in pieces.items()
     ]
-
-
-def _repeat(action: object) -> Piece:
-    assert callable(action)
-
-    def run(times: int) -> None:
-        for _ in range(times):
-            action()
-
-    return run

@@ -32,14 +32,14 @@ def arrays(data: Trajectories) -> dict[str, Any]:
 
 
 def transition_set(data: Trajectories, reward_scale: float = 1.0, initial: bool = False) -> Any:
-    """osrl's `TransitionDataset` of the data."""
+    """The `TransitionDataset` of osrl on the data."""
     return import_osrl("common.dataset").TransitionDataset(
         arrays(data), reward_scale=reward_scale, state_init=initial
     )
 
 
 def sequence_set(data: Trajectories, config: Any) -> Any:
-    """osrl's `SequenceDataset` with the options of CDT, but for the augmentation.
+    """The `SequenceDataset` of osrl with the options of CDT, but for the augmentation.
 
     That one needs a package that is not installed; without it, osrl's is the faster.
     """

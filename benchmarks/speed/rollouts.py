@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from contextlib import redirect_stderr
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from benchmarks.data.trajectories import Trajectories
 from benchmarks.envs import Simulator
 from benchmarks.registry import find_method
 from benchmarks.rollout import evaluate
-from benchmarks.speed.timing import Comparison, Piece, compare
+from benchmarks.speed.timing import Comparison, compare, repeat
 from benchmarks.speed.training import config_of
 from benchmarks.tasks import Task
 
@@ -58,30 +59,19 @@ def compare_rollouts(
 
     Policies are untrained. One process does all; osrl's resets are made as fast as ours.
     """
-    turns: dict[str, Any] = {"rounds": rounds, "seconds": seconds, "unit": "step"}
+    turns: dict[str, Any] = {"rounds": rounds, "seconds": seconds, "unit": "once"}
     results = []
     limits = [task.limit(fraction) for fraction in _LIMITS]
-    steps = len(limits) * episodes * task.horizon
-    bare = _scaled(lambda: _simulate(task, len(limits) * episodes), steps)
+    bare = repeat(lambda: _simulate(task, len(limits) * episodes))
     for name, rival in ROLLOUTS.items():
         if name not in names:
             continue
         algorithm = _method(name, data, task, limits[1])
-        ours = _scaled(_evaluation(algorithm, task, limits, episodes), steps)
-        theirs = _scaled(_their_evaluation(rival, data, task, limits, episodes), steps)
+        ours = repeat(partial(evaluate, algorithm, task, limits, episodes))
+        theirs = repeat(_their_evaluation(rival, data, task, limits, episodes))
         results.append(compare(f"{name} beside osrl's {rival}", ours, theirs, **turns))
         results.append(compare(f"{name} beside the bare simulator", ours, bare, **turns))
     return results
-
-
-def _scaled(action: Any, units: int) -> Piece:
-    """`action` as a piece of `units` units, done as often as it takes for as many as asked."""
-
-    def run(amount: int) -> None:
-        for _ in range(max(1, round(amount / units))):
-            action()
-
-    return run
 
 
 def _method(name: str, data: Trajectories, task: Task, limit: float) -> Algorithm:
@@ -90,10 +80,6 @@ def _method(name: str, data: Trajectories, task: Task, limit: float) -> Algorith
     given = None if cls.conditions_on_limit else limit
     algorithm: Algorithm = cls(Problem.of(data, task.horizon), config, limit=given)
     return algorithm
-
-
-def _evaluation(algorithm: Algorithm, task: Task, limits: list[float], episodes: int) -> Any:
-    return lambda: evaluate(algorithm, task, limits, episodes)
 
 
 def _their_evaluation(

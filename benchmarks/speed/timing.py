@@ -50,7 +50,7 @@ class Comparison:
 def compare(
     name: str, ours: Piece, reference: Piece, *, rounds: int, seconds: float, unit: str = "update"
 ) -> Comparison:
-    """Time both in turns for `rounds` rounds of about `seconds` a side; the first calls are warm-up.
+    """Time both in turns for `rounds` rounds of about `seconds` a side, after a warm-up.
 
     Processor time is taken, not the clock's: other jobs on the machine do not enter it.
     """
@@ -64,6 +64,16 @@ def compare(
         for side, amount, spent in zip(sides, amounts, times, strict=True):
             spent.append(_spent(side, amount) / amount)
     return Comparison(name, *times, unit=unit)
+
+
+def repeat(action: Callable[[], object]) -> Piece:
+    """A piece whose unit of work is one call of `action`."""
+
+    def run(times: int) -> None:
+        for _ in range(times):
+            action()
+
+    return run
 
 
 def _spent(piece: Piece, amount: int) -> float:
