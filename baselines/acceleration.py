@@ -30,7 +30,7 @@ def accelerate(model: nn.Module, *owners: object) -> None:
     for module in model.modules():
         kind = type(module).__name__
         if isinstance(module, nn.Sequential):
-            module.forward = partial(_sequential, module)
+            module.forward = partial(_sequential, module)  # type: ignore[method-assign]
         elif kind == "SquashedGaussianMLPActor":
             module.forward = partial(_squashed_gaussian, module)
         elif kind == "VAE":

@@ -130,7 +130,8 @@ def _layer(layer: Any, x: Tensor, hidden: Tensor, read: Tensor | None) -> Tensor
     change = shrink(activation(grow(layer.norm2(x))))
     if layer.training and drop.p:
         change = change * read_only(keep_mask((windows, length, width), drop.p, x))
-    return x + change
+    result: Tensor = x + change
+    return result
 
 
 def dropout(x: Tensor, share: float) -> Tensor:

@@ -105,7 +105,8 @@ def _simulate(task: Task, episodes: int) -> None:
     for seed in range(episodes):
         simulator.reset(seed)
         while True:
-            step = simulator.step(actions.uniform(-1.0, 1.0, task.action_dim))
+            action = actions.uniform(-1.0, 1.0, task.action_dim).astype(np.float32)
+            step = simulator.step(action)
             if step.terminated or step.truncated:
                 break
     simulator.close()

@@ -63,7 +63,7 @@ def compare(
     for _ in range(rounds):
         for side, amount, spent in zip(sides, amounts, times, strict=True):
             spent.append(_spent(side, amount) / amount)
-    return Comparison(name, *times, unit=unit)
+    return Comparison(name, times[0], times[1], unit=unit)
 
 
 def repeat(action: Callable[[], object]) -> Piece:
