@@ -145,5 +145,5 @@ def keep_mask(shape: tuple[int, ...], share: float, like: Tensor) -> Tensor:
     words = torch.empty((count + 3) // 4, dtype=torch.long, device=like.device)
     words.random_(-(2**63), None)
     dropped = round(share * 2**16)
-    kept = words.view(torch.int16)[:count].view(shape) >= dropped - 2**15
+    kept = words.view(torch.int16)[:count].view(shape).ge_(dropped - 2**15)
     return kept.to(like.dtype).mul_(1.0 / (1.0 - dropped / 2**16))
