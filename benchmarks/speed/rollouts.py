@@ -67,7 +67,7 @@ def compare_rollouts(
         if name not in names:
             continue
         algorithm = _method(name, data, task, limits[1])
-        ours = repeat(partial(evaluate, algorithm, task, limits, episodes))
+        ours = repeat(partial(evaluate, algorithm, task, limits, episodes, seed=0))
         theirs = repeat(_their_evaluation(rival, data, task, limits, episodes))
         results.append(compare(f"{name} beside osrl's {rival}", ours, theirs, **turns))
         results.append(compare(f"{name} beside the bare simulator", ours, bare, **turns))
