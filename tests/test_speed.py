@@ -1,13 +1,16 @@
 """The measure of speed runs and writes what it prints; what it measures is no test's business."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from benchmarks.data.trajectories import Trajectories
 from benchmarks.speed import training
 from benchmarks.speed.__main__ import main, table
 from benchmarks.speed.loading import compare_loading
+from benchmarks.speed.rollouts import compare_rollouts
 from benchmarks.speed.timing import Comparison, compare
 from benchmarks.tasks import find_task
 
@@ -58,6 +61,17 @@ def test_reading_and_batches_of_both_sides_run(tmp_path, monkeypatch) -> None:
     results = compare_loading(path, rounds=1, seconds=1e-9)
     assert len(results) == 4
     assert Trajectories.load(path, "x").returns.shape == (30,)
+
+
+def test_evaluations_of_both_sides_run() -> None:
+    task = replace(find_task("BallRun"), horizon=4)
+    rng = np.random.default_rng(0)
+    shapes = (12, task.observation_dim), (12, task.action_dim), 12, 12
+    ends = np.arange(12) % 4 == 3
+    data = Trajectories.from_arrays(*(rng.random(shape) for shape in shapes), ends * 0, ends)
+    results = compare_rollouts(["bc-all"], data, task, episodes=1, rounds=1, seconds=1e-9)
+    assert len(results) == 2
+    assert all(result.ours[0] > 0 for result in results)
 
 
 def test_mistakes_are_told_in_a_line(tmp_path, monkeypatch, capsys) -> None:
