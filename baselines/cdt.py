@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from baselines.cdt_training import train_step
 from baselines.osrl_adapter import WrappedAlgorithm, import_osrl
 from benchmarks.algorithm import Budget, Config, Policy
 from benchmarks.data.sequences import SequenceSampler, cost_probabilities, relabel_beyond_front
@@ -164,8 +165,7 @@ class CDT(WrappedAlgorithm):
         batch = self.sampler()
         self.model.train()
         # the cost is a class of two to osrl, whatever its size
-        self.trainer.train_one_step(*batch._replace(costs=(batch.costs > 0).float()))
-        return self.log.losses
+        return train_step(self.trainer, batch._replace(costs=(batch.costs > 0).float()))
 
     def policy(self, limits: Tensor) -> Policy:
         """The learned policy, asked for each limit and the return that the data hold within it."""

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from baselines.acceleration import accelerate
 from benchmarks.algorithm import Algorithm, Config, Problem
 from benchmarks.data.sampling import TransitionSampler
 from benchmarks.data.trajectories import Trajectories
@@ -89,6 +90,7 @@ class WrappedAlgorithm(Algorithm):
         self.log = LossLog()
         with self.random():
             self.model, self.trainer = self.build()
+        accelerate(self.model, self.model, self.trainer)
 
     @abstractmethod
     def build(self) -> tuple[Any, Any]:

@@ -6,6 +6,7 @@ from operator import attrgetter
 import pytest
 import torch
 
+from baselines import cdt_training
 from baselines.bc import BCAll, BCFrontier, BCSafe
 from baselines.bcq_lag import BCQLag
 from baselines.bear_lag import BEARLag
@@ -171,8 +172,14 @@ def assert_all_close(algorithm, model):
         torch.testing.assert_close(ours, torch.as_tensor(theirs), atol=1e-6, rtol=0)
 
 
+def torchs_mask(shape, share, like):
+    """A mask of dropout drawn as osrl's layers do; CDT's own are cut from random words."""
+    return torch.empty(shape).bernoulli_(1 - share).div_(1 - share)
+
+
 @pytest.mark.parametrize(("cls", "osrl", "arguments"), CASES, ids=NAMES)
-def test_updates_equal_osrls(cls, osrl, arguments):
+def test_updates_equal_osrls(cls, osrl, arguments, monkeypatch):
+    monkeypatch.setattr(cdt_training, "keep_mask", torchs_mask)
     algorithm, model, trainer = twins(cls, osrl)
     start = {name: value.clone() for name, value in model.state_dict().items()}
     train_both(algorithm, trainer, arguments)

@@ -1,0 +1,56 @@
+"""Reading data and drawing batches beside osrl's data sets and torch's DataLoader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from baselines.cdt import CDTConfig
+from benchmarks.data.sampling import TransitionSampler
+from benchmarks.data.sequences import SequenceSampler
+from benchmarks.data.trajectories import Trajectories
+from benchmarks.speed import reference
+from benchmarks.speed.timing import Comparison, Piece, compare, repeat
+
+_TRANSITIONS, _WINDOWS = 512, 2048
+"""osrl's batches."""
+
+
+def compare_loading(path: Path, *, rounds: int, seconds: float) -> list[Comparison]:
+    """Reading the file, splitting with returns to go, and batches of either kind."""
+    config = CDTConfig()
+    data = Trajectories.load(path, "speed")
+
+    def sampler() -> SequenceSampler:
+        return SequenceSampler(data, _WINDOWS, config.seq_len, reward_scale=config.reward_scale)
+
+    def their_read() -> None:
+        with h5py.File(path, "r") as file:
+            for column in file.values():
+                column[()]
+
+    def next_of(dataset: Any, batch: int) -> Piece:
+        loader = reference.batches(dataset, batch)
+        return repeat(lambda: next(loader))
+
+    pieces = {
+        "reading a file": (repeat(lambda: Trajectories.load(path, "speed")), repeat(their_read)),
+        "episodes and returns to go": (
+            repeat(sampler),
+            repeat(lambda: reference.sequence_set(data, config)),
+        ),
+        f"batch of {_TRANSITIONS} transitions": (
+            repeat(TransitionSampler(data, _TRANSITIONS)),
+            next_of(reference.transition_set(data), _TRANSITIONS),
+        ),
+        f"batch of {_WINDOWS} windows": (
+            repeat(sampler()),
+            next_of(reference.sequence_set(data, config), _WINDOWS),
+        ),
+    }
+    return [
+        compare(name, ours, theirs, rounds=rounds, seconds=seconds, unit="once")
+        for name, (ours, theirs) in pieces.items()
+    ]

@@ -1,0 +1,112 @@
+"""Evaluation beside osrl's, and beside the simulators with nobody who acts."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from contextlib import redirect_stderr
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from benchmarks.algorithm import Algorithm, Problem
+from benchmarks.data.trajectories import Trajectories
+from benchmarks.envs import Simulator
+from benchmarks.registry import find_method
+from benchmarks.rollout import evaluate
+from benchmarks.speed.timing import Comparison, compare, repeat
+from benchmarks.speed.training import config_of
+from benchmarks.tasks import Task
+
+ROLLOUTS = {"bc-all": "bc-all", "cpq": "cpq", "cdt": "cdt", "gas": "cdt", "gas-levels": "cdt"}
+"""Method of ours: the one of osrl that evaluates in its stead."""
+_LIMITS = (0.1, 0.2, 0.3)
+"""Of the maximum cost."""
+
+
+class _Environment:
+    """A simulator as osrl calls it; each episode starts from the next seed."""
+
+    def __init__(self, task: Task) -> None:
+        self.simulator, self.seed = Simulator(task), 0
+
+    def reset(self) -> tuple[Any, dict[str, Any]]:
+        self.seed += 1
+        return self.simulator.reset(self.seed), {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, float]]:
+        step = self.simulator.step(action)
+        return (
+            step.observation,
+            step.reward,
+            step.terminated,
+            step.truncated,
+            {"cost": step.cost},
+        )
+
+
+def compare_rollouts(
+    names: Sequence[str],
+    data: Trajectories,
+    task: Task,
+    *,
+    episodes: int,
+    rounds: int,
+    seconds: float,
+) -> list[Comparison]:
+    """`episodes` episodes at each of three limits: against osrl's, then against no policy at all.
+
+    Policies are untrained. One process does all; osrl's resets are made as fast as ours.
+    """
+    turns: dict[str, Any] = {"rounds": rounds, "seconds": seconds, "unit": "once"}
+    results = []
+    limits = [task.limit(fraction) for fraction in _LIMITS]
+    bare = repeat(lambda: _simulate(task, len(limits) * episodes))
+    for name, rival in ROLLOUTS.items():
+        if name not in names:
+            continue
+        algorithm = _method(name, data, task, limits[1])
+        ours = repeat(partial(evaluate, algorithm, task, limits, episodes, seed=0))
+        theirs = repeat(_their_evaluation(rival, data, task, limits, episodes))
+        results.append(compare(f"{name} beside osrl's {rival}", ours, theirs, **turns))
+        results.append(compare(f"{name} beside the bare simulator", ours, bare, **turns))
+    return results
+
+
+def _method(name: str, data: Trajectories, task: Task, limit: float) -> Algorithm:
+    cls: Any = find_method(name).cls
+    config = config_of(name, "paper", 16, {})
+    given = None if cls.conditions_on_limit else limit
+    algorithm: Algorithm = cls(Problem.of(data, task.horizon), config, limit=given)
+    return algorithm
+
+
+def _their_evaluation(
+    name: str, data: Trajectories, task: Task, limits: list[float], episodes: int
+) -> Any:
+    algorithm: Any = _method(name, data, task, limits[1])
+    _, trainer = algorithm.build()
+    trainer.env = _Environment(task)
+
+    def run() -> None:
+        with redirect_stderr(io.StringIO()):  # its progress bars
+            for limit in limits:
+                if name == "cdt":
+                    trainer.evaluate(episodes, float(data.returns.max()), limit)
+                else:
+                    trainer.evaluate(episodes)
+
+    return run
+
+
+def _simulate(task: Task, episodes: int) -> None:
+    simulator, actions = Simulator(task), np.random.default_rng(0)
+    for seed in range(episodes):
+        simulator.reset(seed)
+        while True:
+            action = actions.uniform(-1.0, 1.0, task.action_dim).astype(np.float32)
+            step = simulator.step(action)
+            if step.terminated or step.truncated:
+                break
+    simulator.close()

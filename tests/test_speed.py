@@ -1,0 +1,93 @@
+"""The measure of speed runs and writes what it prints; what it measures is no test's business."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.data.trajectories import Trajectories
+from benchmarks.speed import training
+from benchmarks.speed.__main__ import main, table
+from benchmarks.speed.loading import compare_loading
+from benchmarks.speed.rollouts import compare_rollouts
+from benchmarks.speed.timing import Comparison, compare
+from benchmarks.tasks import find_task
+
+from .test_baselines import small_data
+
+
+def test_sides_take_turns_after_a_warm_up() -> None:
+    calls = []
+    result = compare(
+        "x",
+        lambda amount: calls.append(("ours", amount)),
+        lambda amount: calls.append(("theirs", amount)),
+        rounds=2,
+        seconds=1e-9,
+    )
+    assert [side for side, _ in calls] == ["ours"] * 2 + ["theirs"] * 2 + ["ours", "theirs"] * 2
+    assert len(result.ours) == len(result.reference) == 2
+
+
+def test_a_table_has_medians_the_ratio_and_its_spread() -> None:
+    result = Comparison("cpq", [0.001, 0.002, 0.004], [0.004, 0.004, 0.004], ours_mib=12.3)
+    record = result.record()
+    assert (record["ours_ms"], record["reference_ms"], record["ratio"]) == (2.0, 4.0, 2.0)
+    assert table([result]).splitlines()[-1] == "| cpq | 2 | 4 | 2.00 | 1.00 to 4.00 | 12 |  |"
+
+
+@pytest.mark.parametrize("name", ["bc-all", "cdt", "gas"])
+def test_updates_of_both_sides_run(name, monkeypatch) -> None:
+    small = {"cdt": {"batch": 4, "embedding_dim": 16, "num_layers": 1, "num_heads": 2}}
+    monkeypatch.setattr(
+        training,
+        "config_of",
+        lambda method, *_: training.find_method(method).cls.config_class(
+            **small.get(method, {"batch": 4})
+        ),
+    )
+    (result,) = training.compare_training(
+        [name], small_data(), find_task("BallRun"), budget="paper", batch=4, rounds=1,
+        seconds=1e-9, memory=False,
+    )  # fmt: skip
+    assert min(*result.ours, *result.reference) > 0
+
+
+def test_reading_and_batches_of_both_sides_run(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("benchmarks.speed.loading._WINDOWS", 8)
+    path = tmp_path / "data.hdf5"
+    small_data().save(path)
+    results = compare_loading(path, rounds=1, seconds=1e-9)
+    assert len(results) == 4
+    assert Trajectories.load(path, "x").returns.shape == (30,)
+
+
+def test_evaluations_of_both_sides_run() -> None:
+    task = replace(find_task("BallRun"), horizon=4)
+    rng = np.random.default_rng(0)
+    shapes = (12, task.observation_dim), (12, task.action_dim), 12, 12
+    ends = np.arange(12) % 4 == 3
+    data = Trajectories.from_arrays(*(rng.random(shape) for shape in shapes), ends * 0, ends)
+    results = compare_rollouts(["bc-all"], data, task, episodes=1, rounds=1, seconds=1e-9)
+    assert len(results) == 2
+    assert all(result.ours[0] > 0 for result in results)
+
+
+def test_mistakes_are_told_in_a_line(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("OSRL_BENCH_CACHE", str(tmp_path))
+    assert main(["train", "--data", "generated", "--task", "BallRun"]) == 2
+    assert "generate BallRun" in capsys.readouterr().err
+    assert main(["data", "--rounds", "0"]) == 2
+    assert "positive" in capsys.readouterr().err
+
+
+def test_results_are_written_beside_the_table(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(
+        "benchmarks.speed.__main__.measure", lambda _: [Comparison("x", [1.0], [2.0])]
+    )
+    assert main(["train", "--out", str(tmp_path / "a" / "train.json")]) == 0
+    written = json.loads((tmp_path / "a" / "train.json").read_text())
+    assert written["results"][0]["ratio"] == 2.0
+    assert written["machine"]["torch"]
+    assert "2.00" in capsys.readouterr().out
