@@ -9,6 +9,7 @@ while a simulator is built or reset:
   before each episode, and a seeded generator that is private to the reset.
 * bullet-safety-gym loads the meshes that a renderer would show, half a second and some 100 MB a
   Car or Drone. They are left out: the physics use the collision shapes.
+* bullet-safety-gym looks up and binds each function of Bullet at every call. They are bound once.
 * safety-gymnasium 0.4.1 keeps its colours as arrays in dataclass defaults, which Python 3.11
   refuses as unhashable.
 * safety-gymnasium compiles its world anew at each reset and spends nearly all of that second on
@@ -153,10 +154,23 @@ def _reset_bullet(task: Task, env: Any, seed: int) -> tuple[Any, Any]:
         with _private_random_state(0), _quiet(), _without_visual_shapes():
             env = gymnasium.make(task.simulator, disable_env_checker=True).unwrapped
             env.reset()
+        _bind_functions(env.bc)
     _forget_last_episode(env)
     with _private_random_state(seed):
         observation, _ = env.reset()
     return env, observation
+
+
+def _bind_functions(client: Any) -> None:
+    """Give a Bullet client the functions that steps call as attributes of its own.
+
+    The client would look each up anew and bind it at every call, a tenth of a step's time.
+    """
+    import pybullet
+
+    for name in dir(pybullet):
+        if name.startswith(("get", "set", "step")) and callable(getattr(pybullet, name)):
+            setattr(client, name, getattr(client, name))
 
 
 def _forget_last_episode(env: Any) -> None:
