@@ -46,7 +46,7 @@ class LevelsConfig(StitchingConfig):
     """How much more the better segments weigh in the policy's loss."""
     known: float = 0.01
     """A level whose chance at a state is less is not asked for."""
-    agreement: float = 0.9
+    agreement: float = 0.97
     """A level is dropped if its action keeps the budget with less than this part of the best
     candidate's chance."""
     slack: float = 0.05
