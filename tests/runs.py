@@ -98,3 +98,12 @@ def wait_for(condition, seconds: float = 300.0):
             return value
         time.sleep(0.05)
     raise AssertionError("nothing happened")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file in a folder and below."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }

@@ -31,6 +31,7 @@ from benchmarks.tasks import ALL_TASKS, Task
 from benchmarks.worker import run_job
 
 from .own_task.reach import GOAL, Reach
+from .runs import files
 
 EXAMPLE = Path(__file__).parent / "own_task"
 
@@ -148,14 +149,14 @@ def test_nothing_is_computed_twice_wherever_the_files_are(
 
 def test_the_leaderboard_needs_no_task_file(finished: Path, tmp_path: Path) -> None:
     alone = shutil.copytree(finished / "results", tmp_path / "results") / "custom"
-    kept = {path.name: path.read_bytes() for path in alone.iterdir()}
+    kept = files(alone)
     (alone / "leaderboard.md").unlink()
     hidden = (finished / "mine").rename(finished / "hidden")
     try:
         assert leaderboard([str(alone)]) == 0
     finally:
         hidden.rename(finished / "mine")
-    assert {path.name: path.read_bytes() for path in alone.iterdir()} == kept
+    assert files(alone) == kept
 
 
 # --- identity --------------------------------------------------------------------------------

@@ -19,16 +19,7 @@ from benchmarks.run import main
 from benchmarks.tasks import TASKS
 
 from .conftest import SmallData
-from .runs import command, evaluations
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    """Every file in a folder and below."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
+from .runs import command, evaluations, files
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from benchmarks.scheduling.events import Ended, Event, Piece
 from benchmarks.scheduling.local import WorkerProcess, visible
 from benchmarks.scheduling.places import GIB, MemoryEstimates, Places
 from benchmarks.scheduling.scheduler import Scheduler
-from benchmarks.store import Run
+from benchmarks.store import BusyError, Run
 
 FAKE = (sys.executable, "-S", str(Path(__file__).with_name("fake_worker.py")))
 launch = functools.partial(WorkerProcess, command=FAKE)
@@ -205,14 +205,27 @@ def test_leaving_the_loop_ends_the_processes(tmp_path: Path) -> None:
     assert process.wait(timeout=5) == -signal.SIGKILL
 
 
+class Gone:
+    """A process that has ended."""
+
+    def stop(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
 def test_two_schedulers_share_the_work(tmp_path: Path) -> None:
-    jobs = [make_job(tmp_path, i, "sleep 0.05") for i in range(12)]
+    # long enough for the other to begin before one has done all, on a busy machine too
+    jobs = [make_job(tmp_path, i, "sleep 0.4") for i in range(12)]
     found: dict[str, list[Event]] = {}
 
     def locked(piece: Piece, heard):
         """As a worker does: keep the run locked while the process lives."""
         held = run_of(piece.job).held()
-        held.__enter__()
+        try:
+            held.__enter__()
+        except BusyError:  # the other was first, or looks whether it is locked
+            heard(Ended(Ending.BUSY, ""))
+            return Gone()
 
         def free(message) -> None:
             if isinstance(message, Ended):
@@ -229,6 +242,7 @@ def test_two_schedulers_share_the_work(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join(timeout=60)
+    assert sorted(found) == ["one", "other"]
     assert [len(tries(job)) for job in jobs] == [1] * 12
     for events in found.values():
         assert len(events) == 12
