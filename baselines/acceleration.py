@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 from torch.optim import Adam, Optimizer
 
+from baselines.networks import track
+
 _ROWS = 512
 """Rows that pass a network together: they stay in the cache."""
 _LOG_STD = (-20.0, 2.0)
@@ -37,7 +39,7 @@ def accelerate(model: nn.Module, *owners: object) -> None:
             module.decode = partial(_decode, module)  # type: ignore[assignment]
             module.decode_multiple = partial(_decode_multiple, module)  # type: ignore[assignment]
     if hasattr(model, "_soft_update"):
-        model._soft_update = soft_update  # type: ignore[assignment]
+        model._soft_update = track  # type: ignore[assignment]
     for owner in owners:
         for optimiser in vars(owner).values():
             if isinstance(optimiser, Adam):
@@ -49,12 +51,6 @@ def fuse(optimiser: Optimizer) -> None:
     for group in optimiser.param_groups:
         if all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in group["params"]):
             group["fused"], group["foreach"] = True, False
-
-
-@torch.no_grad()
-def soft_update(target: nn.Module, source: nn.Module, tau: float) -> None:
-    """Move the parameters of `target` by the share `tau` towards those of `source`."""
-    torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), tau)
 
 
 def _sequential(network: nn.Sequential, x: Tensor) -> Tensor:

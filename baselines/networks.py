@@ -43,8 +43,7 @@ def frozen(module: nn.Module) -> Any:
 @torch.no_grad()
 def track(target: nn.Module, source: nn.Module, share: float) -> None:
     """Move the parameters of `target` by `share` of the way to those of `source`."""
-    for ours, theirs in zip(target.parameters(), source.parameters(), strict=True):
-        ours.lerp_(theirs, share)
+    torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), share)
 
 
 def descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -31,6 +31,23 @@ class Config:
 
     batch: int = 512
     """Samples in one update."""
+
+
+def acting(default: Any) -> Any:
+    """A config's field that changes how the trained policy acts, and nothing of the training.
+
+    Policies read it from `Algorithm.config` when they are made; one training serves all its values.
+    """
+    return field(default=default, metadata={"acting": True})
+
+
+def acting_options(config: Config) -> dict[str, Any]:
+    """The fields declared with `acting` that are not at their defaults."""
+    return {
+        one.name: getattr(config, one.name)
+        for one in fields(config)
+        if one.metadata.get("acting") and getattr(config, one.name) != one.default
+    }
 
 
 @dataclass(frozen=True)
@@ -170,6 +187,11 @@ class Algorithm(ABC):
         self.seed, self.updates = seed, 0
         self.planned_updates = 1
         self._generators = _generator_states(seed, self.device)
+
+    @classmethod
+    def options_on(cls, task: str, source: str) -> Mapping[str, Any]:
+        """Options that a task, by its name, or data of a source ask for; a budget's go before."""
+        return {}
 
     @abstractmethod
     def prepare(self, data: Trajectories) -> None:

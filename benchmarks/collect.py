@@ -48,6 +48,9 @@ def write_manifest(
     for entry in entries:
         for name in _WHERE:
             del entry[name]
+        for name in ("label", "acting"):  # of variants only
+            if not entry[name]:
+                del entry[name]
     content = {
         "title": title,
         "budget": budget,
@@ -81,8 +84,8 @@ def collect(results: Path, manifest: dict[str, Any]) -> tuple[pd.DataFrame, pd.D
     episodes: list[dict[str, Any]] = []
     missing: list[dict[str, Any]] = []
     for entry in manifest["jobs"]:
-        job = Job.from_json(json.dumps({**entry, "data": "", "results": str(results)}))
-        training, run = job.training, Run(results, job.training)
+        job = Job.of({**entry, "data": "", "results": str(results)})
+        training, run = job.training, Run.of(job)
         fractions = {
             limit: math.nan if fraction is None else fraction
             for limit, fraction in manifest["limits"][training.task]
@@ -90,7 +93,7 @@ def collect(results: Path, manifest: dict[str, Any]) -> tuple[pd.DataFrame, pd.D
         low, high = manifest["ranges"][training.task]
         for limit in job.limits:
             cell = {
-                "algorithm": training.algorithm,
+                "algorithm": job.shown,
                 "task": training.task,
                 "limit": limit,
                 "fraction": fractions[limit],

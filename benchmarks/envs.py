@@ -25,7 +25,7 @@ import random
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
@@ -94,6 +94,16 @@ class Simulator:
         if self._env is not None:
             self._env.close()
             self._env = None
+
+
+def require_simulators_of(tasks: Iterable[Task]) -> None:
+    """Raise a `UserError` for the first task whose simulator is missing, or fails if a user's."""
+    tasks = list(tasks)
+    for engine in dict.fromkeys(task.engine for task in tasks):
+        require_simulators(engine)
+    for task in tasks:
+        if task.engine == "gymnasium":
+            check_simulator(task)
 
 
 def require_simulators(engine: str) -> None:

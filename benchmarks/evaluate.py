@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data.own_task import resolve_task
-from benchmarks.envs import check_simulator, require_simulators
+from benchmarks.envs import require_simulators_of
 from benchmarks.errors import UserError, exit_status
 from benchmarks.files import require_writable
-from benchmarks.interrupts import two_steps
 from benchmarks.jobs import Job, Training, joined_code
-from benchmarks.progress import follow, summarise
+from benchmarks.progress import summarise, work_off
 from benchmarks.provenance import command_line
 from benchmarks.registry import Method, find_method, known_names
 from benchmarks.scheduling import engines
@@ -76,23 +75,14 @@ def _run(args: argparse.Namespace, command: str) -> int:
     for results in {job.results for job in jobs}:
         require_writable(Path(results))
     used = {job.task: resolve_task(job.task) for job in jobs}
-    for engine in {task.engine for task in used.values()}:
-        require_simulators(engine)
-    for task in used.values():
-        if task.engine == "gymnasium":
-            check_simulator(task)
+    require_simulators_of(used.values())
     left = [job for job in jobs if not is_done(job)]
-    scheduler, close = engines.open_scheduler(args)
-    try:
-        with two_steps() as stopping:
-            lost = follow(scheduler.run(left, stopping), left, scheduler.places.count)
-            stopped = stopping()
-    finally:
-        close()
+    with engines.open_scheduler(args) as scheduler:
+        lost, stopped = work_off(scheduler, left)
     for job in jobs:
         _print(job, used[job.task])
-    summarise(lost)
-    return 130 if stopped else int(bool(lost))
+    summarise(lost, scheduler.halted, "the same command")
+    return 130 if stopped else int(bool(lost or scheduler.halted))
 
 
 def _folders(path: Path) -> list[Path]:
@@ -172,7 +162,7 @@ def _training(folder: Path) -> Training:
 
 def _print(job: Job, task: Task) -> None:
     """Raw and normalised cost at each limit of a run."""
-    run, training = Run(Path(job.results), job.training), job.training
+    run, training = Run.of(job), job.training
     trained = "" if training.limit is None else f", trained for {training.limit:g}"
     print(f"{training.task} {training.algorithm} seed {training.seed}{trained}")
     for limit in job.limits:

@@ -46,10 +46,7 @@ def gather(folder: Path) -> Evidence:
 
 
 def _jobs(results: Path, manifest: Mapping[str, Any]) -> list[Job]:
-    return [
-        Job.from_json(json.dumps({**entry, "data": "", "results": str(results)}))
-        for entry in manifest["jobs"]
-    ]
+    return [Job.of({**entry, "data": "", "results": str(results)}) for entry in manifest["jobs"]]
 
 
 def _key(row: Mapping[Any, Any]) -> _Run:
@@ -75,7 +72,7 @@ def _filled(
         if job.training.key in known:
             one = job.training
             for limit in job.limits:
-                wanted[one.algorithm, one.task, round(limit, 9), one.seed] = job.episodes
+                wanted[job.shown, one.task, round(limit, 9), one.seed] = job.episodes
     kept_runs, kept_lost = _by_run(kept[0]), _by_run(kept[1])
     episodes: Rows = stored[0].to_dict("records")
     missing: Rows = []
@@ -96,12 +93,12 @@ def _filled(
 
 def _with_kept(details: Details, kept: Details, episodes: pd.DataFrame) -> Details:
     """The trainings, those that the store lacks as they are kept."""
-    old = {row["key"]: row for row in kept.trainings.to_dict("records")}
+    old = {(row["algorithm"], row["key"]): row for row in kept.trainings.to_dict("records")}
     there = {run[:2] + run[3:] for run in map(tuple, episodes[RUN].drop_duplicates().to_numpy())}
     rows = []
     for row in details.trainings.to_dict("records"):
         if row["status"] == "missing":
-            row = old.get(row["key"], row)
+            row = old.get((row["algorithm"], row["key"]), row)
             if row["status"] == "missing" and (row["algorithm"], row["task"], row["seed"]) in there:
                 row = row | {"status": "finished", "reason": ""}
         rows.append(row)
@@ -114,7 +111,7 @@ def _details(jobs: Iterable[Job]) -> Details:
     rows: Rows = []
     frontiers: dict[str, Frontier] = {}
     for job in jobs:
-        run = Run(Path(job.results), job.training)
+        run = Run.of(job)
         record = provenance.kept(run.folder, "training")
         points = record.get("data_frontier", [])
         if points:
@@ -134,13 +131,13 @@ def _row(job: Job, run: Run, record: Mapping[str, Any]) -> dict[Any, Any]:
     commits = dict.fromkeys(one for known in records for one in known.get("commits", []) if one)
     dirty = {known["dirty"] for known in records if known.get("dirty") is not None}
     return {
-        "algorithm": training.algorithm,
+        "algorithm": job.shown,
         "task": training.task,
         "seed": training.seed,
         "train_limit": training.limit,
         "key": training.key,
         "updates": training.updates,
-        "config": json.dumps(training.config, separators=(",", ":")),
+        "config": json.dumps(training.config | job.acting, separators=(",", ":")),
         "status": "failed" if failed else "finished" if done else "missing",
         "reason": failure.get("reason", "") if failure else "" if done else "not run yet",
         "traceback": failure.get("traceback", ""),

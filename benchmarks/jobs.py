@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from enum import IntEnum
+from functools import cached_property
 from typing import Any
 
 
@@ -38,6 +40,7 @@ class Training:
     code: str
     """sha256 of the files of the user's own that run (see `joined_code`); empty for none."""
     config: dict[str, Any]
+    """The options, those of acting (`benchmarks.algorithm.acting`) at their defaults."""
     task: str
     checksum: str
     """sha256 of the data file."""
@@ -46,10 +49,11 @@ class Training:
     """The cost limit trained for; None where one training serves all."""
     updates: int
 
-    @property
+    @cached_property
     def key(self) -> str:
         """sha256 of the fields: equal trainings, equal keys, on every machine."""
-        canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        known = {one.name: getattr(self, one.name) for one in fields(self)}
+        canonical = json.dumps(known, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -57,7 +61,8 @@ class Training:
 class Job:
     """A training and the limits its policy is evaluated at: the work of one process.
 
-    All but `training`, `limits` and `episodes` tell where and how to run and change no result.
+    All but `training`, `limits`, `episodes` and `acting` tell where and how to run and change no
+    result.
     """
 
     training: Training
@@ -84,6 +89,15 @@ class Job:
     """Where else the losses go (`benchmarks.trackers`)."""
     command: str = ""
     """The command that asked for the job, as provenance."""
+    label: str = ""
+    """What the method is called in tables, where it is a variant."""
+    acting: dict[str, Any] = field(default_factory=dict)
+    """Options of acting that are not at their defaults."""
+
+    @property
+    def shown(self) -> str:
+        """The name of the method or variant in tables and messages."""
+        return self.label or self.training.algorithm
 
     @property
     def task(self) -> str:
@@ -97,8 +111,14 @@ class Job:
     @staticmethod
     def from_json(text: str) -> Job:
         """The job that `to_json` wrote."""
-        fields = json.loads(text)
-        fields["training"] = Training(**fields["training"])
-        fields["limits"] = tuple(fields["limits"])
-        fields["trackers"] = tuple(fields.get("trackers", ()))
-        return Job(**fields)
+        return Job.of(json.loads(text))
+
+    @staticmethod
+    def of(stored: Mapping[str, Any]) -> Job:
+        """The job whose fields `to_json` writes, once they are read."""
+        changed = {
+            "training": Training(**stored["training"]),
+            "limits": tuple(stored["limits"]),
+            "trackers": tuple(stored.get("trackers", ())),
+        }
+        return Job(**{**stored, **changed})

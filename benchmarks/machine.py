@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
+import sys
+from contextlib import suppress
+from pathlib import Path
 
 from benchmarks.errors import UserError
 
@@ -10,6 +14,18 @@ from benchmarks.errors import UserError
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def peak_memory() -> int:
+    """Most bytes of the host's memory that this process had since its program began."""
+    # the system's own record, getrusage, starts from what the parent had
+    with suppress(OSError):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        for line in lines:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def devices(choice: str) -> list[str]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from benchmarks.algorithm import Config, acting_options
 from benchmarks.data.source import DataSet
 from benchmarks.errors import UserError, unknown_name
 from benchmarks.jobs import Job, Training, joined_code
 from benchmarks.registry import Method, configure, parse_options
 from benchmarks.suites import Limit
+from benchmarks.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,9 @@ class Request:
 
     def check(self) -> None:
         """Raise `UserError` where two methods share a name."""
-        names = [method.cls.name for method in self.methods]
-        for name in names:
-            if names.count(name) > 1:
+        labels = [method.label for method in self.methods]
+        for name in labels:
+            if labels.count(name) > 1:
                 raise UserError(f"two of the algorithms are called {name!r}: rename one")
 
     def jobs(self, results: str, checksums: Mapping[str, str]) -> list[Job]:
@@ -66,33 +68,36 @@ class Request:
         `checksums` are those of the data files by task. So a partial leaderboard covers all
         tasks, and no long job is left for the end.
         """
-        planned = []
-        for seed in self.seeds:
-            of_seed = [
-                job
-                for data in self.data
-                for method in self.methods
-                for job in self._of(method, data, seed, results, checksums[data.task.name])
-            ]
-            planned += sorted(of_seed, key=lambda job: -job.core_seconds)
-        return planned
+        return plan([self], results, checksums)
 
     def _of(
-        self, method: Method, data: DataSet, seed: int, results: str, checksum: str
+        self,
+        method: Method,
+        data: DataSet,
+        limits: Sequence[float],
+        seed: int,
+        results: str,
+        checksum: str,
     ) -> list[Job]:
         """One job where one training serves all limits, otherwise one a limit."""
         cls, task = method.cls, data.task
-        config, updates = configure(cls, self.budget, dict(self.options.get(cls.name, {})))
+        config, updates = configure(
+            cls,
+            self.budget,
+            {**self.options.get(cls.name, {}), **method.options},
+            cls.options_on(task.name, data.source),
+        )
         updates = self.updates or updates
-        limits = tuple(dict.fromkeys(limit.of(task) for limit in self.limits))
-        groups = [limits] if cls.conditions_on_limit else [(limit,) for limit in limits]
+        acting = acting_options(config)
+        own = asdict(config) | {name: _default(config, name) for name in acting}
+        groups = [tuple(limits)] if cls.conditions_on_limit else [(limit,) for limit in limits]
         training_seconds = updates * cls.budgets[self.budget].update_ms / 1000
         return [
             Job(
                 Training(
                     cls.name,
                     joined_code(method.code, task.code),
-                    asdict(config),
+                    own,
                     task.name,
                     checksum,
                     seed,
@@ -106,9 +111,45 @@ class Request:
                 data.source,
                 results,
                 self.stage,
-                core_seconds=training_seconds
-                + len(group) * self.episodes * task.horizon / task.steps_per_second,
+                core_seconds=training_seconds + _evaluation_seconds(task, group, self.episodes),
                 task_file=task.file,
+                label=method.label if method.options else "",
+                acting=acting,
             )
             for group in groups
         ]
+
+
+def plan(requests: Sequence[Request], results: str, checksums: Mapping[str, str]) -> list[Job]:
+    """The jobs of several requests of the same seeds as one list, ordered as `Request.jobs`.
+
+    What one policy is asked by several requests is evaluated together.
+    """
+    asked: dict[tuple[str, str], tuple[Request, Method, DataSet, dict[float, None]]] = {}
+    for request in requests:
+        for data in request.data:
+            limits = dict.fromkeys(limit.of(data.task) for limit in request.limits)
+            for method in request.methods:
+                key = data.task.name, method.label
+                asked.setdefault(key, (request, method, data, {}))[3].update(limits)
+    planned, trained = list[Job](), set[str]()
+    for seed in requests[0].seeds:
+        of_seed = []
+        for request, method, data, limits in asked.values():
+            checksum = checksums[data.task.name]
+            for job in request._of(method, data, list(limits), seed, results, checksum):
+                if job.training.key in trained:  # by a variant that only acts otherwise
+                    left = _evaluation_seconds(data.task, job.limits, job.episodes)
+                    job = replace(job, core_seconds=left)
+                trained.add(job.training.key)
+                of_seed.append(job)
+        planned += sorted(of_seed, key=lambda job: -job.core_seconds)
+    return planned
+
+
+def _evaluation_seconds(task: Task, limits: Sequence[float], episodes: int) -> float:
+    return len(limits) * episodes * task.horizon / task.steps_per_second
+
+
+def _default(config: Config, name: str) -> Any:
+    return next(one.default for one in fields(config) if one.name == name)

@@ -5,13 +5,23 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from tqdm import tqdm
 
+from benchmarks.interrupts import two_steps
 from benchmarks.jobs import Job
 from benchmarks.scheduling.events import Event
+from benchmarks.scheduling.scheduler import Scheduler
 from benchmarks.store import Run
+
+
+def work_off(scheduler: Scheduler, jobs: Sequence[Job]) -> tuple[list[Event], bool]:
+    """Let `scheduler` do `jobs` and `follow` it; what did not succeed, and whether it was stopped.
+
+    Ctrl-C and SIGTERM stop it in good order (`two_steps`).
+    """
+    with two_steps() as stopping:
+        return follow(scheduler.run(jobs, stopping), jobs, scheduler.places.count), stopping()
 
 
 def follow(events: Iterable[Event], jobs: Sequence[Job], slots: int) -> list[Event]:
@@ -50,16 +60,24 @@ def follow(events: Iterable[Event], jobs: Sequence[Job], slots: int) -> list[Eve
     return lost
 
 
-def summarise(lost: Sequence[Event]) -> None:
-    """Print what did not succeed, and where to read why, on standard error."""
+def summarise(lost: Sequence[Event], halted: str, remedy: str) -> None:
+    """Print on standard error what did not succeed, where to read why, and the remedy.
+
+    `halted` says why no more jobs were started, if so (`Scheduler.halted`).
+    """
     for event in lost:
         print(describe(event), file=sys.stderr)
     failed = [event.job for event in lost if event.phase == "failed"]
     if failed:
-        paths = [str(Run(Path(job.results), job.training).folder) for job in failed]
+        paths = [str(Run.of(job).folder) for job in failed]
         print(
             f"{len(failed)} jobs failed: failure.json in {', '.join(paths[:3])}"
-            f"{' and others' if len(paths) > 3 else ''} says why; --retry-failed runs them again",
+            f"{' and others' if len(paths) > 3 else ''} says why; {remedy} runs them again",
+            file=sys.stderr,
+        )
+    if halted:
+        print(
+            f"no more jobs were started ({halted}): make room, and run the same command again",
             file=sys.stderr,
         )
 
@@ -68,6 +86,6 @@ def describe(event: Event) -> str:
     """One line on a job that ended, or that will be tried again."""
     training = event.job.training
     limit = "" if training.limit is None else f" limit {training.limit:g}"
-    name = f"{training.task} {training.algorithm}{limit} seed {training.seed}"
+    name = f"{training.task} {event.job.shown}{limit} seed {training.seed}"
     phase = "tried again" if event.phase == "again" else event.phase
     return f"{name}: {phase}" + (f" ({event.reason})" if event.reason else "")

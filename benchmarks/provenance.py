@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import json
 import platform
-import resource
 import shlex
 import subprocess
-import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks import machine
 from benchmarks.files import write_atomic
 
 PACKAGES = (
@@ -99,8 +98,7 @@ def peak_memory(device: str) -> float:
     """Most memory that this process had, in MB: of the device on a GPU, otherwise of the host."""
     if device.partition(":")[0] == "cuda" and torch.cuda.is_available():
         return torch.cuda.max_memory_allocated(device) / 1e6
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+    return machine.peak_memory() / 1e6
 
 
 def data_frontier(

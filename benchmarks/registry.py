@@ -7,7 +7,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -16,11 +16,13 @@ from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from benchmarks.algorithm import Algorithm, Config
 from benchmarks.errors import UserError, unknown_name
+from benchmarks.variants import MARK, label, split
 
 ENTRY_POINTS = "osrl_bench.algorithms"
 BUILT_IN = {
     "gas": "gas.algorithm:GAS",
     "gas-levels": "gas.levels:LevelGAS",
+    "gas-released": "gas.released:ReleasedGAS",
     "cdt": "baselines.cdt:CDT",
     "cpq": "baselines.cpq:CPQ",
     "coptidice": "baselines.coptidice:COptiDICE",
@@ -36,13 +38,20 @@ BUILT_IN = {
 
 
 class Method(NamedTuple):
-    """A method as it is found: its class, the words that found it, and its code's identity."""
+    """A method as it is found: its class, the words that find it, and its code's identity."""
 
     cls: type[Algorithm]
     spec: str
     """What to give `find_method` to get it again, in another process."""
     code: str
     """sha256 of a plugin file, empty for installed code."""
+    options: Mapping[str, Any] = {}
+    """Those that make it a variant, which stands in tables under its `label`."""
+
+    @property
+    def label(self) -> str:
+        """The method's name, and the options of a variant: "gas@alpha=0.9,mask=false"."""
+        return label(self.cls.name, self.options)
 
 
 def known_names() -> list[str]:
@@ -54,9 +63,15 @@ def known_names() -> list[str]:
 def find_method(spec: str) -> Method:
     """The method called `spec`, or the class that `path/to/file.py:ClassName` names.
 
-    Built-in names win over plugins. `UserError` for what is unknown or does not fulfil the
-    contract.
+    Built-in names win over plugins. Behind either may stand options, "gas@alpha=0.9,mask=false":
+    a variant. `UserError` for what is unknown or does not fulfil the contract.
     """
+    plain, words = split(spec)
+    if words:
+        method = find_method(plain)
+        if method.options:
+            raise UserError(f"algorithm {spec!r}: give all options behind one {MARK}")
+        return method._replace(options=parse_options(method.cls, words))
     if ".py:" in spec:
         return _from_file(spec)
     if spec in BUILT_IN:
@@ -151,9 +166,17 @@ def _parse(text: str, kind: Any, name: str) -> Any:
     raise UserError(f"option {name} is {' or '.join(wanted)}, not {text!r}")
 
 
-def configure(cls: type[Algorithm], budget: str, options: dict[str, Any]) -> tuple[Config, int]:
-    """Config and number of updates of a method at a named budget; `options` overrule it."""
+def configure(
+    cls: type[Algorithm],
+    budget: str,
+    options: Mapping[str, Any],
+    of_task: Mapping[str, Any] | None = None,
+) -> tuple[Config, int]:
+    """Config and number of updates of a method at a named budget.
+
+    `options` overrule the budget's, and those overrule what the method has for the task.
+    """
     if budget not in cls.budgets:
         raise unknown_name(f"budget of {cls.name}", budget, cls.budgets)
     chosen = cls.budgets[budget]
-    return cls.config_class(**{**chosen.options, **options}), chosen.updates
+    return cls.config_class(**{**(of_task or {}), **chosen.options, **options}), chosen.updates

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from benchmarks import registry, trackers
 from benchmarks.collect import write_manifest
 from benchmarks.data.own_task import resolve_task
-from benchmarks.data.source import Network, choose, obtain, usable
-from benchmarks.envs import check_simulator, require_simulators
+from benchmarks.data.source import DataSet, Network, choose, obtain, usable
+from benchmarks.envs import require_simulators_of
 from benchmarks.errors import UserError, exit_status
 from benchmarks.files import require_writable
-from benchmarks.interrupts import two_steps
 from benchmarks.jobs import Job
 from benchmarks.leaderboard.__main__ import rebuild
 from benchmarks.machine import devices
-from benchmarks.plan import Request
-from benchmarks.progress import follow, summarise
+from benchmarks.plan import Request, plan
+from benchmarks.progress import summarise, work_off
 from benchmarks.provenance import command_line
 from benchmarks.scheduling import engines
 from benchmarks.scheduling.places import Places
 from benchmarks.store import Run, is_done
-from benchmarks.suites import SUITES, Limit, find_suite, parse_limit
+from benchmarks.suites import SUITES, Suite, find_suite, parse_limit
 from benchmarks.tasks import TASKS, Task
 
 BUDGETS = {
@@ -35,6 +35,7 @@ BUDGETS = {
     "paper": "the papers' own numbers of updates",
 }
 SEEDS = {"quick": 1, "standard": 3, "paper": 5}
+T = TypeVar("T")
 RIVALS = ("gas", "cdt", "cpq", "coptidice", "bc-all", "bc-safe")
 
 
@@ -44,23 +45,29 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.run",
         description="Train, evaluate in the simulators, and rank offline safe RL methods.",
     )
-    p.add_argument("--suite", action="append", default=[], help=f"one of {', '.join(SUITES)}")
+    p.add_argument(
+        "--suite",
+        action="append",
+        default=[],
+        help="; ".join(f"{name}: {suite.shows}" for name, suite in SUITES.items()),
+    )
     p.add_argument(
         "--limits", nargs="+", default=[], metavar="L", help="cost limits of your own: 5%% or 25"
     )
     p.add_argument(
         "--tasks",
         nargs="+",
-        default=list(TASKS),
         metavar="TASK",
-        help="any task of DSRL, or a task file of your own: path/to/task.toml; default: the twelve",
+        help="any task of DSRL, or a task file of your own: path/to/task.toml; default: those of "
+        "the suite, else the twelve",
     )
     p.add_argument(
         "--algorithms",
         nargs="+",
-        default=list(RIVALS),
         metavar="NAME",
-        help=f"from {', '.join(registry.BUILT_IN)}, a plugin's name, path/to/file.py:Class, or all",
+        help=f"from {', '.join(registry.BUILT_IN)}, a plugin's name, path/to/file.py:Class, or "
+        "all; a variant is gas@alpha=0.9,mask=false; default: those of the suite, else "
+        + " ".join(RIVALS),
     )
     p.add_argument(
         "--budget",
@@ -112,11 +119,16 @@ def _run(args: argparse.Namespace, command: str) -> int:
     tracked = trackers.chosen(args)
     slots, budget = engines.slots(args), _budget(args.budget, args.device)
     suites, network = _suites(args), Network.of(args)
-    tasks = _tasks(args.tasks)
-    request = Request(
-        [registry.find_method(spec) for spec in _algorithms(args.algorithms)],
+    methods = {
+        name: [registry.find_method(spec) for spec in _algorithms(args.algorithms, suite)]
+        for name, suite in suites.items()
+    }
+    own_tasks = {name: suite.tasks or tuple(TASKS) for name, suite in suites.items()}
+    tasks = _tasks(args.tasks or [task for own in own_tasks.values() for task in own])
+    everything = Request(
+        _once([method for own in methods.values() for method in own]),
         choose(args.data, tasks, network),
-        list(dict.fromkeys(limit for limits in suites.values() for limit in limits)),
+        _once([limit for suite in suites.values() for limit in suite.limits]),
         list(dict.fromkeys(args.seeds or range(SEEDS.get(budget, 1)))),
         budget,
         _positive(args.episodes, "--episodes"),
@@ -124,29 +136,38 @@ def _run(args: argparse.Namespace, command: str) -> int:
         args.stage,
         None if args.updates is None else _positive(args.updates, "--updates"),
     )
-    request = request.with_options(args.option)
-    request.check()
+    everything = everything.with_options(args.option)
+    everything.check()
     print(
-        f"data: {request.data[0].source}; budget: {budget}; "
+        f"data: {everything.data[0].source}; budget: {budget}; "
         + (f"processes: {_shown(slots)}" if args.engine == "local" else f"engine: {args.engine}")
     )
-    print(f"tasks: {', '.join(data.task.name for data in request.data)}")
-    good, damaged = usable(request.data, network, args.skip_missing or args.dry_run)
-    request = request.on(good)
+    print(f"tasks: {', '.join(data.task.name for data in everything.data)}")
+    good, damaged = usable(everything.data, network, args.skip_missing or args.dry_run)
+
+    def requests(data: Sequence[DataSet]) -> dict[str, Request]:
+        """What each suite asks for of the data that there are."""
+        return {
+            name: replace(
+                everything,
+                methods=methods[name],
+                data=[one for one in data if args.tasks or one.task.name in own_tasks[name]],
+                limits=suite.limits,
+            )
+            for name, suite in suites.items()
+        }
+
     if args.dry_run:
         unknown = {data.task.name: "" for data in good}
-        _print_plan(request.jobs(str(args.results), unknown), Places(slots).count, request)
+        jobs = plan(list(requests(good).values()), str(args.results), unknown)
+        _print_plan(jobs, Places(slots).count, everything)
         return 0
     require_writable(args.results)
     if args.stage != "train":
-        for engine in dict.fromkeys(data.task.engine for data in request.data):
-            require_simulators(engine)
-        for data in request.data:
-            if data.task.engine == "gymnasium":
-                check_simulator(data.task)
-    request = request.on(obtain(request.data, network, args.skip_missing))
-    known = {data.task.name: data.checksum() for data in request.data}
-    results = str(args.results)
+        require_simulators_of([data.task for data in good])
+    data = obtain(good, network, args.skip_missing)
+    known = {one.task.name: one.checksum() for one in data}
+    results, asked = str(args.results), requests(data)
     jobs = [
         replace(
             job,
@@ -154,13 +175,16 @@ def _run(args: argparse.Namespace, command: str) -> int:
             trackers=tracked,
             command=command,
         )
-        for job in request.jobs(results, known)
+        for job in plan(list(asked.values()), results, known)
     ]
-    for name, limits in suites.items():
-        own = request.at(limits).jobs(results, known)
+    folders = []
+    for name, own in _leaderboards(args.name, suites).items():
+        limits = _once([limit for one in own for limit in suites[one].limits])
         title = f"{name}: {', '.join(map(str, limits))}"
-        write_manifest(args.results / name, title, own, request.data, limits, budget)
-    status = _work(jobs, request, args, [args.results / name for name in suites])
+        shown = plan([asked[one] for one in own], results, known)
+        folders.append(args.results / name)
+        write_manifest(folders[-1], title, shown, data, limits, budget)
+    status = _work(jobs, everything, args, folders)
     return status or int(damaged)
 
 
@@ -175,21 +199,13 @@ def _work(
     for job in jobs:
         if not is_done(job):
             (failed_before if not args.retry_failed and _failed(job) else left).append(job)
-    scheduler, close = engines.open_scheduler(args)
-    try:
+    with engines.open_scheduler(args) as scheduler:
         _print_plan(jobs, scheduler.places.count, request, left)
-        with two_steps() as stopping:
-            events = scheduler.run(left, stopping)
-            lost = follow(events, left, scheduler.places.count)
-            stopped = stopping()
-    finally:
-        close()
-    # the tables take seconds to make, and who stops is in a hurry
-    for folder in folders if args.stage != "train" and not stopped else []:
+        lost, stopped = work_off(scheduler, left)
+    # the tables take seconds to make, and room: who stops is in a hurry, and a full disk has none
+    for folder in folders if args.stage != "train" and not stopped and not scheduler.halted else []:
         print(f"\n{rebuild(folder)}\n\nleaderboard: {folder / 'leaderboard.md'}")
-    summarise(lost)
-    if scheduler.halted:
-        print(f"no more jobs were started: {scheduler.halted}", file=sys.stderr)
+    summarise(lost, scheduler.halted, "--retry-failed")
     if failed_before:
         print(f"{len(failed_before)} jobs failed in an earlier run: --retry-failed runs them again")
     if stopped:
@@ -199,7 +215,7 @@ def _work(
 
 
 def _failed(job: Job) -> bool:
-    failure = Run(Path(job.results), job.training).failure()
+    failure = Run.of(job).failure()
     return failure is not None and not failure["interrupted"]
 
 
@@ -208,12 +224,12 @@ def _print_plan(
 ) -> None:
     left = jobs if left is None else left
     for method in request.methods:
-        own = [job for job in jobs if job.training.algorithm == method.cls.name]
+        own = [job for job in jobs if job.shown == method.label]
         minutes = sum(job.core_seconds for job in own) / 60
         updates = own[0].training.updates if own else 0
         each = "one for all limits" if method.cls.conditions_on_limit else "one a limit"
         print(
-            f"  {method.cls.name:12} {len(own):4} trainings ({each}) of {updates} updates, "
+            f"  {method.label:12} {len(own):4} trainings ({each}) of {updates} updates, "
             f"about {minutes:.1f} core minutes"
         )
     seconds = sum(job.core_seconds for job in left)
@@ -225,22 +241,35 @@ def _print_plan(
     )
 
 
-def _suites(args: argparse.Namespace) -> dict[str, tuple[Limit, ...]]:
-    """Limits by the name of their leaderboard."""
+def _suites(args: argparse.Namespace) -> dict[str, Suite]:
+    """What is asked for, by name."""
     suites = {name: find_suite(name) for name in args.suite}
     if args.limits:
-        suites["custom"] = tuple(dict.fromkeys(parse_limit(text) for text in args.limits))
+        suites["custom"] = Suite("limits of the user's own", _once(map(parse_limit, args.limits)))
     if not suites:
-        raise UserError("nothing to evaluate: give --suite tight, --suite loose or --limits")
-    if args.name:
-        if Path(args.name).name != args.name or args.name in ("runs", ".", ".."):
-            raise UserError(f"--name {args.name!r} is not a plain folder name")
-        limits = tuple(dict.fromkeys(limit for own in suites.values() for limit in own))
-        return {args.name: limits}
+        raise UserError(
+            f"nothing to evaluate: give --suite with one of {', '.join(SUITES)}, or --limits"
+        )
+    if args.name and (Path(args.name).name != args.name or args.name in ("runs", ".", "..")):
+        raise UserError(f"--name {args.name!r} is not a plain folder name")
     return suites
 
 
-def _tasks(specs: list[str]) -> list[Task]:
+def _leaderboards(name: str | None, suites: Iterable[str]) -> dict[str, list[str]]:
+    """The suites that each leaderboard shows: one a suite, or all in one of a name."""
+    return {name: list(suites)} if name else {suite: [suite] for suite in suites}
+
+
+def _once(values: Iterable[T]) -> tuple[T, ...]:
+    """Each value once, in order."""
+    found: list[T] = []
+    for value in values:
+        if value not in found:
+            found.append(value)
+    return tuple(found)
+
+
+def _tasks(specs: Iterable[str]) -> list[Task]:
     tasks = dict[str, Task]()
     for task in map(resolve_task, specs):
         if tasks.setdefault(task.name, task) != task:
@@ -248,8 +277,9 @@ def _tasks(specs: list[str]) -> list[Task]:
     return list(tasks.values())
 
 
-def _algorithms(specs: list[str]) -> list[str]:
-    return list(dict.fromkeys(registry.known_names() if "all" in specs else specs))
+def _algorithms(specs: Sequence[str] | None, suite: Suite) -> tuple[str, ...]:
+    chosen = specs or suite.algorithms or RIVALS
+    return _once(registry.known_names() if "all" in chosen else chosen)
 
 
 def _budget(choice: str, device: str) -> str:

@@ -7,15 +7,18 @@ results/runs/<task>-<algorithm>-<key>/
     checkpoint.pt        the trained method
     losses.csv           progress of the training
     training.json        written last: the training is done
-    evaluation-<limit>x<episodes>.json   the same for one limit
+    evaluation-<limit>x<episodes>.json   the same for one limit; with the sha256 of options of
+                                         acting behind, where they are not the defaults
     evaluations.json     a group of evaluations about to be dealt out into those files
     failure.json         why the last attempt failed; gone when an attempt begins
     lock                 held by the process that works here
+results/runs/gpu-memory.json   memory that was seen, by method (`benchmarks.scheduling.places`)
 ```
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
@@ -39,12 +42,23 @@ class BusyError(Exception):
 
 
 class Run:
-    """The folder of one training in a store."""
+    """The folder of one training in a store, and its evaluations under options of acting."""
 
-    def __init__(self, results: Path, training: Training) -> None:
+    def __init__(
+        self, results: Path, training: Training, acting: Mapping[str, Any] | None = None
+    ) -> None:
         name = re.sub(r"[^A-Za-z0-9_.-]", "_", f"{training.task}-{training.algorithm}")
         self.training = training
         self.folder = results / "runs" / f"{name}-{training.key[:16]}"
+        self._acting = ""
+        if acting:
+            canonical = json.dumps(acting, sort_keys=True, separators=(",", ":"))
+            self._acting = f"-{hashlib.sha256(canonical.encode()).hexdigest()[:16]}"
+
+    @staticmethod
+    def of(job: Job) -> Run:
+        """Where a job's results lie."""
+        return Run(Path(job.results), job.training, job.acting)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -124,7 +138,7 @@ class Run:
             ) from None
 
     def _evaluation(self, limit: float, episodes: int) -> Path:
-        return self.folder / f"evaluation-{limit:.10g}x{episodes}.json"
+        return self.folder / f"evaluation-{limit:.10g}x{episodes}{self._acting}.json"
 
     def evaluated(self, limit: float, episodes: int) -> bool:
         """Whether the evaluation at this limit is done."""
@@ -136,14 +150,17 @@ class Run:
         What is left to evaluate is evaluated together again, and the last bit of an action may
         depend on what it is computed beside: a crash must not split a group.
         """
-        limits = dict.fromkeys(episode.limit for episode in episodes)
+        by_limit: dict[float, list[Episode]] = {}
+        for episode in episodes:
+            by_limit.setdefault(episode.limit, []).append(episode)
         group = [
             {
                 "limit": limit,
-                "episodes": [one._asdict() for one in episodes if one.limit == limit],
-                "seconds": seconds / len(limits),
+                "episodes": [one._asdict() for one in own],
+                "seconds": seconds / len(by_limit),
+                "file": self._evaluation(limit, len(own)).name,
             }
-            for limit in limits
+            for limit, own in by_limit.items()
         ]
         write_atomic(self.folder / "evaluations.json", json.dumps(group))
         self._deal_out()
@@ -153,7 +170,8 @@ class Run:
         path = self.folder / "evaluations.json"
         if path.exists():
             for one in json.loads(path.read_text()):
-                target = self._evaluation(one["limit"], len(one["episodes"]))
+                # it may be of other options of acting; `name` keeps it in this folder
+                target = self.folder / Path(one["file"]).name
                 if not target.exists():
                     write_atomic(target, json.dumps(one, indent=1))
             path.unlink()
@@ -204,13 +222,13 @@ def _load(path: Path) -> dict[str, Any]:
 
 def open_jobs(job: Job) -> list[float]:
     """The limits of `job` that are not evaluated yet."""
-    run = Run(Path(job.results), job.training)
+    run = Run.of(job)
     return [limit for limit in job.limits if not run.evaluated(limit, job.episodes)]
 
 
 def is_done(job: Job) -> bool:
     """Whether nothing of `job` is left to do."""
-    run = Run(Path(job.results), job.training)
+    run = Run.of(job)
     if job.stage == "train":
         return run.trained
     return not open_jobs(job)

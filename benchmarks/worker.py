@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -43,7 +43,7 @@ def run_job(
     Raises `BusyError` if another process works on the same run. Soon after `stopping()` holds it
     raises `StoppedError`, with all that is done saved.
     """
-    run = Run(Path(job.results), job.training)
+    run = Run.of(job)
     with run.held():
         try:
             run.begin()
@@ -79,6 +79,7 @@ def _evaluate(
         if not run.trained:
             raise UserError("there is no trained policy to evaluate: run the stage train first")
         algorithm = find_class(job, task).from_state(run.checkpoint(), job.device)
+    algorithm.config = replace(algorithm.config, **job.acting)
     tell(phase="evaluate", done=0.0)
     start = time.perf_counter()
     if not job.training.code.endswith(task.code):  # a training may take hours

@@ -2,5 +2,6 @@
 
 from gas.algorithm import GAS, GASConfig
 from gas.levels import LevelGAS, LevelsConfig
+from gas.released import ReleasedConfig, ReleasedGAS
 
-__all__ = ["GAS", "GASConfig", "LevelGAS", "LevelsConfig"]
+__all__ = ["GAS", "GASConfig", "LevelGAS", "LevelsConfig", "ReleasedConfig", "ReleasedGAS"]

@@ -14,12 +14,12 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from benchmarks.algorithm import Policy
-from benchmarks.data.targets import reward_targets
+from benchmarks.algorithm import Policy, acting
+from benchmarks.data.targets import listed_targets, parse_targets, reward_targets
 from benchmarks.errors import unknown_name
 from benchmarks.losses import expectile_weight
 from gas.segments import Segments, relabel_costs, relabel_rewards
-from gas.stitching import BUDGETS, Stitching, StitchingConfig
+from gas.stitching import BUDGETS, BudgetPolicy, Stitching, StitchingConfig
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,30 @@ class GASConfig(StitchingConfig):
     delta: float = 0.1
     """Reward targets are drawn within (1 - delta) R and (1 + delta) R."""
     cost_relabelling: str = "full"
-    """"full": cost targets up to the largest cost (paper); "narrow": up to 30 % of it above the
-    segment's own, less where less time is left (release)."""
+    """"full": cost targets up to the largest cost (paper); "narrow": up to `narrowness` of it above
+    the segment's own, less where less time is left (release); "none": the segment's own."""
+    narrowness: float = 0.3
+    goals: bool = True
+    """Tell the policy the goals and weight it by them; without, it is cloned for the targets
+    alone."""
     indicator: bool = True
     """Count a segment's reward as nothing in A^R where V^C exceeds the cost target."""
     mask: bool = True
     """Leave segments out of the policy loss where V^C exceeds the cost target."""
-    reward_target: float | None = None
-    """R-hat at the start of an episode; None takes it from the data (`reward_targets`)."""
+    reward_target: float | str | None = acting(None)
+    """R-hat at the start of an episode: a number, or numbers by limit such as "8:420 16:430", on
+    lines between them; None takes it from the data (`reward_targets`)."""
+    target_factor: float = acting(1.0)
+    """What R-hat at the start is multiplied by."""
+    halve_below: float = acting(0.0)
+    """With less budget left than this share of the largest cost, the policy (not the goals) is told
+    half of it (release: 0.1)."""
 
     def __post_init__(self) -> None:
-        if self.cost_relabelling not in (known := ("full", "narrow")):
+        if self.cost_relabelling not in (known := ("full", "narrow", "none")):
             raise unknown_name("gas.cost_relabelling", self.cost_relabelling, known)
+        if isinstance(self.reward_target, str):
+            parse_targets(self.reward_target)
 
 
 class Request(NamedTuple):
@@ -70,6 +82,8 @@ class GAS(Stitching):
     name = "gas"
     config_class = GASConfig
     budgets: ClassVar = BUDGETS
+    policy_outputs: ClassVar[int] = 1
+    """The policy network's outputs for each component of an action."""
     config: GASConfig
 
     def build(self) -> dict[str, nn.Module]:
@@ -77,7 +91,8 @@ class GAS(Stitching):
         request = self.problem.observation_dim + 3  # with the two targets and the time left
         self.reward_goal = self.network(request, 1)
         self.cost_goal = self.network(request, 1)
-        self.actor = self.network(request + 2, self.problem.action_dim)
+        told = request + 2 * self.config.goals
+        self.actor = self.network(told, self.policy_outputs * self.problem.action_dim)
         return {"reward_goal": self.reward_goal, "cost_goal": self.cost_goal, "actor": self.actor}
 
     def losses(self, segments: Segments) -> dict[str, Tensor]:
@@ -97,7 +112,9 @@ class GAS(Stitching):
         """Transition-level relabelling: what each segment is taken for an answer to."""
         room = (1.0 - segments.costs).clamp(min=0.0)
         if self.config.cost_relabelling == "narrow":
-            room = 0.3 * segments.steps.sqrt()
+            room = self.config.narrowness * segments.steps.sqrt()
+        elif self.config.cost_relabelling == "none":
+            room = torch.zeros_like(room)
         return Request(
             segments.observations,
             relabel_rewards(segments.rewards, self.config.delta),
@@ -124,48 +141,65 @@ class GAS(Stitching):
         self, segments: Segments, request: Request, goals: Goals, weight: Tensor
     ) -> Tensor:
         """1[V^C < C-hat] |alpha - 1[A^R < 0]| ||pi - a||^2, the goals detached."""
-        given = goals.reward.detach(), goals.cost.detach()
-        error = (torch.tanh(self.actor(*request, *given)) - segments.actions).square().sum(1)
+        given = Goals(goals.reward.detach(), goals.cost.detach())
+        error = (self.action(request, given) - segments.actions).square().sum(1)
+        if not self.config.goals:
+            return error.mean()
         if self.config.mask:
-            weight = weight * (given[1] < request.cost)
+            weight = weight * (given.cost < request.cost)
         return (weight * error).mean()
+
+    def told(self, request: Request, goals: Goals) -> tuple[Tensor, ...]:
+        """What the policy network is given."""
+        return (*request, *goals) if self.config.goals else tuple(request)
+
+    def action(self, request: Request, goals: Goals) -> Tensor:
+        """The policy's action for a request [B, a]."""
+        return torch.tanh(self.actor(*self.told(request, goals)))
+
+    def answer(self, request: Request) -> Tensor:
+        """The action in an episode [B, a]: the policy is told the goals of the request."""
+        return self.action(self.halved(request), self.goals(request))
+
+    def halved(self, request: Request) -> Request:
+        """The request with half of what budget is left where that is little."""
+        little = request.cost < self.config.halve_below
+        return request._replace(cost=torch.where(little, 0.5 * request.cost, request.cost))
 
     def policy(self, limits: Tensor) -> Policy:
         """The learned policy, asked for the reward target that belongs to each limit."""
-        limits = limits.to(self.device)
-        if self.config.reward_target is None:
+        limits, asked = limits.to(self.device), self.config.reward_target
+        if asked is None:
             returns, costs = self.problem.returns, self.problem.costs
             targets = reward_targets(returns, costs, limits.cpu()).to(self.device)
+        elif isinstance(asked, str):
+            targets = listed_targets(parse_targets(asked), limits.cpu()).to(self.device)
         else:
-            targets = torch.full_like(limits, self.config.reward_target)
-        return GASPolicy(self, targets, limits)
+            targets = torch.full_like(limits, asked)
+        return GASPolicy(self, self.config.target_factor * targets, limits)
 
 
-class GASPolicy(Policy):
+class GASPolicy(BudgetPolicy):
     """Asks the goals at each step and acts on them; the targets shrink by what was received."""
 
-    def __init__(self, gas: GAS, reward_targets: Tensor, limits: Tensor) -> None:
-        self.gas = gas
-        self.rewards_left = reward_targets.clone()
-        self.costs_left = limits.clone()
-        self.steps = torch.zeros_like(limits)
+    gas: GAS
 
-    @torch.no_grad()
-    def act(self, observations: Tensor, rows: Tensor) -> Tensor:
+    def __init__(self, gas: GAS, reward_targets: Tensor, limits: Tensor) -> None:
+        super().__init__(gas, limits)
+        self.rewards_left = reward_targets.clone()
+
+    def respond(self, observations: Tensor, left: Tensor, rows: Tensor) -> Tensor:
         """The policy's mean for the request that is left."""
         gas = self.gas
-        for network in gas.networks:
-            network.eval()
         request = Request(
-            gas.standardise(observations),
+            observations,
             self.rewards_left[rows] / gas.reward_scale,
             self.costs_left[rows].clamp(min=0.0) / gas.cost_scale,
-            1.0 - self.steps[rows] / gas.problem.horizon,
+            left,
         )
-        return torch.tanh(gas.actor(*request, *gas.goals(request)))
+        return gas.answer(request)
 
     def observe(self, rewards: Tensor, costs: Tensor, rows: Tensor) -> None:
         """R-hat -= r, C-hat -= c, one step less."""
         self.rewards_left[rows] -= rewards
-        self.costs_left[rows] -= costs
-        self.steps[rows] += 1
+        super().observe(rewards, costs, rows)

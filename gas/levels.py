@@ -25,10 +25,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.algorithm import Policy
+from benchmarks.algorithm import Policy, acting
 from benchmarks.losses import expectile_weight
 from gas.segments import Segments
-from gas.stitching import BUDGETS, Stitching, StitchingConfig
+from gas.stitching import BUDGETS, BudgetPolicy, Stitching, StitchingConfig
 
 _MOST_WEIGHT = 3.0
 """A segment weighs at most e to this in the policy's loss."""
@@ -44,14 +44,14 @@ class LevelsConfig(StitchingConfig):
     """Of the reward at a level that counts as what the level promises."""
     temperature: float = 1.0
     """How much more the better segments weigh in the policy's loss."""
-    known: float = 0.01
+    known: float = acting(0.01)
     """A level whose chance at a state is less is not asked for."""
-    agreement: float = 0.97
+    agreement: float = acting(0.97)
     """A level is dropped if its action keeps the budget with less than this part of the best
     candidate's chance."""
-    slack: float = 0.05
+    slack: float = acting(0.05)
     """Part of the reward that may be given up for a cheaper level."""
-    margin: float = 0.1
+    margin: float = acting(0.1)
     """Part of the budget that is not asked for."""
 
 
@@ -150,27 +150,14 @@ class LevelGAS(Stitching):
         return LevelPolicy(self, limits.to(self.device))
 
 
-class LevelPolicy(Policy):
-    """Chooses a level anew at each step; the budget shrinks by what was spent."""
+class LevelPolicy(BudgetPolicy):
+    """Chooses a level anew at each step."""
 
-    def __init__(self, gas: LevelGAS, limits: Tensor) -> None:
-        self.gas = gas
-        self.costs_left = limits.clone()
-        self.steps = torch.zeros_like(limits)
+    gas: LevelGAS
 
-    @torch.no_grad()
-    def act(self, observations: Tensor, rows: Tensor) -> Tensor:
+    def respond(self, observations: Tensor, left: Tensor, rows: Tensor) -> Tensor:
         """The action of the chosen level."""
-        gas = self.gas
-        for network in gas.networks:
-            network.eval()
-        left = 1.0 - self.steps[rows] / gas.problem.horizon
-        return gas.choose(gas.standardise(observations), left, self.costs_left[rows])[1]
-
-    def observe(self, rewards: Tensor, costs: Tensor, rows: Tensor) -> None:
-        """The budget shrinks by the cost, one step less."""
-        self.costs_left[rows] -= costs
-        self.steps[rows] += 1
+        return self.gas.choose(observations, left, self.costs_left[rows])[1]
 
 
 def level_edges(largest: float, count: int) -> Tensor:

@@ -27,6 +27,8 @@ class Segments(NamedTuple):
     """C: undiscounted cost over the segment."""
     steps: Tensor
     """m: the segment's length."""
+    first_costs: Tensor
+    """Cost of its first step."""
 
 
 class SegmentSampler:
@@ -55,6 +57,7 @@ class SegmentSampler:
 
         self._observations = tensor(data.observations)
         self._actions = tensor(data.actions)
+        self._costs = tensor(data.costs)
         # a zero behind the end, for segments that reach it
         self._reward_to_go = tensor(np.append(data.to_go(data.rewards), 0.0))
         self._cost_to_go = tensor(np.append(data.to_go(data.costs), 0.0))
@@ -82,6 +85,7 @@ class SegmentSampler:
             self._reward_to_go[rows] - self._reward_to_go[ends],
             self._cost_to_go[rows] - self._cost_to_go[ends],
             steps.float(),
+            self._costs[rows],
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.algorithm import Algorithm, Budget, Config, Problem
+from benchmarks.algorithm import Algorithm, Budget, Config, Policy, Problem
 from benchmarks.data.trajectories import Trajectories
 from gas.networks import ResidualMLP
 from gas.reshaping import best_rows
@@ -136,6 +136,7 @@ class Stitching(Algorithm):
             segments.rewards / self.reward_scale,
             segments.costs / self.cost_scale,
             segments.steps / self.problem.horizon,
+            segments.first_costs,
         )
 
     def standardise(self, observations: Tensor) -> Tensor:
@@ -151,3 +152,29 @@ class Stitching(Algorithm):
     def parts(self) -> dict[str, Any]:
         """Networks and optimiser."""
         return {**self.modules, "optimiser": self.optimiser}
+
+
+class BudgetPolicy(Policy):
+    """Acts within a budget of cost and a horizon; both shrink as an episode goes on."""
+
+    def __init__(self, gas: Stitching, limits: Tensor) -> None:
+        self.gas = gas
+        self.costs_left = limits.clone()
+        self.steps = torch.zeros_like(limits)
+
+    @abstractmethod
+    def respond(self, observations: Tensor, left: Tensor, rows: Tensor) -> Tensor:
+        """Actions [n, a] for standardised observations, `left` [n] the share of time left."""
+
+    @torch.no_grad()
+    def act(self, observations: Tensor, rows: Tensor) -> Tensor:
+        """What the networks, as in evaluation, respond."""
+        for network in self.gas.networks:
+            network.eval()
+        left = 1.0 - self.steps[rows] / self.gas.problem.horizon
+        return self.respond(self.gas.standardise(observations), left, rows)
+
+    def observe(self, rewards: Tensor, costs: Tensor, rows: Tensor) -> None:
+        """The budget shrinks by the cost, one step less."""
+        self.costs_left[rows] -= costs
+        self.steps[rows] += 1

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.data import dsrl
 from benchmarks.data.trajectories import Trajectories
@@ -23,6 +24,12 @@ def offline() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OSRL_BENCH_OFFLINE", "1")
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """As workers have: sums over two threads end in other bits than over one."""
+    torch.set_num_threads(1)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import torch
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -40,9 +41,9 @@ some_data = st.builds(
 )
 
 
-def built(config=SMALL, data=None, seed=0, **options):
+def built(config=SMALL, data=None, seed=0, cls=GAS, horizon=HORIZON, **options):
     data = data or made_up([12, 3, 7, 12, 1, 9])
-    gas = GAS(Problem.of(data, HORIZON), replace(config, **options), seed=seed)
+    gas = cls(Problem.of(data, horizon), replace(config, **options), seed=seed)
     with gas.random():
         gas.prepare(data)
     return gas
@@ -52,3 +53,21 @@ def trained(gas, updates, data=None):
     for _ in gas.fit(data or made_up([12, 3, 7, 12, 1, 9]), updates):
         pass
     return gas
+
+
+def check_episodes_alone(gas):
+    """Episodes that act together act as each would alone."""
+    limits = torch.tensor([0.0, 4.0, 9.0])
+    together = gas.policy(limits)
+    alone = [gas.policy(limits[[e]]) for e in range(3)]
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(4):
+        observations = torch.randn(3, 2, generator=generator)
+        rewards, costs = torch.rand(2, 3, generator=generator)
+        rows = torch.randperm(3, generator=generator)
+        acted = together.act(observations[rows], rows)
+        together.observe(rewards[rows], costs[rows], rows)
+        for e, action in zip(rows.tolist(), acted, strict=True):
+            own = alone[e].act(observations[[e]], torch.tensor([0]))[0]
+            alone[e].observe(rewards[[e]], costs[[e]], torch.tensor([0]))
+            torch.testing.assert_close(action, own, atol=1e-6, rtol=0)

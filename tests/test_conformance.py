@@ -15,6 +15,7 @@ from benchmarks.registry import BUILT_IN, find_method
 SMALL = {
     "gas": {"batch": 16, "width": 16, "blocks": 1},
     "gas-levels": {"batch": 16, "width": 16, "blocks": 1},
+    "gas-released": {"batch": 16, "width": 16, "blocks": 1},
     "cdt": {"batch": 16, "seq_len": 5, "embedding_dim": 16, "num_layers": 1, "num_heads": 2},
     "cpq": {"batch": 16, "hidden": 16, "vae_hidden": 16},
     "coptidice": {"batch": 16, "hidden": 16},
@@ -36,7 +37,9 @@ def test_built_in_methods_conform(name):
     check_algorithm(cls, cls.config_class(**SMALL.get(name, {"batch": 16})))
 
 
-@pytest.mark.parametrize("options", [{"indicator": False, "mask": False}, {"epsilon": 0.0}])
+@pytest.mark.parametrize(
+    "options", [{"indicator": False, "mask": False}, {"epsilon": 0.0}, {"goals": False}]
+)
 def test_variants_of_gas_conform(options):
     cls = find_method("gas").cls
     narrow = {"cost_relabelling": "narrow", "shortening": 0.3, "reward_target": 5.0}

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks import evaluate
 from benchmarks.evaluate import main
-from benchmarks.jobs import Job, Training
+from benchmarks.jobs import Ending, Job, Training
 from benchmarks.registry import find_method
 from benchmarks.scheduling.events import Ended, Piece
 from benchmarks.store import Run
@@ -90,6 +90,37 @@ def test_a_policy_for_one_limit_may_be_tried_at_another(
     run_job(job)
     assert main([str(tmp_path), "--limits", "8", "--episodes", "1"]) == 0
     assert "trained for 40" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        (Ending.FAILED, "1 jobs failed: failure.json in {folder} says why; the same command runs"),
+        (Ending.NO_SPACE, "no more jobs were started (the disk cannot be written): make room"),
+    ],
+)
+def test_what_went_wrong_is_told_and_done_by_the_same_command(
+    ending: Ending,
+    said: str,
+    trained: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Failing:
+        def __init__(self, piece: Piece, heard) -> None:
+            heard(Ended(ending, ""))
+
+    arguments = [str(tmp_path), "--limits", "8", "--episodes", "1"]
+    with monkeypatch.context() as patch:
+        patch.setattr("benchmarks.scheduling.engines.WorkerProcess", Failing)
+        assert main(arguments) == 1
+    shown = capsys.readouterr()
+    assert said.format(folder=trained.folder) in shown.err
+    assert "--retry-failed" not in shown.err
+    assert "limit 8: not evaluated" in shown.out
+    assert main(arguments) == 0
+    assert trained.evaluated(8.0, 1)
 
 
 def test_a_plugin_is_loaded_only_where_it_is_named(

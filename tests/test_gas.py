@@ -30,6 +30,7 @@ def batch_of(seed, size=24):
         torch.randn(size),
         torch.rand(size),
         torch.rand(size),
+        torch.zeros(size),
     )
     request = Request(
         segments.observations, torch.randn(size), segments.costs + torch.rand(size), segments.steps
@@ -148,7 +149,7 @@ def test_gradients_are_clipped_a_network():
 def fixed_point(alpha, rewards, costs):
     """The V^R and V^C that minimise the two goal losses of GAS at one state and request."""
     gas = built(alpha=alpha, indicator=False)
-    segments = Segments(None, None, torch.as_tensor(rewards), torch.as_tensor(costs), None)
+    segments = Segments(None, None, torch.as_tensor(rewards), torch.as_tensor(costs), None, None)
     goals = Goals(segments.rewards.mean(), segments.costs.mean())
     for _ in range(60):
         weight = gas.expectile_weight(gas.reward_advantage(segments, None, goals))

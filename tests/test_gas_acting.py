@@ -14,7 +14,7 @@ from benchmarks.data.targets import QUANTILE, reward_targets
 from gas import GAS
 from gas.algorithm import Goals
 
-from .gas_cases import HORIZON, QUICK, SMALL, built, made_up, trained
+from .gas_cases import HORIZON, QUICK, SMALL, built, check_episodes_alone, made_up, trained
 
 episodes_with_costs = st.lists(
     st.tuples(st.integers(-100, 100), st.integers(0, 20)), min_size=1, max_size=30
@@ -137,21 +137,7 @@ def test_the_option_overrides_the_reward_target():
 
 
 def test_acting_ignores_the_other_episodes():
-    gas = trained(built(), 20)
-    limits = torch.tensor([0.0, 4.0, 9.0])
-    together = gas.policy(limits)
-    alone = [gas.policy(limits[[e]]) for e in range(3)]
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(4):
-        observations = torch.randn(3, 2, generator=generator)
-        rewards, costs = torch.rand(2, 3, generator=generator)
-        rows = torch.randperm(3, generator=generator)
-        acted = together.act(observations[rows], rows)
-        together.observe(rewards[rows], costs[rows], rows)
-        for e, action in zip(rows.tolist(), acted, strict=True):
-            own = alone[e].act(observations[[e]], torch.tensor([0]))[0]
-            alone[e].observe(rewards[[e]], costs[[e]], torch.tensor([0]))
-            torch.testing.assert_close(action, own, atol=1e-6, rtol=0)
+    check_episodes_alone(trained(built(), 20))
 
 
 def test_dropout_is_for_training_only():

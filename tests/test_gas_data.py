@@ -137,7 +137,9 @@ def test_cost_targets_of_a_request(rule, draw):
     fractions = arrays.arrays(np.float32, 6, elements=st.floats(0.0, 1.0, width=32))
     costs, share = (torch.as_tensor(draw.draw(fractions)) for _ in range(2))
     steps = (share * HORIZON).ceil().clamp(min=1.0)
-    raw = Segments(torch.zeros(6, 2), torch.zeros(6, 2), costs, costs * gas.cost_scale, steps)
+    raw = Segments(
+        torch.zeros(6, 2), torch.zeros(6, 2), costs, costs * gas.cost_scale, steps, costs
+    )
     scaled = gas.scaled(raw)
     many = Segments(*(part.repeat(300, *[1] * (part.dim() - 1)) for part in scaled))
     asked = gas.request(many).cost.reshape(300, 6) * gas.cost_scale

@@ -1,6 +1,7 @@
 """GAS over levels of cost: levels, losses, the choice of a level, and what it is made for."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,18 +15,14 @@ from gas import LevelGAS, LevelsConfig
 from gas.levels import Goals, level_edges
 from gas.segments import Segments
 
-from .gas_cases import HORIZON, QUICK, made_up, trained
+from .gas_cases import HORIZON, QUICK, check_episodes_alone, made_up, trained
+from .gas_cases import built as build
 from .test_gas import HALF, play, two_rooms
 
 SMALL = LevelsConfig(batch=32, width=16, blocks=1, expansion=1, dropout=0.0, cost_levels=6)
 
 
-def built(data=None, seed=0, **options):
-    data = data or made_up([12, 3, 7, 12, 1, 9])
-    gas = LevelGAS(Problem.of(data, HORIZON), replace(SMALL, **options), seed=seed)
-    with gas.random():
-        gas.prepare(data)
-    return gas
+built = partial(build, SMALL, cls=LevelGAS)
 
 
 @QUICK
@@ -54,6 +51,7 @@ def batch_of(gas, seed, size=40):
         torch.randn(size) * gas.reward_scale,
         torch.rand(size) * gas.cost_scale,
         torch.randint(1, HORIZON + 1, (size,)).float(),
+        torch.zeros(size),
     )
 
 
@@ -213,20 +211,7 @@ def test_the_budget_shrinks_and_its_overspending_is_remembered(monkeypatch):
 
 
 def test_acting_ignores_the_other_episodes():
-    gas = trained(built(), 20)
-    limits = torch.tensor([0.0, 4.0, 9.0])
-    together, alone = gas.policy(limits), [gas.policy(limits[[e]]) for e in range(3)]
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(4):
-        observations = torch.randn(3, 2, generator=generator)
-        rewards, costs = torch.rand(2, 3, generator=generator)
-        rows = torch.randperm(3, generator=generator)
-        acted = together.act(observations[rows], rows)
-        together.observe(rewards[rows], costs[rows], rows)
-        for e, action in zip(rows.tolist(), acted, strict=True):
-            own = alone[e].act(observations[[e]], torch.tensor([0]))[0]
-            alone[e].observe(rewards[[e]], costs[[e]], torch.tensor([0]))
-            torch.testing.assert_close(action, own, atol=1e-6, rtol=0)
+    check_episodes_alone(trained(built(), 20))
 
 
 TINY = LevelsConfig(

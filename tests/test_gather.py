@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.gather import gather
 from benchmarks.leaderboard import report
+from benchmarks.leaderboard.__main__ import main
 from benchmarks.store import Run
 
 from .synthetic_store import Plan, jobs_of, write_store
@@ -130,3 +131,16 @@ def test_a_folder_from_before_trainings_were_kept_is_still_read(folder, tmp_path
     rows = found.details.trainings.set_index("algorithm")
     assert set(rows.loc["one", "status"]) == {"finished"}
     assert set(rows["commit"]) == {""}
+
+
+def test_a_plan_loads_no_code_that_it_names_and_leaves_no_folder(tmp_path):
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(f"open({str(tmp_path / 'loaded')!r}, 'w')\n")
+    names = (f"{plugin}:Mine", "../../up", str(tmp_path / "up"))
+    tasks = dict.fromkeys(("../../up", f"{tmp_path}/task.toml"), (80.0, 0.0, 100.0))
+    plan = replace(PLAN, methods=names, tasks=tasks, one_for_all=())
+    folder = write_store(plan, tmp_path / "results" / "board")
+    assert main([str(folder), "--format", "csv", "--format", "markdown"]) == 0
+    assert set(pd.read_csv(folder / "leaderboard.csv")["algorithm"]) == set(names)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plugin.py", "results"]
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["board", "runs"]

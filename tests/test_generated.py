@@ -384,7 +384,7 @@ to 80 in Safety-Gymnasium, on published data: from the tables of DSRL (2306.0930
 
 @pytest.fixture(scope="module")
 def figures():
-    """The figures kept beside the snapshots, as `generate --all --record` wrote them."""
+    """The figures kept beside the snapshots, as `generate --record` wrote them."""
     return json.loads(snapshot_path("BallRun").with_name("figures.json").read_text())
 
 

@@ -12,7 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.interrupts import two_steps
+from benchmarks.jobs import Ending
 from benchmarks.run import main
+from benchmarks.scheduling.events import Ended, Piece
 
 from .conftest import SmallData
 from .runs import FAILING, children, command, evaluations, start, wait_for
@@ -92,6 +95,20 @@ def test_ctrl_c_twice_stops_at_once(small_data: SmallData, tmp_path: Path) -> No
     wait_for(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers), 5)
 
 
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_the_system_asks_to_stop_as_ctrl_c_does(kind: int) -> None:
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(one) for one in kinds]
+    with two_steps() as stopping:
+        assert callable(signal.getsignal(kind)), "this process would end"
+        assert not stopping()
+        signal.raise_signal(kind)
+        assert stopping()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(kind)
+    assert [signal.getsignal(one) for one in kinds] == before, "no handler is left behind"
+
+
 def test_each_fault_of_a_method_is_recorded_and_told(
     small_data: SmallData, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -119,6 +136,26 @@ def test_each_fault_of_a_method_is_recorded_and_told(
     (path,) = (tmp_path / "runs").glob("*segfault*/failure.json")
     assert "in update" in json.loads(path.read_text())["traceback"], "where it was"
     assert len(evaluations(tmp_path)) == 3
+
+
+def test_a_full_disk_is_told_and_no_table_is_made(
+    small_data: SmallData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Full:
+        def __init__(self, piece: Piece, heard) -> None:
+            heard({"phase": "failed", "reason": "No space left on device"})
+            heard(Ended(Ending.NO_SPACE, ""))
+
+    monkeypatch.setattr("benchmarks.scheduling.engines.WorkerProcess", Full)
+    arguments = command(small_data, tmp_path, "--algorithms", "bc-all", "gas")
+    assert main([*arguments, "--workers", "1"]) == 1
+    error = capsys.readouterr().err
+    assert "no more jobs were started (No space left on device): make room" in error
+    assert error.count("interrupted") == 1, "the others were not begun"
+    assert not list(tmp_path.rglob("leaderboard.*"))
 
 
 def test_ctrl_c_stops_within_seconds_and_the_run_can_go_on(

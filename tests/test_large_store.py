@@ -25,7 +25,7 @@ def request_of_thousands() -> Request:
     """Two methods of a training a limit on twelve tasks, for many seeds."""
     methods = [find_method(name) for name in ("bc-safe", "cpq")]
     data = [DataSet(task, Path(name), "generated") for name, task in TASKS.items()]
-    return Request(methods, data, find_suite("tight"), range(SEEDS), "quick", EPISODES, {})
+    return Request(methods, data, find_suite("tight").limits, range(SEEDS), "quick", EPISODES, {})
 
 
 def test_five_thousand_results_are_planned_and_read_in_two_seconds(
@@ -49,7 +49,7 @@ def test_five_thousand_results_are_planned_and_read_in_two_seconds(
     planned = time.process_time()
     manifest = {
         "limits": {
-            name: [(limit.of(task), limit.value) for limit in find_suite("tight")]
+            name: [(limit.of(task), limit.value) for limit in find_suite("tight").limits]
             for name, task in TASKS.items()
         },
         "ranges": dict.fromkeys(TASKS, (0.0, 1.0)),

@@ -18,7 +18,7 @@ from benchmarks.leaderboard import report
 from benchmarks.leaderboard.frame import validate, validate_missing
 from benchmarks.leaderboard.markup import Entry, ascii_name, entry, escape
 from benchmarks.leaderboard.plots import frontier
-from benchmarks.leaderboard.tables import cost_text, lost_table, number, task_table
+from benchmarks.leaderboard.tables import cost_text, lost_table, number, signed, task_table
 
 from .leaderboard_cases import (
     NAN,
@@ -259,6 +259,8 @@ def test_names_are_escaped_and_come_back_equal(tmp_path):
 
 def test_text_of_single_values():
     assert [number(x) for x in (-0.001, 1.005, NAN, 12.345)] == ["0.00", "1.00", "–", "12.35"]
+    signs = [signed(x) for x in (-0.001, 0.001, 0.0, NAN, 0.5, -0.5)]
+    assert signs == ["0.00", "0.00", "0.00", "–", "+0.50", "-0.50"]
     assert [cost_text(1.001, False), cost_text(1.0, True), cost_text(2, False)] == [
         *(">1.00", "1.00", "2.00")
     ]
@@ -277,7 +279,7 @@ def test_the_folder_alone_regenerates_identical_bytes(folder, tmp_path):
         protocol = {"Data source": "seed 7", "x": "y"}
         written = report.write(episodes, missing, tmp_path, "A | title", protocol)
         assert dict(mpl.rcParams) == before
-    assert len(written) == 3 + 3 + 7 + 2 * 4  # data; md, html, csv; tables; pictures
+    assert len(written) == 3 + 3 + 8 + 2 * 4  # data; md, html, csv; tables; pictures
     for path in written:
         other = folder / path.relative_to(tmp_path)
         assert path.read_bytes() == other.read_bytes(), path.name

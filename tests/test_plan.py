@@ -128,7 +128,7 @@ class Slow(BCSafe):
 
 GAS_METHOD = Method(GAS, "gas", "")
 SLOW = Method(Slow, "dir/slow.py:Slow", "ff")
-TIGHT = find_suite("tight")
+TIGHT = find_suite("tight").limits
 
 
 def request(
@@ -179,7 +179,7 @@ def test_limits_asked_twice_are_one():
 
 
 def test_a_training_that_serves_all_limits_is_the_same_at_each():
-    loose = planned(methods=[GAS_METHOD], limits=find_suite("loose"))
+    loose = planned(methods=[GAS_METHOD], limits=find_suite("loose").limits)
     tight = planned(methods=[GAS_METHOD])
     assert [job.training for job in loose] == [job.training for job in tight]
     assert [job.limits for job in loose] != [job.limits for job in tight]

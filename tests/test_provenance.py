@@ -137,7 +137,8 @@ EPISODES = validate(episodes_of(run("A", "T", 1.0, 0, [(1, 1)])))
         ([{}, {"versions": '{"torch":"3"}'}], ["mixes versions of torch: 2 (A) and 3 (A)"]),
         ([{"device": "x"}, {"device": "y"}], ["mixes devices, so that run times do not compare"]),
         ([{}, {"updates": 20}], ["mixes numbers of updates of A: 10, 20"]),
-        ([{}, {"config": '{"a":1}'}], ["mixes 2 sets of options of A"]),
+        ([{}, {"config": '{"a":1}'}], ["mixes 2 sets of options of A on T"]),
+        ([{}, {"config": '{"a":1}', "task": "U"}], []),  # a method may have options on a task
         ([{"commit": ""}], ["commit and packages were not recorded"]),
         ([{}, {"commit": ""}], ["mixes trainings with and without a recorded commit"]),
         ([{"commit": "b" * 40, "status": "failed"}, {}], []),  # what made no result is not in it

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import shutil
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -141,6 +143,21 @@ def test_checkpoints_come_by_the_clock_and_not_too_often(
     monkeypatch.setattr("benchmarks.training._SHARE", 10**6)
     run_job(slow)
     assert written == [1], "one that took long is not soon followed by another"
+
+
+def test_jumps_of_the_clock_change_no_training(
+    small_data: SmallData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, whole = (make_job("bc-all", small_data, tmp_path / one) for one in ("job", "whole"))
+    run_job(whole)
+    years = itertools.cycle([0.0, 4e9, 1e9, -1.0])
+    monkeypatch.setattr(time, "time", lambda: next(years))
+    monkeypatch.setattr(Run, "save_progress", None)  # none is due within a minute
+    run_job(replace(job, checkpoint_seconds=60.0))
+    assert same(run_of(whole).checkpoint(), run_of(job).checkpoint())
+    summary = run_of(job).training_summary()
+    times = [summary["seconds"], summary["update_seconds"], run_of(job).evaluation_seconds(8.0, 2)]
+    assert all(0 < seconds < 60 for seconds in times)
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "other", "pickle"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 import signal
 import sys
 import threading
@@ -382,6 +383,71 @@ def test_estimates_follow_what_was_seen() -> None:
     assert estimates.of(replace(job, training=replace(job.training, seed=9))) > 150
 
 
+def test_what_was_seen_is_known_to_the_next_run(tmp_path: Path) -> None:
+    path = tmp_path / "runs" / "gpu-memory.json"
+
+    def together(results: Path) -> int:
+        """Most jobs at a time that take five of a made-up card of twelve."""
+        beside: list[int] = []
+
+        def watching(piece: Piece, heard) -> WorkerProcess:
+            beside.append(sum(one.place == "cuda:0" for one in scheduler._running))
+            return launch(piece, heard)
+
+        gpus = Gpus({"cuda:0": 12}, lambda: scheduler._running)
+        places = Places({"cuda:0": 6, "cpu": 2}, gpus, MemoryEstimates(1, path))
+        scheduler = Scheduler(places, watching)
+        jobs = [make_job(results, i, "memory 5 12") for i in range(6)]
+        assert [e.phase for e in ends(scheduler.run(jobs)) if e.phase != "again"] == ["done"] * 6
+        return 1 + max(beside)
+
+    assert together(tmp_path / "first") == 6, "a guess of one fills all slots"
+    assert together(tmp_path / "second") == 2
+    assert list(json.loads(path.read_text()).values()) == [5], "what was seen, and no expectation"
+
+
+def test_runners_that_share_estimates_lose_none(tmp_path: Path) -> None:
+    path, job = tmp_path / "seen", make_job(Path("x"))
+    kinds = [replace(job, training=replace(job.training, config={"batch": i})) for i in range(3)]
+    one, other = MemoryEstimates(1, path), MemoryEstimates(1, path)
+    one.see(kinds[0], 100)
+    other.see(kinds[1], 200)
+    other.see(kinds[0], 50)
+    one.see(kinds[2], 300)
+    assert one.of(kinds[1]) == 220, "it learns from the other"
+    assert [MemoryEstimates(1, path).of(kind) for kind in kinds] == [110, 220, 330]
+    assert [file.name for file in tmp_path.iterdir()] == ["seen"]
+
+
+def test_an_expectation_ends_with_its_run(tmp_path: Path) -> None:
+    job = make_job(Path("x"))
+    estimates = MemoryEstimates(1000, tmp_path / "seen")
+    estimates.see(job, 100)
+    estimates.fell_short(job)
+    assert estimates.of(job) == 165
+    assert MemoryEstimates(1000, tmp_path / "seen").of(job) == 110
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"{", b"[1]", b"\xff", b'{"%s": 1.5}', b'{"%s": -9}', b'{"%s": true}']
+)
+def test_damaged_estimates_are_guessed_anew(damage: bytes, tmp_path: Path) -> None:
+    path, job = tmp_path / "seen", make_job(Path("x"))
+    kind = json.dumps(MemoryEstimates._kind(job))[1:-1]
+    path.write_bytes(damage.replace(b"%s", kind.encode()))
+    estimates = MemoryEstimates(1000, path)
+    assert estimates.of(job) == 1000
+    estimates.see(job, 100)
+    assert MemoryEstimates(1000, path).of(job) == 110
+
+
+def test_estimates_that_cannot_be_kept_are_used_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    estimates = MemoryEstimates(1000, tmp_path / "file" / "seen")
+    estimates.see(make_job(Path("x")), 100)
+    assert estimates.of(make_job(Path("x"))) == 110
+
+
 def test_a_gpu_is_shown_to_one_process_as_its_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert visible("cuda:1") == {"CUDA_VISIBLE_DEVICES": "1"}
@@ -396,10 +462,11 @@ def test_the_summary_says_what_failed_and_where_to_read_why(
 ) -> None:
     bad, good = make_job(tmp_path, 0, "exit 1"), make_job(tmp_path, 1)
     lost = follow(Scheduler(Places({"cpu": 2}), launch).run([bad, good]), [bad, good], 2)
-    summarise(lost)
+    summarise(lost, "", "--retry-failed")
     captured = capsys.readouterr()
     assert "seed 1: done" in captured.out
     error = captured.err
     assert "1 jobs failed" in error
     assert str(run_of(bad).folder) in error
-    assert "--retry-failed" in error
+    assert "--retry-failed runs them again" in error
+    assert "no more jobs" not in error

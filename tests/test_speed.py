@@ -11,7 +11,7 @@ from benchmarks.speed import training
 from benchmarks.speed.__main__ import main, table
 from benchmarks.speed.loading import compare_loading
 from benchmarks.speed.rollouts import compare_rollouts
-from benchmarks.speed.timing import Comparison, compare
+from benchmarks.speed.timing import Comparison, compare, peak_mib
 from benchmarks.tasks import find_task
 
 from .test_baselines import small_data
@@ -91,3 +91,15 @@ def test_results_are_written_beside_the_table(tmp_path, monkeypatch, capsys) -> 
     assert written["results"][0]["ratio"] == 2.0
     assert written["machine"]["torch"]
     assert "2.00" in capsys.readouterr().out
+
+
+def _held(mib: int):
+    """Work that holds so much memory at once."""
+    return lambda amount: [np.ones(mib * 2**17).sum() for _ in range(amount)]
+
+
+def test_the_memory_of_a_process_is_its_own_not_its_parents() -> None:
+    large = np.ones(400 * 2**17)  # which the system counts for every child, too
+    assert large.sum() > 0
+    del large
+    assert 50 < peak_mib(_held, 60) < 110

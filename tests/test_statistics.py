@@ -31,19 +31,9 @@ from .leaderboard_cases import (
 )
 
 
-@pytest.fixture(scope="module")
-def frame():
-    return two_methods()
-
-
-@pytest.fixture(scope="module")
-def missing():
-    return two_methods_lost()
-
-
-def test_standings_as_computed_by_hand(frame, missing):
-    episodes = validate(frame)
-    alpha, beta = standings(episodes, cells(episodes, validate_missing(missing)))
+def test_standings_as_computed_by_hand():
+    episodes = validate(two_methods())
+    alpha, beta = standings(episodes, cells(episodes, validate_missing(two_methods_lost())))
     assert (alpha.algorithm, alpha.safe, alpha.cells, alpha.of) == ("Alpha", 2, 3, 3)
     assert (alpha.safe_runs, alpha.runs, alpha.safe_rate) == (4, 6, pytest.approx(4 / 6))
     assert alpha.violation == pytest.approx((0.5 + 1.5) / 6)  # costs 1 0.6 1 1 1.5 2.5

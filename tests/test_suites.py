@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.errors import UserError
+from benchmarks.registry import configure, find_method
 from benchmarks.suites import SUITES, Limit, find_suite, parse_limit
 from benchmarks.tasks import TASKS
 
@@ -57,7 +58,19 @@ def test_what_is_no_limit_is_refused_in_one_line(text):
     ("name", "percents"), [("tight", ("10%", "20%", "30%")), ("loose", ("70%", "80%", "90%"))]
 )
 def test_a_suite_holds_the_limits_that_one_could_write(name, percents):
-    assert find_suite(name) == SUITES[name] == tuple(map(parse_limit, percents))
+    assert find_suite(name) is SUITES[name]
+    assert SUITES[name].limits == tuple(map(parse_limit, percents))
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_what_a_suite_names_exists(name):
+    suite = SUITES[name]
+    methods = [find_method(spec) for spec in suite.algorithms]
+    for method in methods:
+        configure(method.cls, "quick", method.options)
+    assert len({method.label for method in methods}) == len(methods)
+    assert set(suite.tasks) <= set(TASKS)
+    assert suite.limits
 
 
 def test_an_unknown_suite_is_met_with_a_near_one():

@@ -118,7 +118,7 @@ def _draw_one(panel: Axes, task: Task, data: Trajectories) -> None:
     panel.scatter(costs, returns, s=2.5, color=_DOTS, alpha=0.5, linewidths=0)
     best = np.maximum.accumulate(returns[order])
     panel.step(costs[order], best, where="post", color=_LINE, linewidth=0.9)
-    for limit in (limit for suite in SUITES.values() for limit in suite):
+    for limit in (limit for suite in ("tight", "loose") for limit in SUITES[suite].limits):
         panel.axvline(limit.of(task), color=_LIMITS, linewidth=0.6, linestyle=":")
     panel.set_title(f"{task.name} ({len(data)})")
     panel.tick_params(length=2, labelsize=6.5)

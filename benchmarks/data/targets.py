@@ -1,9 +1,14 @@
-"""Reward targets taken from the data: what GAS and CDT are asked for at a cost limit."""
+"""Reward targets, of the data or set by hand: what GAS and CDT are asked for at a cost limit."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
 import torch
 from torch import Tensor
+
+from benchmarks.errors import UserError
 
 QUANTILE = 0.95
 
@@ -19,3 +24,22 @@ def reward_targets(returns: Tensor, costs: Tensor, limits: Tensor) -> Tensor:
         within = returns[costs <= limit]
         targets[i] = within.quantile(QUANTILE) if len(within) else returns[costs.argmin()]
     return targets
+
+
+def parse_targets(text: str) -> dict[float, float]:
+    """Targets by limit from words like "8:420 16:430"; `UserError` for other words."""
+    try:
+        pairs = (map(float, pair.split(":")) for pair in text.split())
+        targets = {limit: target for limit, target in pairs}  # noqa: C416 (dict() would not type)
+    except ValueError:
+        targets = {}
+    if not targets or not np.isfinite([*targets, *targets.values()]).all():
+        raise UserError(f'reward targets {text!r} are not of the form "LIMIT:TARGET LIMIT:TARGET"')
+    return targets
+
+
+def listed_targets(listed: Mapping[float, float], limits: Tensor) -> Tensor:
+    """The target of each limit [B]: on lines between the listed limits, level beyond them."""
+    known = sorted(listed)
+    values = np.interp(limits.numpy(), known, [listed[limit] for limit in known])
+    return torch.as_tensor(values, dtype=limits.dtype)

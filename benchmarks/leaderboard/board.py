@@ -10,6 +10,7 @@ import pandas as pd
 from benchmarks.leaderboard import tables
 from benchmarks.leaderboard.costs import Cost, costs
 from benchmarks.leaderboard.details import Details, mixtures
+from benchmarks.leaderboard.families import Family, Sweep, families, sweeps
 from benchmarks.leaderboard.frame import RUN, validate, validate_missing
 from benchmarks.leaderboard.profiles import Profile, profiles
 from benchmarks.leaderboard.published import Apart, Figure, Match, compare_published
@@ -60,6 +61,8 @@ class Board:
     places: Sequence[Place]
     costs: Sequence[Cost]
     profiles: Sequence[Profile]
+    families: Sequence[Family]
+    sweeps: Sequence[Sweep]
     matches: Sequence[Match]
     apart: Sequence[Apart]
     details: Details
@@ -91,6 +94,7 @@ def build(
         fact = facts.get(name, text)  # what the frame says is never replaced
         facts[name] = text if text == fact else f"{fact}; {text}"
     every = len({(cell.task, cell.limit) for cell in table})
+    related = families(runs)
     matches, apart = compare_published(published, episodes)
     return Board(
         title,
@@ -105,6 +109,8 @@ def build(
         places(table),
         costs(details.trainings),
         profiles(runs),
+        related,
+        sweeps(related, details.trainings),
         matches,
         apart,
         details,

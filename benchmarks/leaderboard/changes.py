@@ -24,7 +24,7 @@ from benchmarks.leaderboard.details import Evidence
 from benchmarks.leaderboard.frame import validate
 from benchmarks.leaderboard.markup import Entry, Table, entry, escape, latex, markdown, name
 from benchmarks.leaderboard.statistics import run_scores
-from benchmarks.leaderboard.tables import number
+from benchmarks.leaderboard.tables import number, signed
 
 _NOTE = (
     "Differences are after less before, with 95% bootstrap intervals where every cell has two "
@@ -94,7 +94,7 @@ def _conditions(
         configs = [config_of(one, method) for one in trainings]
         if configs[0] and configs[1] and configs[0] != configs[1]:
             changed = changed_options(configs[1], configs[0])
-            lines.append(f"options of {method}: {_options(changed) or 'another set'}")
+            lines.append(f"options of {method}: {options_text(changed) or 'another set'}")
     for column in ("commit", "device"):
         values = [", ".join(sorted({v[:40] for v in one[column] if v})) for one in trainings]
         if values[0] != values[1]:
@@ -124,14 +124,15 @@ def ablation(found: Sequence[Evidence], style: str = "markdown") -> str:
 def variant_table(rows: Sequence[Variant]) -> Table:
     """A row a variant: the options that differ, and what they change."""
     table = difference_table([row.difference for row in rows])
-    options = [Entry(_options(row.options), foreign=True) for row in rows]
+    options = [Entry(options_text(row.options), foreign=True) for row in rows]
     return Table(
         [table.header[0], "options", *table.header[1:]],
         [[own[0], option, *own[1:]] for own, option in zip(table.rows, options, strict=True)],
     )
 
 
-def _options(options: dict[str, Any]) -> str:
+def options_text(options: dict[str, Any]) -> str:
+    """Options and their values, as a table shows them."""
     return ", ".join(f"{key}={json.dumps(value)}" for key, value in options.items())
 
 
@@ -172,9 +173,7 @@ def _cell_table(found: Sequence[Difference]) -> Table:
 
 def _both(change: Change) -> list[Entry]:
     """The figure before and after, and the difference with its interval."""
-    difference = number(change.difference)
-    if change.difference > 0:
-        difference = f"+{difference}"
+    difference = signed(change.difference)
     if not math.isnan(change.interval.low):
         difference += f" [{number(change.interval.low)}, {number(change.interval.high)}]"
     return [

@@ -141,6 +141,8 @@ class Variant:
     options: dict[str, Any]
     """The options that differ."""
     difference: Difference
+    label: str = ""
+    """What it is called in its leaderboard, where that has the base too."""
 
 
 def changed_options(config: str, base: str) -> dict[str, Any]:
@@ -173,11 +175,11 @@ def variants(
                 mine = runs[runs["algorithm"] == method]
                 changed = other_runs[other_runs["algorithm"] == method]
                 found.append(Variant(options, difference(mine, changed)))
-    return sorted(found, key=lambda one: (one.difference.method, _order(one.options)))
+    return sorted(found, key=lambda one: (one.difference.method, order_of_options(one.options)))
 
 
-def _order(options: dict[str, Any]) -> list[tuple[str, bool, float, str]]:
-    """Numbers of one option ascend."""
+def order_of_options(options: dict[str, Any]) -> list[tuple[str, bool, float, str]]:
+    """What to sort variants by: the names of the options; numbers of one option ascend."""
     keys = []
     for name, value in sorted(options.items()):
         number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -131,9 +131,10 @@ def mixtures(trainings: pd.DataFrame, episodes: pd.DataFrame) -> list[str]:
         updates = sorted(set(own["updates"]))
         if len(updates) > 1:
             lines.append(f"mixes numbers of updates of {method}: {', '.join(map(str, updates))}")
-        configs = {json.dumps(_object(text), sort_keys=True) for text in own["config"]}
-        if len(configs) > 1:
-            lines.append(f"mixes {len(configs)} sets of options of {method}")
+        for task, here in own.groupby("task"):  # a method may have options of its own on a task
+            configs = {json.dumps(_object(text), sort_keys=True) for text in here["config"]}
+            if len(configs) > 1:
+                lines.append(f"mixes {len(configs)} sets of options of {method} on {task}")
     return lines
 
 

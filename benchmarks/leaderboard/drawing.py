@@ -84,6 +84,7 @@ def plain_axes(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+_DPI = 200
 _TIMELESS: dict[str, dict[str, str | None]] = {
     "png": {"Software": None},
     "svg": {"Date": None},
@@ -101,11 +102,12 @@ def render(draw: Callable[[], Figure], kinds: Collection[str]) -> Images:
         mpl.rcdefaults()
         mpl.rcParams.update(STYLE)  # type: ignore[arg-type]  # names are literals there
         figure = draw()
+        figure.set_dpi(_DPI)  # text is a little wider or narrower at another
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # laid out once, not again by each `savefig`
         images = {}
         for kind in kinds:
             buffer = BytesIO()
-            figure.savefig(buffer, format=kind, dpi=200, metadata=_TIMELESS[kind])
+            figure.savefig(buffer, format=kind, dpi=_DPI, metadata=_TIMELESS[kind])
             images[kind] = buffer.getvalue()
     return images

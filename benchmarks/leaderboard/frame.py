@@ -116,7 +116,10 @@ def validate_missing(missing: pd.DataFrame) -> pd.DataFrame:
 
 
 def validate_trainings(trainings: pd.DataFrame) -> pd.DataFrame:
-    """The trainings in canonical form, each key once; `UserError` as `validate` raises it."""
+    """The trainings in canonical form, each once; `UserError` as `validate` raises it.
+
+    Variants of a method that act otherwise may share one, which each of them has.
+    """
     by = ["algorithm", "task", "seed", "train_limit", "key"]
     rows = _typed(trainings, TRAININGS, "trainings").sort_values(by, kind="stable")
     for column, known in (
@@ -129,7 +132,7 @@ def validate_trainings(trainings: pd.DataFrame) -> pd.DataFrame:
                 f"{column} {rows[strange][column].iloc[0]!r} of a training: "
                 f"it must be one of {', '.join(map(repr, known))}"
             )
-    return rows.drop_duplicates("key").reset_index(drop=True)
+    return rows.drop_duplicates(["algorithm", "key"]).reset_index(drop=True)
 
 
 def ordered_tasks(names: Iterable[str]) -> list[str]:

@@ -125,11 +125,14 @@ def compare_published(
     matches: list[Match] = []
     apart: dict[tuple[str, str, str, str], tuple[dict[str, None], dict[str, None]]] = {}
     for figure in figures:
-        found = _match(figure, runs)
-        if isinstance(found, Match):
-            matches.append(found)
-        else:
-            key = (figure.paper, figure.protocol, figure.source, found)
+        own = runs[runs["algorithm"].str.lower() == figure.method.lower()]
+        # names that differ in case alone are methods of their own
+        found = [_match(figure, rows) for _, rows in own.groupby("algorithm")]
+        hits = [one for one in found if isinstance(one, Match)]
+        matches += hits
+        reasons = [one for one in found if isinstance(one, str)] or ["no such method in this table"]
+        for reason in [] if hits else dict.fromkeys(reasons):
+            key = (figure.paper, figure.protocol, figure.source, reason)
             methods, tasks = apart.setdefault(key, ({}, {}))
             methods[figure.method] = tasks[figure.task] = None
     return matches, [
@@ -138,11 +141,8 @@ def compare_published(
     ]
 
 
-def _match(figure: Figure, runs: pd.DataFrame) -> Match | str:
-    """Ours beside the figure, or the first reason against it."""
-    own = runs[runs["algorithm"].str.lower() == figure.method.lower()]
-    if own.empty:
-        return "no such method in this table"
+def _match(figure: Figure, own: pd.DataFrame) -> Match | str:
+    """The runs of one method beside the figure, or the first reason against it."""
     sources = sorted(set(own["source"]))
     if sources != [figure.data]:
         return f"other data: theirs {figure.data}, ours {', '.join(sources)}"

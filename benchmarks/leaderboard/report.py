@@ -13,7 +13,7 @@ from matplotlib.figure import Figure as Picture
 
 from benchmarks.errors import UserError
 from benchmarks.files import write_atomic
-from benchmarks.leaderboard import charts, page, plots, sweep, tables, tidy
+from benchmarks.leaderboard import charts, option_charts, page, plots, sweep, tables, tidy
 from benchmarks.leaderboard.board import Board, build
 from benchmarks.leaderboard.details import Details
 from benchmarks.leaderboard.drawing import Images, render
@@ -104,6 +104,8 @@ def pictures(board: Board, names: Collection[str], kinds: Collection[str]) -> di
     draw: dict[str, Callable[[], Picture]] = {
         "frontier": lambda: plots.frontier(board.table),
         "sweep": lambda: sweep.sweep(board.table, board.details.frontiers),
+        "variants": lambda: option_charts.variant_chart(board.families),
+        "options": lambda: option_charts.option_chart(board.sweeps, board.means),
         "matrix": lambda: charts.matrix_chart(board.improvements, board.places),
         "profiles": lambda: charts.profile_chart(board.profiles),
         "curves": lambda: charts.curve_chart(board.details.trainings),

@@ -10,6 +10,7 @@ import pandas as pd
 
 from benchmarks.leaderboard import tables
 from benchmarks.leaderboard.board import Board
+from benchmarks.leaderboard.changes import variant_table
 from benchmarks.leaderboard.frame import ordered_tasks
 from benchmarks.leaderboard.markup import Entry, Row, Table, name
 from benchmarks.leaderboard.published import Apart, Match
@@ -18,6 +19,8 @@ from benchmarks.leaderboard.tables import with_interval
 PICTURES = {
     "frontier": "Reward against cost on every task",
     "sweep": "Cost and return against the limit on every task",
+    "variants": "What each variant changes in reward and cost",
+    "options": "Reward and cost along each option",
     "matrix": "How likely each method is better than each other",
     "profiles": "Shares of runs above each reward and within each cost",
     "curves": "Losses during the training",
@@ -87,6 +90,19 @@ def _scores(board: Board) -> list[Section]:
             pictures=["sweep"],
         )
     )
+    drawn = ["variants", "options"] if board.sweeps else ["variants"]
+    for family in board.families:
+        found.append(
+            Section(
+                f"Variants of {family.base}",
+                f"Differences are the variant's figure less that of {family.base}, with 95% "
+                "bootstrap intervals where every cell has two seeds or more; bold where the "
+                "interval leaves 0 out. Changed: cells whose runs differ.",
+                variant_table(family.variants),
+                pictures=drawn,
+            )
+        )
+        drawn = []  # of all families, once
     if len(board.improvements):
         found.append(
             Section(
@@ -183,10 +199,10 @@ def published_table(matches: Sequence[Match]) -> Table:
             " ".join(map(str, one.theirs.limits)),
             with_interval(one.reward, one.intervals.reward),
             tables.number(one.theirs.reward),
-            f"{one.reward - one.theirs.reward:+.2f}",
+            tables.signed(one.reward - one.theirs.reward),
             with_interval(one.cost, one.intervals.cost),
             tables.number(one.theirs.cost),
-            f"{one.cost - one.theirs.cost:+.2f}",
+            tables.signed(one.cost - one.theirs.cost),
             Entry(f"{one.theirs.paper}, {one.theirs.source}", foreign=True),
         ]
         for one in matches

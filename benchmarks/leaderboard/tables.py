@@ -23,6 +23,12 @@ def number(value: float) -> str:
     return BLANK if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"
 
 
+def signed(value: float) -> str:
+    """As `number`, with a + before what it shows as more than 0."""
+    text = number(value)
+    return f"+{text}" if value > 0 and text != "0.00" else text
+
+
 def cost_text(cost: float, safe: bool) -> str:
     """As `number`, but an unsafe cost does not read 1.00."""
     text = number(cost)

@@ -64,6 +64,7 @@ def tidy(board: Board) -> dict[str, pd.DataFrame]:
             ("algorithm", "score", "threshold", "share", "low", "high"),
             (row for profile in board.profiles for row in _profile(profile)),
         ),
+        "variants": _variants(board),
         "published": _published(board),
     }
 
@@ -122,6 +123,23 @@ def _profile(profile: Profile) -> Iterable[list[Any]]:
     ):
         for threshold, *values in zip(thresholds, *columns, strict=True):
             yield [profile.method, score, threshold, *values]
+
+
+def _variants(board: Board) -> pd.DataFrame:
+    columns = ["algorithm", "base", "cells", "of", "changed"]
+    figures = ("reward", "cost", "safe_rate")
+    for name in figures:
+        columns += [f"base_{name}", name, f"{name}_low", f"{name}_high"]
+    rows = []
+    for family in board.families:
+        for variant in family.variants:
+            one = variant.difference
+            row: list[Any] = [variant.label, family.base, one.cells, one.of, one.changed]
+            for name in figures:
+                change = getattr(one, name)
+                row += [change.before, change.after, *change.interval]
+            rows.append(row)
+    return _frame(columns, rows)
 
 
 def _published(board: Board) -> pd.DataFrame:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from benchmarks.errors import UserError
 from benchmarks.machine import available_cores, devices
 from benchmarks.scheduling.local import WorkerProcess
 from benchmarks.scheduling.nvml import open_inventory
-from benchmarks.scheduling.places import Places
+from benchmarks.scheduling.places import MemoryEstimates, Places
 from benchmarks.scheduling.scheduler import Scheduler
 
 _PACKAGES = {"ray": "ray", "slurm": "submitit"}
@@ -63,15 +64,27 @@ def check(args: argparse.Namespace) -> None:
             raise UserError(f"--slurm {word!r} is not of the form key=value")
 
 
-def open_scheduler(args: argparse.Namespace) -> tuple[Scheduler, Callable[[], None]]:
-    """The scheduler that the options ask for, and what to call when it is not needed any more."""
+@contextmanager
+def open_scheduler(args: argparse.Namespace) -> Iterator[Scheduler]:
+    """The scheduler that the options ask for, while the block runs."""
     timeout = None if args.timeout is None else 60.0 * args.timeout
     if args.engine == "local":
-        places = Places(slots(args), open_inventory() if _gpus(args) else None)
-        return Scheduler(places, WorkerProcess, timeout=timeout), lambda: None
+        yield Scheduler(_here(args), WorkerProcess, timeout=timeout)
+        return
     engine = importlib.import_module(f"benchmarks.scheduling.{args.engine}")
     places, launch, close = engine.connect(args)
-    return Scheduler(places, launch, timeout=timeout, tries=engine.TRIES), close
+    try:
+        yield Scheduler(places, launch, timeout=timeout, tries=engine.TRIES)
+    finally:
+        close()
+
+
+def _here(args: argparse.Namespace) -> Places:
+    """The places of this machine."""
+    if not _gpus(args):
+        return Places(slots(args))
+    seen = MemoryEstimates(path=args.results / "runs" / "gpu-memory.json")
+    return Places(slots(args), open_inventory(), seen)
 
 
 def slots(args: argparse.Namespace) -> Mapping[str, int]:

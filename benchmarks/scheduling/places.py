@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Protocol
 
+from benchmarks.files import write_atomic
 from benchmarks.jobs import Job
 from benchmarks.scheduling.events import Piece
 
@@ -20,30 +23,63 @@ class Inventory(Protocol):
 
 
 class MemoryEstimates:
-    """Memory of a GPU that the processes of a method take: a guess, until one was seen."""
+    """Memory of a GPU that the processes of a method take: a guess, until one was seen.
 
-    def __init__(self, guess: int = 2 * GIB) -> None:
-        self.guess = guess
-        self._seen: dict[str, int] = {}
+    What was seen is kept in `path` for later runs. Several runners may share the file: each adds
+    to what it finds there.
+    """
+
+    def __init__(self, guess: int = 2 * GIB, path: Path | None = None) -> None:
+        self.guess, self.path = guess, path
+        self._seen = self._kept()
+        self._expected: dict[str, int] = {}
 
     def of(self, job: Job) -> int:
         """Bytes that a process of `job` may take: a tenth above the most that was seen."""
-        seen = self._seen.get(self._kind(job))
-        return self.guess if seen is None else seen + seen // 10
+        kind = self._kind(job)
+        seen = self._seen.get(kind)
+        likely = self.guess if seen is None else seen + seen // 10
+        return max(likely, self._expected.get(kind, 0))
 
     def see(self, job: Job, memory: int) -> None:
         """A process of `job` has taken `memory` bytes."""
         kind = self._kind(job)
-        self._seen[kind] = max(memory, self._seen.get(kind, 0))
+        if memory > self._seen.get(kind, 0):
+            self._seen[kind] = memory
+            self._keep()
 
     def fell_short(self, job: Job) -> None:
-        """A process of `job` ran out of memory: expect half as much again."""
-        self.see(job, self.of(job) * 3 // 2)
+        """A process of `job` ran out of memory: expect half as much again.
+
+        Only in this run: it may have been others who took the memory, and what a process takes
+        that succeeds is seen.
+        """
+        self._expected[self._kind(job)] = self.of(job) * 3 // 2
 
     @staticmethod
     def _kind(job: Job) -> str:
         """Trainings that differ in task, seed or limit only are alike."""
-        return job.training.algorithm + json.dumps(job.training.config, sort_keys=True)
+        one = job.training
+        options = json.dumps(one.config, sort_keys=True)
+        return " ".join(filter(None, (one.algorithm, one.code, options)))
+
+    def _kept(self) -> dict[str, int]:
+        """What the file says; of a damaged one, what can be read."""
+        try:
+            content = json.loads(self.path.read_text()) if self.path else {}
+        except (OSError, ValueError):
+            return {}
+        items = content.items() if isinstance(content, dict) else ()
+        return {kind: memory for kind, memory in items if type(memory) is int and memory > 0}
+
+    def _keep(self) -> None:
+        if self.path is None:
+            return
+        for kind, memory in self._kept().items():
+            self._seen[kind] = max(memory, self._seen.get(kind, 0))
+        with suppress(OSError):  # a disk that takes nothing stops the jobs, not the estimates
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(self.path, json.dumps(self._seen, indent=1, sort_keys=True))
 
 
 class Places:

@@ -89,7 +89,7 @@ class RayAttempt:
     ) -> None:
         self._ray, self._heard = ray, heard
         work = absolute(piece.work)
-        run = Run(Path(work.results), work.training)
+        run = Run.of(work)
         gpus = gpu_share if piece.place.startswith("cuda") else 0
         # beside `work`, which lasts for as long as the job, `stop` must get through
         actor = ray.remote(Node).options(num_cpus=1, num_gpus=gpus, max_concurrency=2)

@@ -80,7 +80,7 @@ class Node:
             if data is not None and not Path(job.data).is_file():
                 (copy := Path(folder) / "data.hdf5").write_bytes(data())
                 job = replace(job, data=str(copy))
-            run = Run(Path(folder), job.training)
+            run = Run.of(job)
             run.folder.mkdir(parents=True)
             for name, content in files.items():
                 (run.folder / name).write_bytes(content)

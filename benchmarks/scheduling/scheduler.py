@@ -6,7 +6,6 @@ import queue
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from benchmarks.jobs import Ending, Job
@@ -49,7 +48,7 @@ class Scheduler:
         """Do all `jobs`; once `stopping()` holds, start no more and stop those that run."""
         self._waiting = [self._first_piece(job) for job in jobs]
         # what failed before is to be tried again; what fails meanwhile elsewhere is not
-        self._old_failures = {job.training.key: _run(job).failure() for job in jobs}
+        self._old_failures = {job.training.key: Run.of(job).failure() for job in jobs}
         try:
             while self._waiting or self._running:
                 if stopping():
@@ -68,7 +67,7 @@ class Scheduler:
 
     def _first_piece(self, job: Job) -> Piece:
         """Where there are GPUs, training is theirs and evaluation the CPU's."""
-        on_gpu = bool(self.places.gpus) and job.stage != "evaluate" and not _run(job).trained
+        on_gpu = bool(self.places.gpus) and job.stage != "evaluate" and not Run.of(job).trained
         split = on_gpu and job.stage == "both"
         return Piece(job, "train" if split else job.stage, on_gpu)
 
@@ -80,11 +79,13 @@ class Scheduler:
                 return
             if piece.not_before > now:
                 continue
+            if any(piece.job.training.key == one.job.training.key for one in self._running):
+                continue  # another evaluation of the same training
             place = self.places.choose(piece, list(self._running))
             if place is None:
                 continue
             ended = self._ended_elsewhere(piece)
-            if ended is None and _run(piece.job).busy:
+            if ended is None and Run.of(piece.job).busy:
                 piece.not_before = now + _POLL
                 continue
             self._waiting.remove(piece)
@@ -103,7 +104,7 @@ class Scheduler:
         """What another runner on the same results has made of a job, if it has ended it."""
         if is_done(piece.job):
             return Event(piece.job, "done", 1.0, "by another runner")
-        failure = _run(piece.job).failure()
+        failure = Run.of(piece.job).failure()
         old = self._old_failures.get(piece.job.training.key)
         if failure is None or failure["interrupted"] or failure == old:
             return None
@@ -175,7 +176,7 @@ class Scheduler:
         elif status < 0:
             yield self._fail(piece, f"ended by {_signal(status)}", ended.tail)
         else:
-            failure = _run(job).failure()
+            failure = Run.of(job).failure()
             if failure is None:
                 reason = piece.said or f"the worker ended with status {status} and left no result"
                 yield self._fail(piece, reason, ended.tail)
@@ -211,7 +212,7 @@ class Scheduler:
 
     @staticmethod
     def _fail(piece: Piece, reason: str, tail: str, *, interrupted: bool = False) -> Event:
-        run = _run(piece.job)
+        run = Run.of(piece.job)
         known = run.failure() or {"traceback": ""}
         run.fail(reason, known["traceback"] or tail, interrupted=interrupted)
         return Event(piece.job, "interrupted" if interrupted else "failed", 1.0, reason)
@@ -222,7 +223,3 @@ def _signal(status: int) -> str:
         return signal.Signals(-status).name
     except ValueError:
         return f"signal {-status}"
-
-
-def _run(job: Job) -> Run:
-    return Run(Path(job.results), job.training)

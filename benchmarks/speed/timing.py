@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from benchmarks.machine import peak_memory
 
 Piece = Callable[[int], object]
 """Does so many units of work."""
@@ -102,6 +103,6 @@ def _work(pipe: Any, build: Callable[..., Piece], arguments: tuple[Any, ...], am
     import torch
 
     torch.set_num_threads(1)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     build(*arguments)(amount)
-    pipe.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    pipe.send((peak_memory() - before) / 2**20)
