@@ -50,6 +50,14 @@ def acting_options(config: Config) -> dict[str, Any]:
     }
 
 
+def training_options(config: Config) -> dict[str, Any]:
+    """All fields, those declared with `acting` at their defaults: what a training depends on."""
+    return {
+        one.name: one.default if one.metadata.get("acting") else getattr(config, one.name)
+        for one in fields(config)
+    }
+
+
 @dataclass(frozen=True)
 class Budget:
     """How long a method trains, and the options that differ at that length."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +79,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return content
 
 
-def collect(results: Path, manifest: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def jobs_of(manifest: Mapping[str, Any], results: Path) -> list[Job]:
+    """A manifest's jobs, their results in the store of `results`."""
+    where = {"data": "", "results": str(results)}
+    return [Job.of({**entry, **where}) for entry in manifest["jobs"]]
+
+
+def collect(jobs: Iterable[Job], manifest: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The episodes that are there, and the runs that are not, of a manifest's jobs."""
-    episodes: list[dict[str, Any]] = []
-    missing: list[dict[str, Any]] = []
-    for entry in manifest["jobs"]:
-        job = Job.of({**entry, "data": "", "results": str(results)})
+    episodes: list[tuple[Any, ...]] = []
+    missing: list[tuple[Any, ...]] = []
+    for job in jobs:
         training, run = job.training, Run.of(job)
         fractions = {
             limit: math.nan if fraction is None else fraction
@@ -92,30 +97,18 @@ def collect(results: Path, manifest: dict[str, Any]) -> tuple[pd.DataFrame, pd.D
         }
         low, high = manifest["ranges"][training.task]
         for limit in job.limits:
-            cell = {
-                "algorithm": job.shown,
-                "task": training.task,
-                "limit": limit,
-                "fraction": fractions[limit],
-                "seed": training.seed,
-            }
+            cell = (job.shown, training.task, limit, fractions[limit], training.seed)
             if not run.evaluated(limit, job.episodes):
                 failure = run.failure()
                 failed = failure is not None and not failure["interrupted"]
                 reason = failure["reason"] if failure else "not run yet"
                 status = "failed" if failed else "missing"
-                missing.append({**cell, "status": status, "reason": reason})
+                missing.append((*cell, status, reason))
                 continue
-            shared = {
-                **cell,
-                "min_return": low,
-                "max_return": high,
-                "source": job.source,
-                "checksum": training.checksum,
-                "budget": manifest["budget"],
-            }
+            shared = (low, high, job.source, training.checksum, manifest["budget"])
             for one in run.episodes(limit, job.episodes):
-                episodes.append(shared | one._asdict() | {"limit": limit})
+                raw = (one.episode, one.episode_return, one.episode_cost, one.length)
+                episodes.append(cell + raw + shared)  # tuples: cheaper than a dict a row
     return (
         pd.DataFrame(episodes, columns=list(EPISODES)),
         pd.DataFrame(missing, columns=list(MISSING)),

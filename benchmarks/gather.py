@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks import provenance
-from benchmarks.collect import collect, read_manifest
+from benchmarks.collect import collect, jobs_of, read_manifest
 from benchmarks.jobs import Job
 from benchmarks.leaderboard.details import Details, Evidence, Frontier, thinned
 from benchmarks.leaderboard.frame import EPISODES, MISSING, RUN, TRAININGS, validate_trainings
@@ -29,8 +29,8 @@ def gather(folder: Path) -> Evidence:
     kept there. Raises `UserError` where there is no manifest, or files cannot be read.
     """
     manifest = read_manifest(folder)
-    jobs = _jobs(folder.parent, manifest)
-    episodes, missing = collect(folder.parent, manifest)
+    jobs = jobs_of(manifest, folder.parent)
+    episodes, missing = collect(jobs, manifest)
     details = _details(jobs)
     if len(missing) and (folder / KEPT).is_file():
         kept_episodes, kept_missing = read_episodes(folder / KEPT), read_missing(folder / LOST)
@@ -43,10 +43,6 @@ def gather(folder: Path) -> Evidence:
         episodes, missing = _filled(jobs, known, (episodes, missing), (kept_episodes, kept_missing))
         details = _with_kept(details, kept, episodes)
     return Evidence(manifest["title"], manifest["budget"], episodes, missing, details)
-
-
-def _jobs(results: Path, manifest: Mapping[str, Any]) -> list[Job]:
-    return [Job.of({**entry, "data": "", "results": str(results)}) for entry in manifest["jobs"]]
 
 
 def _key(row: Mapping[Any, Any]) -> _Run:

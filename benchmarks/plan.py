@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.algorithm import Config, acting_options
+from benchmarks.algorithm import acting_options, training_options
 from benchmarks.data.source import DataSet
 from benchmarks.errors import UserError, unknown_name
 from benchmarks.jobs import Job, Training, joined_code
@@ -75,11 +75,10 @@ class Request:
         method: Method,
         data: DataSet,
         limits: Sequence[float],
-        seed: int,
         results: str,
         checksum: str,
     ) -> list[Job]:
-        """One job where one training serves all limits, otherwise one a limit."""
+        """One job where one training serves all limits, otherwise one a limit; first seed."""
         cls, task = method.cls, data.task
         config, updates = configure(
             cls,
@@ -88,8 +87,6 @@ class Request:
             cls.options_on(task.name, data.source),
         )
         updates = self.updates or updates
-        acting = acting_options(config)
-        own = asdict(config) | {name: _default(config, name) for name in acting}
         groups = [tuple(limits)] if cls.conditions_on_limit else [(limit,) for limit in limits]
         training_seconds = updates * cls.budgets[self.budget].update_ms / 1000
         return [
@@ -97,10 +94,10 @@ class Request:
                 Training(
                     cls.name,
                     joined_code(method.code, task.code),
-                    own,
+                    training_options(config),
                     task.name,
                     checksum,
-                    seed,
+                    self.seeds[0],
                     None if cls.conditions_on_limit else group[0],
                     updates,
                 ),
@@ -114,7 +111,7 @@ class Request:
                 core_seconds=training_seconds + _evaluation_seconds(task, group, self.episodes),
                 task_file=task.file,
                 label=method.label if method.options else "",
-                acting=acting,
+                acting=acting_options(config),
             )
             for group in groups
         ]
@@ -132,24 +129,22 @@ def plan(requests: Sequence[Request], results: str, checksums: Mapping[str, str]
             for method in request.methods:
                 key = data.task.name, method.label
                 asked.setdefault(key, (request, method, data, {}))[3].update(limits)
-    planned, trained = list[Job](), set[str]()
-    for seed in requests[0].seeds:
-        of_seed = []
-        for request, method, data, limits in asked.values():
-            checksum = checksums[data.task.name]
-            for job in request._of(method, data, list(limits), seed, results, checksum):
-                if job.training.key in trained:  # by a variant that only acts otherwise
-                    left = _evaluation_seconds(data.task, job.limits, job.episodes)
-                    job = replace(job, core_seconds=left)
-                trained.add(job.training.key)
-                of_seed.append(job)
-        planned += sorted(of_seed, key=lambda job: -job.core_seconds)
-    return planned
+    first, trained = list[Job](), set[str]()
+    for request, method, data, limits in asked.values():
+        checksum = checksums[data.task.name]
+        for job in request._of(method, data, list(limits), results, checksum):
+            if job.training.key in trained:  # by a variant that only acts otherwise
+                left = _evaluation_seconds(data.task, job.limits, job.episodes)
+                job = replace(job, core_seconds=left)
+            trained.add(job.training.key)
+            first.append(job)
+    first.sort(key=lambda job: -job.core_seconds)
+    return [
+        replace(job, training=replace(job.training, seed=seed))
+        for seed in requests[0].seeds
+        for job in first
+    ]
 
 
 def _evaluation_seconds(task: Task, limits: Sequence[float], episodes: int) -> float:
     return len(limits) * episodes * task.horizon / task.steps_per_second
-
-
-def _default(config: Config, name: str) -> Any:
-    return next(one.default for one in fields(config) if one.name == name)

@@ -49,7 +49,7 @@ class Run:
     ) -> None:
         name = re.sub(r"[^A-Za-z0-9_.-]", "_", f"{training.task}-{training.algorithm}")
         self.training = training
-        self.folder = results / "runs" / f"{name}-{training.key[:16]}"
+        self.folder = results.joinpath("runs", f"{name}-{training.key[:16]}")
         self._acting = ""
         if acting:
             canonical = json.dumps(acting, sort_keys=True, separators=(",", ":"))

@@ -75,6 +75,11 @@ class Goals(NamedTuple):
     reward: Tensor
     cost: Tensor
 
+    @property
+    def detached(self) -> Goals:
+        """The same as constants: a loss of the policy does not move them."""
+        return Goals(self.reward.detach(), self.cost.detach())
+
 
 class GAS(Stitching):
     """Goal-Assisted Stitching, in the paper's form."""
@@ -141,7 +146,7 @@ class GAS(Stitching):
         self, segments: Segments, request: Request, goals: Goals, weight: Tensor
     ) -> Tensor:
         """1[V^C < C-hat] |alpha - 1[A^R < 0]| ||pi - a||^2, the goals detached."""
-        given = Goals(goals.reward.detach(), goals.cost.detach())
+        given = goals.detached
         error = (self.action(request, given) - segments.actions).square().sum(1)
         if not self.config.goals:
             return error.mean()

@@ -117,7 +117,7 @@ class ReleasedGAS(GAS):
         self, segments: Segments, request: Request, goals: Goals, weight: Tensor
     ) -> Tensor:
         """-w log pi(a) - temperature x entropy, the goals and the temperature detached."""
-        given = Goals(goals.reward.detach(), goals.cost.detach())
+        given = goals.detached
         mean, log_std = self.actor(*self.told(request, given)).chunk(2, dim=1)
         policy = torch.distributions.Normal(mean, log_std.clamp(*_LOG_STD).exp())
         likelihood = policy.log_prob(segments.actions).sum(1)

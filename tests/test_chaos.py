@@ -11,6 +11,7 @@ import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def small_jobs(small_data: SmallData, results: Path, count: int) -> list[Job]:
 
 def equal(one: Job, other: Job) -> bool:
     """Whether two stores hold the same of a job, bit for bit."""
-    runs = [Run(Path(job.results), job.training) for job in (one, other)]
+    runs = [Run.of(job) for job in (one, other)]
     return (
         same(runs[0].checkpoint(), runs[1].checkpoint())
         and losses(one) == losses(other)
@@ -90,16 +91,35 @@ def test_chaos_changes_nothing(
 
 
 def test_two_runners_share_the_work_without_a_duplicate(
-    small_data: SmallData, tmp_path: Path
+    small_data: SmallData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    finished = tmp_path / "finished"
+    finished.mkdir()
+
+    def noted(name: str) -> None:
+        """Have every worker, a fork of this process, note what it finishes, and who it is."""
+        original = getattr(Run, name)
+
+        def finish(run: Run, *given: Any) -> None:
+            original(run, *given)
+            (finished / f"{name}-{run.training.key}-{os.getpid()}").touch()
+
+        monkeypatch.setattr(Run, name, finish)
+
+    noted("finish_training")
+    noted("finish_evaluations")
     jobs = small_jobs(small_data, tmp_path, 8)
     runners = [Runner(jobs, tmp_path / name) for name in ("one", "other")]
     assert [runner.wait() for runner in runners] == [0, 0]
     assert all(map(is_done, jobs))
-    workers = [len(list(runner.pids.iterdir())) for runner in runners]
-    # both may start one for the same job in the same moment: the lock sends one home
-    assert 8 <= sum(workers) <= 11
-    assert min(workers) >= 1
+    done = sorted(path.name.rsplit("-", 1)[0] for path in finished.iterdir())
+    kinds = ("finish_evaluations", "finish_training")
+    assert done == [
+        f"{kind}-{key}" for kind in kinds for key in sorted(j.training.key for j in jobs)
+    ]
+    workers = {path.name.rsplit("-", 1)[1] for path in finished.iterdir()}
+    for runner in runners:
+        assert workers & {path.name for path in runner.pids.iterdir()}, "each did some of it"
 
 
 @pytest.fixture
@@ -128,7 +148,7 @@ def test_a_disk_that_is_full_and_then_has_room_again(
     run_job(job)
     whole = make_job("cpq", small_data, tmp_path / "whole")
     run_job(whole)
-    stored = [Run(Path(one.results), one.training).checkpoint() for one in (job, whole)]
+    stored = [Run.of(one).checkpoint() for one in (job, whole)]
     assert same(*stored)
 
 

@@ -15,11 +15,12 @@ import pytest
 from benchmarks.jobs import Ending
 from benchmarks.run import main
 from benchmarks.scheduling.remote import Mark, Node, absolute, folder_files, keep
+from benchmarks.store import Run
 from benchmarks.worker import run_job
 
 from .conftest import SmallData
 from .runs import FAILING, command, evaluations, start, wait_for
-from .test_resume import make_job, run_of, same
+from .test_resume import make_job, same
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def test_a_node_that_shares_the_store_works_in_it(small_data: SmallData, tmp_pat
     outcome = Node().work(job.to_json(), str(mark.path), {})
     assert outcome.ended.status == Ending.DONE, outcome
     assert outcome.files is None
-    assert run_of(job).trained
+    assert Run.of(job).trained
     mark.remove()
     assert not mark.path.exists()
 
@@ -50,7 +51,7 @@ def test_a_node_without_the_store_returns_the_run_by_value(
 ) -> None:
     job = make_job("bc-all", small_data, tmp_path / "ours")
     run_job(replace(job, stage="train"))
-    run = run_of(job)
+    run = Run.of(job)
     far = replace(job, results=str(tmp_path / "nowhere"), data=str(tmp_path / "nothing"))
     fetch = Path(job.data).read_bytes
     outcome = Node().work(far.to_json(), str(tmp_path / "no mark"), folder_files(run), fetch)
@@ -61,12 +62,12 @@ def test_a_node_without_the_store_returns_the_run_by_value(
     whole = make_job("bc-all", small_data, tmp_path / "whole")
     run_job(whole)
     for limit in job.limits:
-        assert run.episodes(limit, 2) == run_of(whole).episodes(limit, 2)
-    assert same(run.checkpoint(), run_of(whole).checkpoint())
+        assert run.episodes(limit, 2) == Run.of(whole).episodes(limit, 2)
+    assert same(run.checkpoint(), Run.of(whole).checkpoint())
 
 
 def test_a_node_writes_nothing_beside_the_run(small_data: SmallData, tmp_path: Path) -> None:
-    run = run_of(make_job("bc-all", small_data, tmp_path))
+    run = Run.of(make_job("bc-all", small_data, tmp_path))
     names = ("../../up", "/tmp/up", "a/b", "lock", ".hidden", "training.json")
     keep(run, dict.fromkeys(names, b"{}"))
     assert sorted(path.name for path in run.folder.iterdir()) == ["lock", "training.json"]
@@ -91,7 +92,7 @@ def test_what_says_done_is_stored_last(
         "benchmarks.scheduling.remote.write_atomic", lambda path, _: order.append(path.name)
     )
     files = dict.fromkeys(("training.json", "evaluation-8x2.json", "losses.csv", "checkpoint.pt"))
-    keep(run_of(make_job("bc-all", small_data, tmp_path)), files)
+    keep(Run.of(make_job("bc-all", small_data, tmp_path)), files)
     assert order == ["checkpoint.pt", "losses.csv", "evaluation-8x2.json", "training.json"]
 
 

@@ -41,10 +41,6 @@ def make_job(name: str, small_data: SmallData, results: Path, **changes: Any) ->
     return replace(job, **changes)
 
 
-def run_of(job: Job) -> Run:
-    return Run(Path(job.results), job.training)
-
-
 def stopping_after(checks: int):
     """A question that is answered yes from the `checks`-th time on."""
     asked = iter(range(10**6))
@@ -53,7 +49,7 @@ def stopping_after(checks: int):
 
 def losses(job: Job) -> list[list[str]]:
     """losses.csv without the time."""
-    lines = (run_of(job).folder / "losses.csv").read_text().splitlines()
+    lines = (Run.of(job).folder / "losses.csv").read_text().splitlines()
     return [row[:1] + row[2:] for row in (line.split(",") for line in lines)]
 
 
@@ -85,22 +81,22 @@ def test_every_method_ends_the_same_however_often_it_is_stopped(
     whole, broken = (make_job(name, small_data, tmp_path / one) for one in ("whole", "broken"))
     run_job(whole)
     attempts = 0
-    while not run_of(broken).trained:
+    while not Run.of(broken).trained:
         attempts += 1
         try:
             run_job(broken, stopping=stopping_after(attempts % 2))
         except StoppedError:
-            assert (failure := run_of(broken).failure())
+            assert (failure := Run.of(broken).failure())
             assert failure["interrupted"]
     run_job(broken)
     assert attempts >= 3
-    assert same(run_of(whole).checkpoint(), run_of(broken).checkpoint())
+    assert same(Run.of(whole).checkpoint(), Run.of(broken).checkpoint())
     assert losses(whole) == losses(broken)
     assert [row[0] for row in losses(broken)] == ["updates", "2", "4", "6", "7"]
     for limit in whole.limits:
-        assert run_of(whole).episodes(limit, 2) == run_of(broken).episodes(limit, 2)
-    assert run_of(broken).failure() is None
-    assert not (run_of(broken).folder / "resume.pt").exists()
+        assert Run.of(whole).episodes(limit, 2) == Run.of(broken).episodes(limit, 2)
+    assert Run.of(broken).failure() is None
+    assert not (Run.of(broken).folder / "resume.pt").exists()
 
 
 class Killed(BaseException):
@@ -122,7 +118,7 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(
     with pytest.raises(Killed):
         run_job(job, tell)
     assert seen == [1, 2, 3, 4]
-    assert (saved := run_of(job).saved_progress())
+    assert (saved := Run.of(job).saved_progress())
     assert saved["algorithm"]["updates"] == 3
     seen.append(0)
     run_job(replace(job, stage="train"), tell)
@@ -154,9 +150,9 @@ def test_jumps_of_the_clock_change_no_training(
     monkeypatch.setattr(time, "time", lambda: next(years))
     monkeypatch.setattr(Run, "save_progress", None)  # none is due within a minute
     run_job(replace(job, checkpoint_seconds=60.0))
-    assert same(run_of(whole).checkpoint(), run_of(job).checkpoint())
-    summary = run_of(job).training_summary()
-    times = [summary["seconds"], summary["update_seconds"], run_of(job).evaluation_seconds(8.0, 2)]
+    assert same(Run.of(whole).checkpoint(), Run.of(job).checkpoint())
+    summary = Run.of(job).training_summary()
+    times = [summary["seconds"], summary["update_seconds"], Run.of(job).evaluation_seconds(8.0, 2)]
     assert all(0 < seconds < 60 for seconds in times)
 
 
@@ -167,7 +163,7 @@ def test_a_checkpoint_that_cannot_be_used_is_as_good_as_none(
     job, whole = (make_job("bc-all", small_data, tmp_path / one) for one in ("job", "whole"))
     with pytest.raises(StoppedError):
         run_job(job, stopping=stopping_after(3))
-    path = run_of(job).folder / "resume.pt"
+    path = Run.of(job).folder / "resume.pt"
     if damage == "other":
         torch.save({"algorithm": {"updates": 3}}, path)
     elif damage == "pickle":
@@ -176,7 +172,7 @@ def test_a_checkpoint_that_cannot_be_used_is_as_good_as_none(
         path.write_bytes(path.read_bytes()[: 200 if damage == "cut" else 0])
     run_job(job)
     run_job(whole)
-    assert same(run_of(job).checkpoint(), run_of(whole).checkpoint())
+    assert same(Run.of(job).checkpoint(), Run.of(whole).checkpoint())
     assert losses(job) == losses(whole)
 
 
@@ -195,18 +191,18 @@ def test_evaluations_of_a_group_are_kept_together_through_a_crash(
         patch.setattr("benchmarks.store.write_atomic", write)
         with pytest.raises(Killed):
             run_job(job)
-    first = run_of(job).folder / "evaluation-8x2.json"
+    first = Run.of(job).folder / "evaluation-8x2.json"
     before = first.read_bytes()
     monkeypatch.setattr("benchmarks.worker.evaluate", None)  # nothing is evaluated any more
     run_job(job)
     assert first.read_bytes() == before
     for limit in job.limits:
-        assert run_of(whole).episodes(limit, 2) == run_of(job).episodes(limit, 2)
+        assert Run.of(whole).episodes(limit, 2) == Run.of(job).episodes(limit, 2)
 
 
 def test_half_written_files_are_cleared_away(small_data: SmallData, tmp_path: Path) -> None:
     job = make_job("bc-all", small_data, tmp_path)
-    folder = run_of(job).folder
+    folder = Run.of(job).folder
     folder.mkdir(parents=True)
     (folder / ".resume.pt.123.part").write_bytes(b"half")
     run_job(job)
@@ -218,7 +214,7 @@ def test_half_written_files_are_cleared_away(small_data: SmallData, tmp_path: Pa
 
 def test_two_processes_never_work_on_one_run(small_data: SmallData, tmp_path: Path) -> None:
     job = make_job("bc-all", small_data, tmp_path)
-    run = run_of(job)
+    run = Run.of(job)
     assert not run.busy
     with run.held():
         assert run.busy
@@ -249,12 +245,12 @@ def test_a_full_disk_is_no_failure_of_the_method_and_loses_nothing(
         with pytest.raises(OSError, match="no more") as raised:
             run_job(job)
     assert ending_of(raised.value) is Ending.NO_SPACE
-    assert (failure := run_of(job).failure())
+    assert (failure := Run.of(job).failure())
     assert failure["interrupted"]
-    assert (saved := run_of(job).saved_progress())
+    assert (saved := Run.of(job).saved_progress())
     assert saved["algorithm"]["updates"] == 2
     run_job(job)
-    assert run_of(job).trained
+    assert Run.of(job).trained
 
 
 def test_errors_are_told_apart() -> None:
@@ -274,7 +270,7 @@ def test_a_store_that_was_moved_goes_on(small_data: SmallData, tmp_path: Path) -
     shutil.move(tmp_path / "one", tmp_path / "other")
     moved = replace(job, results=str(tmp_path / "other"))
     run_job(moved)
-    summary = run_of(moved).training_summary()
+    summary = Run.of(moved).training_summary()
     assert summary["update_seconds"] <= summary["seconds"]
-    stored = json.loads((run_of(moved).folder / "job.json").read_text())
+    stored = json.loads((Run.of(moved).folder / "job.json").read_text())
     assert stored == asdict(job.training)

@@ -78,11 +78,12 @@ def test_nothing_is_computed_twice(
 def test_one_worker_gives_what_two_give(
     finished: Path, small_data: SmallData, tmp_path: Path
 ) -> None:
-    arguments = command(small_data, tmp_path, "--algorithms", "gas", "bc-safe", "--workers", "1")
+    options = ("--algorithms", "gas", "bc-safe", "--workers", "1")
+    arguments = command(small_data, tmp_path, *options, tasks=("BallRun",))
     assert main([*arguments, "--limits", "60"]) == 0
     alone = evaluations(tmp_path)
-    assert len(alone) == 16
-    assert alone == evaluations(finished)
+    assert len(alone) == 8
+    assert alone.items() <= evaluations(finished).items()
 
 
 def test_nor_does_any_wrapped_method_depend_on_the_workers(

@@ -36,16 +36,12 @@ def make_job(results: Path, number: int = 0, script: str = "", **changes: object
     return replace(job, **changes)
 
 
-def run_of(job: Job) -> Run:
-    return Run(Path(job.results), job.training)
-
-
 def ends(events: Iterator[Event]) -> list[Event]:
     return [event for event in events if event.phase not in ("train", "evaluate")]
 
 
 def tries(job: Job) -> list[str]:
-    return (run_of(job).folder / "tries").read_text().splitlines()
+    return (Run.of(job).folder / "tries").read_text().splitlines()
 
 
 def run(jobs: list[Job], slots: int = 2, **options) -> list[Event]:
@@ -87,7 +83,7 @@ def test_a_fault_is_recorded_and_harms_no_other(
     assert slow or events[1].phase == "done"
     assert events[0].phase == phase
     assert reason in events[0].reason
-    assert (failure := run_of(bad).failure())
+    assert (failure := Run.of(bad).failure())
     assert reason in failure["reason"]
     assert failure["interrupted"] == (phase == "interrupted")
     assert ("last words" in failure["traceback"]) == script.startswith("signal")
@@ -118,7 +114,7 @@ def test_what_was_killed_once_succeeds_in_the_same_run(tmp_path: Path) -> None:
     job = make_job(tmp_path, 0, f"once signal {signal.SIGKILL:d}")
     assert [event.phase for event in run([job])] == ["again", "done"]
     assert len(tries(job)) == 2
-    assert run_of(job).failure() is None
+    assert Run.of(job).failure() is None
 
 
 def test_the_loss_of_a_node_crowds_out_nobody(tmp_path: Path) -> None:
@@ -154,7 +150,7 @@ def test_stopping_ends_what_runs_within_seconds_and_starts_nothing(
     events = ends(Scheduler(Places({"cpu": 2}), launch).run(jobs, started))
     assert time.monotonic() - begin < 5
     assert [(event.phase, event.reason) for event in events] == [("interrupted", "stopped")] * 2
-    assert not run_of(jobs[2]).folder.exists()
+    assert not Run.of(jobs[2]).folder.exists()
 
 
 def test_what_does_not_even_die_is_given_up(
@@ -221,7 +217,7 @@ def test_two_schedulers_share_the_work(tmp_path: Path) -> None:
 
     def locked(piece: Piece, heard):
         """As a worker does: keep the run locked while the process lives."""
-        held = run_of(piece.job).held()
+        held = Run.of(piece.job).held()
         try:
             held.__enter__()
         except BusyError:  # the other was first, or looks whether it is locked
@@ -253,14 +249,14 @@ def test_two_schedulers_share_the_work(tmp_path: Path) -> None:
 
 def test_what_failed_elsewhere_meanwhile_is_not_repeated(tmp_path: Path) -> None:
     jobs = [make_job(tmp_path, 0, "sleep 0.1"), make_job(tmp_path, 1), make_job(tmp_path, 2)]
-    run_of(jobs[2]).fail("long ago", "")
+    Run.of(jobs[2]).fail("long ago", "")
     events = Scheduler(Places({"cpu": 1}), launch).run(jobs)
     first = next(events)
-    run_of(jobs[1]).fail("a fault", "")
+    Run.of(jobs[1]).fail("a fault", "")
     later = ends(events)
     assert [event.phase for event in (first, *later)] == ["done", "failed", "done"]
     assert "a fault" in later[0].reason
-    assert not (run_of(jobs[1]).folder / "tries").exists()
+    assert not (Run.of(jobs[1]).folder / "tries").exists()
 
 
 def test_efficiency_with_unequal_jobs(tmp_path: Path) -> None:
@@ -467,6 +463,6 @@ def test_the_summary_says_what_failed_and_where_to_read_why(
     assert "seed 1: done" in captured.out
     error = captured.err
     assert "1 jobs failed" in error
-    assert str(run_of(bad).folder) in error
+    assert str(Run.of(bad).folder) in error
     assert "--retry-failed runs them again" in error
     assert "no more jobs" not in error

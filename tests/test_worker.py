@@ -30,7 +30,7 @@ def job(small_data: SmallData, tmp_path: Path) -> Job:
 def refused(job: Job, words: str) -> None:
     with pytest.raises(UserError, match=words):
         run_job(job)
-    run = Run(Path(job.results), job.training)
+    run = Run.of(job)
     assert not run.trained
     failure = run.failure()
     assert failure is not None
@@ -38,7 +38,7 @@ def refused(job: Job, words: str) -> None:
 
 
 def test_a_job_as_planned_is_done_and_forgets_an_earlier_failure(job: Job) -> None:
-    run = Run(Path(job.results), job.training)
+    run = Run.of(job)
     run.fail("earlier", "")
     run_job(job)
     assert run.trained
@@ -66,6 +66,6 @@ def test_data_of_another_task_are_refused(job: Job) -> None:
 def test_evaluation_needs_a_training(job: Job) -> None:
     with pytest.raises(UserError, match="run the stage train first"):
         run_job(replace(job, stage="evaluate"))
-    failure = Run(Path(job.results), job.training).failure()
+    failure = Run.of(job).failure()
     assert failure is not None
     assert failure["interrupted"], "once it is trained it can be evaluated"
