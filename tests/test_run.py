@@ -101,11 +101,13 @@ def test_nor_does_any_wrapped_method_depend_on_the_workers(
 def test_training_and_evaluation_may_be_separate(
     finished: Path, small_data: SmallData, tmp_path: Path
 ) -> None:
-    arguments = command(small_data, tmp_path, "--algorithms", "gas", "--limits", "60")
+    options = ("--algorithms", "gas", "--limits", "60")
+    arguments = command(small_data, tmp_path, *options, tasks=("BallRun",))
     assert main([*arguments, "--stage", "train"]) == 0
     assert evaluations(tmp_path) == {}
     assert main([*arguments, "--stage", "evaluate"]) == 0
-    both = {name: one for name, one in evaluations(finished).items() if "-gas-" in name}
+    stored = evaluations(finished).items()
+    both = {name: one for name, one in stored if name.startswith("BallRun-gas-")}
     assert evaluations(tmp_path) == both
 
 
