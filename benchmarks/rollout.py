@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -31,25 +32,35 @@ def evaluate(
     *,
     seed: int,
     processes: int = 0,
+    simulators: Lockstep | None = None,
 ) -> list[Episode]:
     """Roll `algorithm` out for `episodes` episodes at each of `limits`.
 
     Episode k starts from the same state at every limit and for every method: its simulator seed is
     drawn from (`seed`, k). `processes` spreads the simulators without changing any result.
+    Open `simulators` of the task are used in their stead, and left open for the next evaluation.
     """
+    if simulators is not None and (
+        simulators.task != task or simulators.count < len(limits) * episodes
+    ):
+        raise ValueError(
+            f"{len(limits) * episodes} simulators of {task.name} are needed, "
+            f"not {simulators.count} of {simulators.task.name}"
+        )
     limit = np.repeat(np.asarray(limits, dtype=np.float64), episodes)
     number = np.tile(np.arange(episodes), len(limits))
     starts = np.random.SeedSequence(seed).generate_state(episodes)
     device = algorithm.device
     policy = algorithm.policy(torch.as_tensor(limit, dtype=torch.float32, device=device))
     totals, lengths = np.zeros((2, len(limit))), np.zeros(len(limit), dtype=int)
-    with Lockstep(task, len(limit), processes) as simulators:
-        observations = simulators.reset([int(starts[k]) for k in number])
-        running = np.arange(len(limit))
+    running = np.arange(len(limit))
+    kept = Lockstep(task, len(limit), processes) if simulators is None else nullcontext(simulators)
+    with kept as together:
+        observations = together.reset([int(starts[k]) for k in number], running)
         while len(running):
             rows = torch.as_tensor(running, device=device)
             actions = policy.act(torch.as_tensor(observations, device=device), rows)
-            step = simulators.step(actions.clamp(-1.0, 1.0).cpu().numpy(), running)
+            step = together.step(actions.clamp(-1.0, 1.0).cpu().numpy(), running)
             totals[:, running] += step.rewards, step.costs
             lengths[running] += 1
             policy.observe(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from contextlib import redirect_stderr
+from contextlib import closing, redirect_stderr
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from benchmarks.algorithm import Algorithm, Problem
 from benchmarks.data.trajectories import Trajectories
 from benchmarks.envs import Simulator
+from benchmarks.lockstep import Lockstep
 from benchmarks.registry import find_method
 from benchmarks.rollout import evaluate
 from benchmarks.speed.timing import Comparison, compare, repeat
@@ -57,20 +58,23 @@ def compare_rollouts(
 ) -> list[Comparison]:
     """`episodes` episodes at each of three limits: against osrl's, then against no policy at all.
 
-    Policies are untrained. One process does all; osrl's resets are made as fast as ours.
+    Policies are untrained. One process does all; osrl's resets are made as fast as ours, and all
+    simulators have been built, by the warm-up, before the clock starts.
     """
     turns: dict[str, Any] = {"rounds": rounds, "seconds": seconds, "unit": "once"}
     results = []
     limits = [task.limit(fraction) for fraction in _LIMITS]
-    bare = repeat(lambda: _simulate(task, len(limits) * episodes))
-    for name, rival in ROLLOUTS.items():
-        if name not in names:
-            continue
-        algorithm = _method(name, data, task, limits[1])
-        ours = repeat(partial(evaluate, algorithm, task, limits, episodes, seed=0))
-        theirs = repeat(_their_evaluation(rival, data, task, limits, episodes))
-        results.append(compare(f"{name} beside osrl's {rival}", ours, theirs, **turns))
-        results.append(compare(f"{name} beside the bare simulator", ours, bare, **turns))
+    with Lockstep(task, len(limits) * episodes) as together, closing(Simulator(task)) as alone:
+        bare = repeat(lambda: _simulate(alone, len(limits) * episodes))
+        for name, rival in ROLLOUTS.items():
+            if name not in names:
+                continue
+            algorithm = _method(name, data, task, limits[1])
+            run = partial(evaluate, algorithm, task, limits, episodes, seed=0)
+            ours = repeat(partial(run, simulators=together))
+            theirs = repeat(_their_evaluation(rival, data, task, limits, episodes))
+            results.append(compare(f"{name} beside osrl's {rival}", ours, theirs, **turns))
+            results.append(compare(f"{name} beside the bare simulator", ours, bare, **turns))
     return results
 
 
@@ -100,13 +104,12 @@ def _their_evaluation(
     return run
 
 
-def _simulate(task: Task, episodes: int) -> None:
-    simulator, actions = Simulator(task), np.random.default_rng(0)
+def _simulate(simulator: Simulator, episodes: int) -> None:
+    actions, width = np.random.default_rng(0), simulator.task.action_dim
     for seed in range(episodes):
         simulator.reset(seed)
         while True:
-            action = actions.uniform(-1.0, 1.0, task.action_dim).astype(np.float32)
+            action = actions.uniform(-1.0, 1.0, width).astype(np.float32)
             step = simulator.step(action)
             if step.terminated or step.truncated:
                 break
-    simulator.close()

@@ -1,0 +1,48 @@
+"""Evaluations in simulators that were used before: the same bits as in fresh ones."""
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.algorithm import MemorylessPolicy
+from benchmarks.lockstep import Lockstep
+from benchmarks.rollout import evaluate
+from benchmarks.tasks import TASKS
+
+LIMITS = (5.0, 20.0)
+
+
+class Acting:
+    """An untrained method: a fixed map of the observation, another for each `key`."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, task, key):
+        shape = task.observation_dim, task.action_dim
+        self.weights = torch.randn(shape, generator=torch.Generator().manual_seed(key))
+
+    def policy(self, limits):
+        return MemorylessPolicy(lambda observations: torch.tanh(observations @ self.weights))
+
+
+@pytest.mark.parametrize("name", ["BallRun", "CarRun", "AntCircle", "PointCircle1"])
+@pytest.mark.parametrize("processes", [0, 1])
+def test_reuse_changes_no_bit(name, processes):
+    task = TASKS[name]
+    first, second = Acting(task, 1), Acting(task, 2)
+    fresh = evaluate(first, task, LIMITS, 2, seed=3)
+    with Lockstep(task, 6, processes) as simulators:  # more than are needed
+        evaluate(second, task, (10.0,), 6, seed=4, simulators=simulators)
+        assert evaluate(first, task, LIMITS, 2, seed=3, simulators=simulators) == fresh
+        assert evaluate(first, task, LIMITS, 2, seed=3, simulators=simulators) == fresh
+        assert np.isfinite(simulators.reset([0] * 6)).all()  # they were left open
+
+
+def test_simulators_that_do_not_fit_are_refused():
+    task = TASKS["BallRun"]
+    for other, count in ((task, 3), (TASKS["CarRun"], 4)):
+        with (
+            Lockstep(other, count) as simulators,
+            pytest.raises(ValueError, match="4 simulators of BallRun"),
+        ):
+            evaluate(Acting(task, 1), task, LIMITS, 2, seed=0, simulators=simulators)
