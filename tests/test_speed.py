@@ -8,9 +8,10 @@ import pytest
 
 from benchmarks.data.trajectories import Trajectories
 from benchmarks.speed import training
-from benchmarks.speed.__main__ import main, table
+from benchmarks.speed.__main__ import main
 from benchmarks.speed.loading import compare_loading
 from benchmarks.speed.rollouts import compare_rollouts
+from benchmarks.speed.tables import table
 from benchmarks.speed.timing import Comparison, compare, peak_mib
 from benchmarks.tasks import find_task
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.speed train|rollout|data`: times beside osrl's, one thread each."""
+"""Times of this suite: beside osrl's, of the schedule, as sizes grow, and of whole suites."""
 
 from __future__ import annotations
 
@@ -8,36 +8,37 @@ import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
+from benchmarks.algorithm import Algorithm
 from benchmarks.data.source import choose
 from benchmarks.data.trajectories import Trajectories
 from benchmarks.errors import UserError, exit_status, unknown_name
 from benchmarks.files import replacing
 from benchmarks.machine import available_cores
+from benchmarks.speed.growth import measure_growth
 from benchmarks.speed.loading import compare_loading
 from benchmarks.speed.rollouts import ROLLOUTS, compare_rollouts
+from benchmarks.speed.schedule import sleeping, working
+from benchmarks.speed.suite import predict_suites
+from benchmarks.speed.tables import growth_table, suite_tables, table, usage_table
 from benchmarks.speed.timing import Comparison
 from benchmarks.speed.training import CASES, compare_training
-from benchmarks.tasks import find_task
+from benchmarks.tasks import TASKS, find_task
 
 
-def table(results: Sequence[Comparison]) -> str:
-    """Markdown: medians in milliseconds, the median ratio with its least and most, memory."""
-    lines = [
-        "| | ours, ms | osrl, ms | ratio | least to most | ours, MiB | osrl, MiB |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for result in results:
-        r = result.record()
-        memory = ["" if m is None else f"{m:.0f}" for m in (r["ours_mib"], r["reference_mib"])]
-        times = [f"{r['ours_ms']:.3g}", f"{r['reference_ms']:.3g}", f"{r['ratio']:.2f}"]
-        spread = f"{r['ratio_least']:.2f} to {r['ratio_most']:.2f}"
-        name = result.name if result.unit == "update" else f"{result.name}, {result.unit}"
-        lines.append("| " + " | ".join([name, *times, spread, *memory]) + " |")
-    return "\n".join(lines)
+class Recorded(Protocol):
+    """What is written as JSON."""
+
+    def record(self) -> dict[str, Any]:
+        """As plain values."""
+        ...
+
+
+Measured = tuple[str, Sequence[Recorded]]
+"""A table in Markdown and what it shows."""
 
 
 def machine() -> dict[str, Any]:
@@ -79,13 +80,27 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--memory", action="store_true", help="measure peak memory too")
         if name == "rollout":
             command.add_argument("--episodes", type=int, default=10, help="at each of three limits")
+    schedule = commands.add_parser("schedule", help="how much of the workers' time jobs get")
+    schedule.add_argument("--jobs", type=int, default=60)
+    schedule.add_argument("--workers", type=int, default=available_cores())
+    growth = commands.add_parser("growth", help="times and memory as sizes grow tenfold")
+    growth.add_argument("--task", default="BallRun", help="whose data, made up, and simulator")
+    growth.add_argument("--rounds", type=int, default=5, help="of which the least time counts")
+    suite = commands.add_parser("suite", help="core hours of `--suite tight --suite loose`")
+    five = ["gas", "cdt", "cpq", "coptidice", "fisor"]
+    suite.add_argument("--algorithms", nargs="+", default=five)
+    suite.add_argument("--tasks", nargs="+", default=list(TASKS))
+    suite.add_argument("--seeds", type=int, default=3, help="how many")
+    suite.add_argument("--budgets", nargs="+", default=["quick", "standard", "paper"])
+    suite.add_argument("--seconds", type=float, default=2.0, help="that each piece is timed")
+    for command in (schedule, growth, suite):
+        command.add_argument("--out", type=Path, metavar="FILE", help="write the results as JSON")
     return parser
 
 
 def measure(args: argparse.Namespace) -> list[Comparison]:
     """The comparisons that the command line asks for."""
-    if min(args.rounds, args.seconds) <= 0:
-        raise UserError("--rounds and --seconds must be positive")
+    _positive(args, "rounds", "seconds")
     task = find_task(args.task)
     (found,) = choose(args.data, [task])
     if not found.present:
@@ -105,10 +120,49 @@ def measure(args: argparse.Namespace) -> list[Comparison]:
     return compare_training(args.cases, data, task, **more, **turns)
 
 
+def _beside_osrl(args: argparse.Namespace) -> Measured:
+    results = measure(args)
+    return table(results), results
+
+
+def _schedule(args: argparse.Namespace) -> Measured:
+    _positive(args, "jobs", "workers")
+    usages = [
+        sleeping(args.jobs, args.workers, 1.0),
+        working(max(args.jobs // 5, 1), args.workers),
+    ]
+    return usage_table(usages), usages
+
+
+def _growth(args: argparse.Namespace) -> Measured:
+    _positive(args, "rounds")
+    tables = measure_growth(find_task(args.task), rounds=args.rounds)
+    return growth_table(tables), tables
+
+
+def _suite(args: argparse.Namespace) -> Measured:
+    _positive(args, "seeds", "seconds")
+    for name in args.budgets:
+        if name not in (known := Algorithm.budgets):
+            raise unknown_name("budget", name, known)
+    estimates, predictions = predict_suites(
+        args.algorithms, args.tasks, args.seeds, args.budgets, seconds=args.seconds
+    )
+    return suite_tables(estimates, predictions), [*estimates, *predictions]
+
+
+def _positive(args: argparse.Namespace, *names: str) -> None:
+    if min(getattr(args, name) for name in names) <= 0:
+        raise UserError(f"{' and '.join(f'--{name}' for name in names)} must be positive")
+
+
+_MEASURES = {"schedule": _schedule, "growth": _growth, "suite": _suite}
+
+
 def _run(args: argparse.Namespace) -> int:
     torch.set_num_threads(1)
-    results = measure(args)
-    print(table(results))
+    text, results = _MEASURES.get(args.command, _beside_osrl)(args)
+    print(text)
     if args.out:
         options = {k: str(v) for k, v in vars(args).items() if k != "out"}
         content = {

@@ -1,0 +1,13 @@
+"""A worker without torch: it sleeps for as long as its job's `command` says, and is done."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+if __name__ == "__main__":
+    job = json.loads(sys.stdin.readline())
+    time.sleep(float(job["command"]))
+    folder = Path(job["source"])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "training.json").write_text("{}")
