@@ -40,9 +40,9 @@ class BCAll(WrappedAlgorithm):
     conditions_on_limit = True
     config_class = BCConfig
     budgets: ClassVar = {
-        "quick": Budget.of(2_000, update_ms=2.5, batch=256),
-        "standard": Budget.of(20_000, update_ms=4),
-        "paper": Budget.of(100_000, update_ms=4),
+        "quick": Budget.of(2_000, update_ms=1.8, batch=256),
+        "standard": Budget.of(20_000, update_ms=3.2),
+        "paper": Budget.of(100_000, update_ms=3.2),
     }
     config: BCConfig
 

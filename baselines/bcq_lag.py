@@ -35,9 +35,9 @@ class BCQLag(LagrangianAlgorithm):
     config_class = BCQLagConfig
     budgets: ClassVar = {
         # smaller batches and networks, and targets that follow faster
-        "quick": Budget.of(1_000, update_ms=15, batch=128, hidden=128, vae_hidden=128, tau=0.02),
-        "standard": Budget.of(20_000, update_ms=230),
-        "paper": Budget.of(100_000, update_ms=230),
+        "quick": Budget.of(1_000, update_ms=21, batch=128, hidden=128, vae_hidden=128, tau=0.02),
+        "standard": Budget.of(20_000, update_ms=195),
+        "paper": Budget.of(100_000, update_ms=195),
     }
     config: BCQLagConfig
 

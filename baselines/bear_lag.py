@@ -46,9 +46,9 @@ class BEARLag(LagrangianAlgorithm):
     config_class = BEARLagConfig
     budgets: ClassVar = {
         # smaller batches and networks, and targets that follow faster
-        "quick": Budget.of(1_000, update_ms=15, batch=128, hidden=128, vae_hidden=128, tau=0.02),
-        "standard": Budget.of(20_000, update_ms=210),
-        "paper": Budget.of(300_000, update_ms=210),
+        "quick": Budget.of(1_000, update_ms=18, batch=128, hidden=128, vae_hidden=128, tau=0.02),
+        "standard": Budget.of(20_000, update_ms=150),
+        "paper": Budget.of(300_000, update_ms=150),
     }
     loose_tensors = (*LagrangianAlgorithm.loose_tensors, "log_alpha", "n_train_steps")
     config: BEARLagConfig

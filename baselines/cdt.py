@@ -78,7 +78,7 @@ class CDT(WrappedAlgorithm):
     budgets: ClassVar = {
         "quick": Budget.of(
             800,
-            update_ms=65,
+            update_ms=38,
             batch=64,
             embedding_dim=64,
             num_layers=2,
@@ -86,8 +86,8 @@ class CDT(WrappedAlgorithm):
             learning_rate=5e-4,  # at 1e-3 the tight limits are missed
             lr_warmup_steps=50,
         ),
-        "standard": Budget.of(10_000, update_ms=800, batch=256),
-        "paper": Budget.of(100_000, update_ms=7_400),
+        "standard": Budget.of(10_000, update_ms=550, batch=256),
+        "paper": Budget.of(100_000, update_ms=4_500),
     }
     loose_tensors = ("log_temperature",)
     config: CDTConfig

@@ -45,9 +45,9 @@ class COptiDICE(TransitionAlgorithm):
     name = "coptidice"
     config_class = COptiDICEConfig
     budgets: ClassVar = {
-        "quick": Budget.of(800, update_ms=12, batch=256, hidden=128, actor_lr=1e-3, critic_lr=3e-4),
-        "standard": Budget.of(20_000, update_ms=30),
-        "paper": Budget.of(100_000, update_ms=30),
+        "quick": Budget.of(800, update_ms=8, batch=256, hidden=128, actor_lr=1e-3, critic_lr=3e-4),
+        "standard": Budget.of(20_000, update_ms=27),
+        "paper": Budget.of(100_000, update_ms=27),
     }
     loose_tensors = ("tau", "lmbda")
     config: COptiDICEConfig
@@ -92,7 +92,7 @@ class COptiDICEPerStep(COptiDICE):
     budgets: ClassVar = {
         **COptiDICE.budgets,
         # so few steps at osrl's rate would leave lambda where it starts, whatever the limit
-        "quick": Budget.of(800, update_ms=12, **COptiDICE.budgets["quick"].options, scalar_lr=1e-2),
+        "quick": Budget.of(800, update_ms=8, **COptiDICE.budgets["quick"].options, scalar_lr=1e-2),
     }
 
     def build(self) -> tuple[Any, Any]:

@@ -48,9 +48,9 @@ class CPQ(VAEAlgorithm):
     config_class: ClassVar[type[CPQPenalisedConfig]] = CPQConfig
     budgets: ClassVar = {
         # the targets follow faster, or the cost critic stays below the limit so short a time
-        "quick": Budget.of(1_000, update_ms=11, batch=256, hidden=128, actor_lr=1e-3, tau=0.02),
-        "standard": Budget.of(20_000, update_ms=35),
-        "paper": Budget.of(100_000, update_ms=35),
+        "quick": Budget.of(1_000, update_ms=8, batch=256, hidden=128, actor_lr=1e-3, tau=0.02),
+        "standard": Budget.of(20_000, update_ms=32),
+        "paper": Budget.of(100_000, update_ms=32),
     }
     loose_tensors = ("log_alpha",)
     config: CPQConfig
@@ -116,8 +116,8 @@ class CPQPenalised(CPQ):
     config_class = CPQPenalisedConfig
     budgets: ClassVar = {
         "quick": Budget.of(1_000, update_ms=24, **CPQ.budgets["quick"].options, vae_hidden=128),
-        "standard": Budget.of(20_000, update_ms=160),
-        "paper": Budget.of(100_000, update_ms=160),
+        "standard": Budget.of(20_000, update_ms=140),
+        "paper": Budget.of(100_000, update_ms=140),
     }
 
     def update(self) -> dict[str, Tensor | float]:

@@ -44,10 +44,10 @@ class StitchingConfig(Config):
 
 BUDGETS: Mapping[str, Budget] = {
     "quick": Budget.of(
-        4_000, update_ms=20, batch=512, width=128, blocks=2, expansion=1, dropout=0.0
+        4_000, update_ms=15, batch=512, width=128, blocks=2, expansion=1, dropout=0.0
     ),
-    "standard": Budget.of(40_000, update_ms=170, batch=1024, width=256, blocks=3, expansion=1),
-    "paper": Budget.of(400_000, update_ms=920),
+    "standard": Budget.of(40_000, update_ms=115, batch=1024, width=256, blocks=3, expansion=1),
+    "paper": Budget.of(400_000, update_ms=800),
 }
 
 

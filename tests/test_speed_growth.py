@@ -65,9 +65,9 @@ def test_a_growth_table_has_multiples_of_the_first() -> None:
 def test_a_prediction_adds_up_the_pieces_of_its_jobs() -> None:
     found = [
         Estimate("gas", "quick", "ms an update", 9.0),
-        Estimate("gas", "acting", "ms a step", 3.6),
+        Estimate("gas", "acting at quick", "ms a step", 3.6),
         Estimate("cpq", "quick", "ms an update", 3.6),
-        Estimate("cpq", "acting", "ms a step", 0.0),
+        Estimate("cpq", "acting at quick", "ms a step", 0.0),
         Estimate("BallRun", "simulator", "steps a second", 1000.0),
     ]
     got = suite._predict("quick", ["gas", "cpq"], ["BallRun"], 2, found, 36.0)

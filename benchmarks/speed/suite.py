@@ -35,7 +35,7 @@ class Estimate(NamedTuple):
 
     name: str
     part: str
-    """A budget, "acting" or "simulator"."""
+    """A budget, "acting at" one, or "simulator"."""
     unit: str
     measured: float
     written: float | None = None
@@ -82,7 +82,7 @@ def predict_suites(
     data = trajectories(shape, 200)
     found = [
         *(_update(name, budget, data, shape, seconds) for name in methods for budget in budgets),
-        *(_acting(name, budgets[0], data, shape, seconds) for name in methods),
+        *(_acting(name, budget, data, shape, seconds) for name in methods for budget in budgets),
         *(_simulator(task, seconds) for task in simulated),
     ]
     # in three turns of two workers each: a process starts beside another, as in a real run
@@ -115,7 +115,7 @@ def _acting(name: str, budget: str, data: Trajectories, task: Task, seconds: flo
         policy.act(observations, rows)
         policy.observe(torch.ones(count), torch.zeros(count), rows)
 
-    return Estimate(name, "acting", "ms a step", 1e3 * _each(act, min(seconds, 0.5)))
+    return Estimate(name, f"acting at {budget}", "ms a step", 1e3 * _each(act, min(seconds, 0.5)))
 
 
 _LIMITS = 6
@@ -162,7 +162,7 @@ def _predict(
     for job in jobs:
         name, task = job.training.algorithm, find_task(job.training.task)
         training[name] += job.training.updates * measured[name, budget] / 3.6e6
-        acting += task.horizon * measured[name, "acting"] / 3.6e6
+        acting += task.horizon * measured[name, f"acting at {budget}"] / 3.6e6
         steps = len(job.limits) * job.episodes * task.horizon
         simulation += steps / measured[task.name, "simulator"] / 3600
     return Prediction(
