@@ -70,8 +70,9 @@ def test_a_prediction_adds_up_the_pieces_of_its_jobs() -> None:
         Estimate("cpq", "acting at quick", "ms a step", 0.0),
         Estimate("BallRun", "simulator", "steps a second", 1000.0),
     ]
-    got = suite._predict("quick", ["gas", "cpq"], ["BallRun"], 2, found, 36.0)
+    got = suite._predict("quick", ["cpq", "gas"], ["BallRun"], 2, found, 36.0)
     jobs = planned(request(["gas", "cpq"], 2, tasks=["BallRun"], suites=suite.SUITES), "")
+    assert list(got.training) == ["cpq", "gas"]  # as asked, not as planned: columns
     assert got.jobs == len(jobs) == 2 * (1 + 6)
     by_gas = [job for job in jobs if job.training.algorithm == "gas"]
     assert got.training["gas"] == pytest.approx(2 * by_gas[0].training.updates * 9e-3 / 3600)

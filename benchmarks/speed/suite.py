@@ -7,7 +7,6 @@ down; here they stand beside what this machine does.
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -158,7 +157,7 @@ def _predict(
     measured = {(one.name, one.part): one.measured for one in found}
     asked = request(methods, seeds, tasks=tasks, suites=SUITES, budget=budget)
     jobs = planned(asked, Path())
-    training, acting, simulation = defaultdict[str, float](float), 0.0, 0.0
+    training, acting, simulation = dict.fromkeys(methods, 0.0), 0.0, 0.0
     for job in jobs:
         name, task = job.training.algorithm, find_task(job.training.task)
         training[name] += job.training.updates * measured[name, budget] / 3.6e6
@@ -166,5 +165,5 @@ def _predict(
         steps = len(job.limits) * job.episodes * task.horizon
         simulation += steps / measured[task.name, "simulator"] / 3600
     return Prediction(
-        budget, len(jobs), dict(training), acting, simulation, len(jobs) * rest / 3600
+        budget, len(jobs), training, acting, simulation, len(jobs) * rest / 3600
     )
