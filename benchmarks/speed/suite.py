@@ -164,6 +164,4 @@ def _predict(
         acting += task.horizon * measured[name, f"acting at {budget}"] / 3.6e6
         steps = len(job.limits) * job.episodes * task.horizon
         simulation += steps / measured[task.name, "simulator"] / 3600
-    return Prediction(
-        budget, len(jobs), training, acting, simulation, len(jobs) * rest / 3600
-    )
+    return Prediction(budget, len(jobs), training, acting, simulation, len(jobs) * rest / 3600)
