@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.algorithm import Problem
-from benchmarks.collect import MANIFEST, collect, jobs_of, read_manifest
+from benchmarks.algorithm import Algorithm, Problem
+from benchmarks.collect import collect, jobs_of, read_manifest
 from benchmarks.data.trajectories import Trajectories
 from benchmarks.lockstep import Lockstep
 from benchmarks.registry import configure, find_method
 from benchmarks.rollout import evaluate
 from benchmarks.speed.schedule import sleeping
 from benchmarks.speed.synthetic import planned, request, store_results, trajectories
-from benchmarks.speed.timing import Piece, peak_mib, repeat
+from benchmarks.speed.timing import Piece, peak_mib, processor_seconds, repeat
 from benchmarks.speed.training import our_training
 from benchmarks.tasks import Task
+
+_GAS = find_method("gas").cls
 
 
 class Growth(NamedTuple):
@@ -72,28 +72,22 @@ def _reading(task: Task, path: Path) -> Piece:
 
 def _preparing(task: Task, path: Path) -> Piece:
     data = Trajectories.load(path, "synthetic")
-    cls = find_method("gas").cls
-    config, _ = configure(cls, "quick", {})
-
-    def prepare() -> None:
-        cls(Problem.of(data, task.horizon), config).prepare(data)
-
-    return repeat(prepare)
+    return repeat(lambda: _gas(data, task).prepare(data))
 
 
 def _updating(task: Task, path: Path) -> Piece:
-    data, (config, _) = (
-        Trajectories.load(path, "synthetic"),
-        configure(find_method("gas").cls, "quick", {}),
-    )
+    data, (config, _) = Trajectories.load(path, "synthetic"), configure(_GAS, "quick", {})
     once = our_training("gas", data, task, config, task.limit(0.2))
     return lambda amount: once(20 * amount)
 
 
+def _gas(data: Trajectories, task: Task) -> Algorithm:
+    config, _ = configure(_GAS, "quick", {})
+    return _GAS(Problem.of(data, task.horizon), config)
+
+
 def _with_evaluations(task: Task, name: str, sizes: list[tuple[int, int]], rounds: int) -> Growth:
-    cls = find_method("gas").cls
-    config, _ = configure(cls, "quick", {})
-    algorithm = cls(Problem.of(trajectories(task, 20), task.horizon), config)
+    algorithm = _gas(trajectories(task, 20), task)
     times = []
     for episodes, count in sizes:
         limits = [task.limit(0.9 * (i + 1) / count) for i in range(count)]
@@ -116,7 +110,6 @@ def _with_seeds(sizes: list[int], rounds: int) -> list[Growth]:
 
 
 def _collect(board: Path) -> None:
-    assert (board / MANIFEST).is_file()
     manifest = read_manifest(board)
     collect(jobs_of(manifest, board.parent), manifest)
 
@@ -128,11 +121,6 @@ def _with_workers(counts: list[int], jobs: int) -> Growth:
     return Growth("jobs that sleep, as many a worker", names, [one.makespan for one in usages])
 
 
-def _least(piece: Callable[[int], object], rounds: int) -> float:
+def _least(piece: Piece, rounds: int) -> float:
     piece(1)
-    spent = []
-    for _ in range(rounds):
-        begin = time.process_time()
-        piece(1)
-        spent.append(time.process_time() - begin)
-    return min(spent)
+    return min(processor_seconds(piece) for _ in range(rounds))

@@ -11,15 +11,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.data.source import DataSet
 from benchmarks.data.trajectories import file_checksum
 from benchmarks.jobs import Job, Training
-from benchmarks.registry import configure, find_method
+from benchmarks.plan import Request
+from benchmarks.registry import find_method
 from benchmarks.scheduling.events import Ended, Heard, Launch, Piece
 from benchmarks.scheduling.local import WorkerProcess
 from benchmarks.scheduling.places import Places
 from benchmarks.scheduling.scheduler import Scheduler
 from benchmarks.speed.synthetic import trajectories
 from benchmarks.store import Run
+from benchmarks.suites import find_suite
 from benchmarks.tasks import find_task
 
 # -S: what starts in no time leaves the schedule itself to be seen
@@ -71,23 +74,12 @@ def sleeping(jobs: int, workers: int, mean: float) -> Usage:
 def working(jobs: int, workers: int) -> Usage:
     """Real workers that train bc-all for one update and evaluate one episode of BallRun."""
     task, method = find_task("BallRun"), find_method("bc-all")
-    config, _ = configure(method.cls, "quick", {})
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "data.hdf5"
-        trajectories(task, 50).save(path)
-        checksum = file_checksum(path)
-        one = Job(
-            Training("bc-all", "", vars(config).copy(), task.name, checksum, 0, None, 1),
-            (task.limit(0.2),),
-            1,
-            method.spec,
-            str(path),
-            "synthetic",
-            folder,
-        )
-        if not method.cls.conditions_on_limit:
-            one = replace(one, training=replace(one.training, limit=one.limits[0]))
-        plan = [replace(one, training=replace(one.training, seed=i)) for i in range(jobs)]
+        data = DataSet(task, Path(folder) / "data.hdf5", "synthetic")
+        trajectories(task, 50).save(data.path)
+        limits = find_suite("tight").limits[:1]
+        asked = Request([method], [data], limits, range(jobs), "quick", 1, {}, updates=1)
+        plan = asked.jobs(folder, {task.name: file_checksum(data.path)})
         busy, makespan = _run(plan, workers, WorkerProcess)
     return Usage("real workers, one update", jobs, workers, 0.0, busy, makespan)
 

@@ -6,7 +6,6 @@ down; here they stand beside what this machine does.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,14 +18,14 @@ from benchmarks.data.trajectories import Trajectories
 from benchmarks.envs import Simulator
 from benchmarks.registry import configure, find_method
 from benchmarks.speed.schedule import working
-from benchmarks.speed.synthetic import planned, request, trajectories
-from benchmarks.speed.timing import repeat
+from benchmarks.speed.synthetic import EPISODES, planned, request, trajectories
+from benchmarks.speed.timing import processor_seconds, repeat
 from benchmarks.speed.training import our_training
+from benchmarks.suites import find_suite
 from benchmarks.tasks import Task, find_task
 
 SUITES = "tight", "loose"
-EPISODES = 10
-"""A limit."""
+_LIMITS = sum(len(find_suite(name).limits) for name in SUITES)
 
 
 class Estimate(NamedTuple):
@@ -117,10 +116,6 @@ def _acting(name: str, budget: str, data: Trajectories, task: Task, seconds: flo
     return Estimate(name, f"acting at {budget}", "ms a step", 1e3 * _each(act, min(seconds, 0.5)))
 
 
-_LIMITS = 6
-"""Of `SUITES`."""
-
-
 def _simulator(task: Task, seconds: float) -> Estimate:
     simulator, rng = Simulator(task), np.random.default_rng(0)
 
@@ -137,13 +132,12 @@ def _simulator(task: Task, seconds: float) -> Estimate:
 
 def _each(action: Callable[[], object], seconds: float) -> float:
     """Processor time of one call, of as many as take `seconds`, after one that is not counted."""
-    run, calls = repeat(action), 0
-    run(1)
-    begin = time.process_time()
-    while not calls or time.process_time() - begin < seconds:
-        run(1)
+    action()
+    calls, spent = 0, 0.0
+    while not calls or spent < seconds:
+        spent += processor_seconds(repeat(action))
         calls += 1
-    return (time.process_time() - begin) / calls
+    return spent / calls
 
 
 def _predict(

@@ -19,6 +19,9 @@ from benchmarks.store import Run
 from benchmarks.suites import find_suite
 from benchmarks.tasks import TASKS, Task, find_task
 
+EPISODES = 10
+"""Of every request, at each limit."""
+
 
 def trajectories(task: Task, episodes: int) -> Trajectories:
     """Episodes of the task's shape and length; their returns and costs rise together."""
@@ -44,11 +47,11 @@ def request(
     suites: Sequence[str] = ("tight",),
     budget: str = "quick",
 ) -> Request:
-    """Ten episodes a limit; the data of `tasks` need not be there to plan it."""
+    """`EPISODES` a limit; the data of `tasks` need not be there to plan it."""
     data = [DataSet(find_task(name), Path(name), "synthetic") for name in tasks]
     limits = [limit for suite in suites for limit in find_suite(suite).limits]
     found = [find_method(name) for name in methods]
-    return Request(found, data, limits, range(seeds), budget, 10, {})
+    return Request(found, data, limits, range(seeds), budget, EPISODES, {})
 
 
 def planned(asked: Request, results: Path) -> list[Job]:

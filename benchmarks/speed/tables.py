@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from benchmarks.leaderboard.markup import Table, markdown
 from benchmarks.speed.growth import Growth
 from benchmarks.speed.schedule import Usage
 from benchmarks.speed.suite import Estimate, Prediction
@@ -25,8 +26,7 @@ def table(results: Sequence[Comparison]) -> str:
 
 
 def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [["", *heads], ["---"] * (len(heads) + 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown(Table(["", *heads], [list(row) for row in rows]))
 
 
 def _numbers(*values: float | None) -> list[str]:

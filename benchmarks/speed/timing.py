@@ -59,11 +59,11 @@ def compare(
     amounts = []
     for side in sides:
         side(1)
-        amounts.append(max(1, round(seconds / max(_spent(side, 1), 1e-9))))
+        amounts.append(max(1, round(seconds / max(processor_seconds(side, 1), 1e-9))))
     times: list[list[float]] = [[], []]
     for _ in range(rounds):
         for side, amount, spent in zip(sides, amounts, times, strict=True):
-            spent.append(_spent(side, amount) / amount)
+            spent.append(processor_seconds(side, amount) / amount)
     return Comparison(name, times[0], times[1], unit=unit)
 
 
@@ -77,7 +77,8 @@ def repeat(action: Callable[[], object]) -> Piece:
     return run
 
 
-def _spent(piece: Piece, amount: int) -> float:
+def processor_seconds(piece: Piece, amount: int = 1) -> float:
+    """Processor time that `amount` units of work take."""
     start = time.process_time()
     piece(amount)
     return time.process_time() - start
