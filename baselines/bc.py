@@ -14,6 +14,7 @@ import numpy as np
 from numpy.polynomial import Polynomial
 from torch import Tensor
 
+from baselines.networks import descend
 from baselines.osrl_adapter import WrappedAlgorithm, import_osrl
 from benchmarks.algorithm import Budget, Config, MemorylessPolicy, Policy
 from benchmarks.data.sampling import TransitionSampler
@@ -38,6 +39,7 @@ class BCAll(WrappedAlgorithm):
 
     name = "bc-all"
     conditions_on_limit = True
+    stackable = True
     config_class = BCConfig
     budgets: ClassVar = {
         "quick": Budget.of(2_000, update_ms=1.8, batch=256),
@@ -58,6 +60,7 @@ class BCAll(WrappedAlgorithm):
             device=str(self.device),
         )
         trainer = osrl.BCTrainer(model, None, self.log, c.actor_lr, device=str(self.device))
+        self.optimiser = model.actor_optim
         return model, trainer
 
     def prepare(self, data: Trajectories) -> None:
@@ -66,9 +69,11 @@ class BCAll(WrappedAlgorithm):
 
     def update(self) -> dict[str, Tensor | float]:
         """One step on the squared error of the actions."""
-        batch = self.sampler()
-        self.trainer.train_one_step(batch.observations, batch.actions)
-        return self.log.losses
+        batch = self.sampler(self.draws)
+        error = self.model.actor(batch.observations) - batch.actions
+        loss = error.square().mean((-2, -1))
+        descend(self.optimiser, loss)
+        return {"actor_loss": loss.detach()}
 
     def policy(self, limits: Tensor) -> Policy:
         """The cloned policy, the same at every limit."""

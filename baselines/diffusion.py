@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from benchmarks.draws import Draws, Dropout
+
 
 class Diffusion:
     """The variance-preserving schedule over T steps; step 0 is the least noisy."""
@@ -30,8 +32,8 @@ class Diffusion:
         self.signal, self.noise, self.from_action, self.from_noisy, self.deviation = moved
 
     def noised(self, actions: Tensor, noise: Tensor, steps: Tensor) -> Tensor:
-        """Actions [B, a] after `steps` [B] of the forward process."""
-        return self.signal[steps][:, None] * actions + self.noise[steps][:, None] * noise
+        """Actions [..., a] after `steps` [...] of the forward process."""
+        return self.signal[steps][..., None] * actions + self.noise[steps][..., None] * noise
 
     def denoised(self, network: nn.Module, states: Tensor, noise: Tensor) -> Tensor:
         """Actions [B, a] in [-1, 1] from noise [B, T, a]: its first row starts, one more a step."""
@@ -57,13 +59,14 @@ class Denoiser(nn.Module):
         expansion: int,
         dropout: float,
         time_features: int,
+        draws: Draws,
     ) -> None:
         super().__init__()
         self.frequencies = nn.Parameter(0.2 * torch.randn(time_features // 2))
         self.inputs = nn.Linear(states + actions + 2 * len(self.frequencies), width)
         self.blocks = nn.ModuleList(
             nn.Sequential(
-                nn.Dropout(dropout),
+                Dropout(dropout, draws),
                 nn.LayerNorm(width),
                 nn.Linear(width, expansion * width),
                 nn.Mish(),
@@ -74,9 +77,9 @@ class Denoiser(nn.Module):
         self.head = nn.Sequential(nn.Mish(), nn.Linear(width, actions))
 
     def forward(self, states: Tensor, actions: Tensor, steps: Tensor) -> Tensor:
-        """States [B, o], noisy actions [B, a] and steps [B] to noise [B, a]."""
-        angles = 2 * math.pi * steps[:, None] * self.frequencies
-        x = self.inputs(torch.cat([states, actions, angles.cos(), angles.sin()], dim=1))
+        """States [..., o], noisy actions [..., a] and steps [...] to noise [..., a]."""
+        angles = 2 * math.pi * steps[..., None] * self.frequencies[..., None, :]
+        x = self.inputs(torch.cat([states, actions, angles.cos(), angles.sin()], dim=-1))
         for block in self.blocks:
             x = x + block(x)
         result: Tensor = self.head(x)

@@ -74,6 +74,7 @@ class FISOR(Algorithm):
 
     name = "fisor"
     conditions_on_limit = True
+    stackable = True
     config_class = FISORConfig
     budgets: ClassVar = {
         "quick": Budget.of(
@@ -127,6 +128,7 @@ class FISOR(Algorithm):
                 expansion=c.expansion,
                 dropout=c.dropout,
                 time_features=c.time_features,
+                draws=self.draws,
             ).to(self.device)
         followed = {name: self.critics[name] for name in ("feasible_q", "reward_q")}
         self.targets = frozen(nn.ModuleDict(followed))
@@ -145,20 +147,21 @@ class FISOR(Algorithm):
 
     def update(self) -> dict[str, Tensor | float]:
         """One step of the critics and their targets, then the actor's steps."""
-        c, batch = self.config, self.sampler()
+        c, batch, rows = self.config, self.sampler(self.draws), int(self.stacked)
         batch = batch._replace(
             observations=self.scaled(batch.observations),
             next_observations=self.scaled(batch.next_observations),
         )
         first = max(round(c.critic_share * c.batch), 1)
-        part = Transitions(*(column[:first] for column in batch))
+        part = Transitions(*(column.narrow(rows, 0, first) for column in batch))
         feasibility_loss, info = self.feasibility_loss(part)
         reward_loss, more = self.reward_value_loss(part)
         descend(self.critic_optimiser, feasibility_loss + reward_loss)
         for name, target in self.targets.items():
             track(target, self.critics[name], c.tau)
         self.actor_optimiser.param_groups[0]["lr"] = self.learning_rate()
-        for columns in zip(*(b[first:].chunk(c.actor_steps) for b in batch), strict=True):
+        rest = (column.narrow(rows, first, c.batch - first) for column in batch)
+        for columns in zip(*(column.chunk(c.actor_steps, rows) for column in rest), strict=True):
             actor_loss, last = self.actor_loss(Transitions(*columns))
             descend(self.actor_optimiser, actor_loss)
             track(self.average, self.actor, c.actor_tau)
@@ -179,7 +182,8 @@ class FISOR(Algorithm):
             target = torch.where(batch.terminal > 0, violation, backup)
             known = self.targets["feasible_q"](batch.observations, batch.actions).amax(0)
         values = nets["feasible_v"](batch.observations)
-        q_loss = (nets["feasible_q"](batch.observations, batch.actions) - target).square().mean()
+        errors = nets["feasible_q"](batch.observations, batch.actions) - target
+        q_loss = errors.square().mean((0, -1))
         # reversed: the residual of V to Q, so that what lies below V weighs more
         v_loss = expectile_loss(values - known, c.feasibility_expectile)
         info = {"feasible_q_loss": q_loss.detach(), "feasible_v_loss": v_loss.detach()}
@@ -193,7 +197,8 @@ class FISOR(Algorithm):
             target = batch.rewards + c.gamma * (1.0 - batch.terminal) * following
             known = self.targets["reward_q"](batch.observations, batch.actions).amin(0)
         values = nets["reward_v"](batch.observations)
-        q_loss = (nets["reward_q"](batch.observations, batch.actions) - target).square().mean()
+        errors = nets["reward_q"](batch.observations, batch.actions) - target
+        q_loss = errors.square().mean((0, -1))
         v_loss = expectile_loss(known - values, c.reward_expectile)
         info = {"reward_q_loss": q_loss.detach(), "reward_v_loss": v_loss.detach()}
         return q_loss + v_loss, info
@@ -214,12 +219,13 @@ class FISOR(Algorithm):
     def actor_loss(self, batch: Transitions) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted squared error of the predicted noise, at a random step of the diffusion."""
         weights = self.weights(batch.observations, batch.actions)
-        steps = torch.randint(self.config.diffusion_steps, weights.shape, device=self.device)
-        noise = torch.randn_like(batch.actions)
+        size = weights.shape[-1]
+        steps = self.draws.integers(self.config.diffusion_steps, size, self.device)
+        noise = self.draws.normal_like(batch.actions)
         noisy = self.diffusion.noised(batch.actions, noise, steps)
-        error = (self.actor(batch.observations, noisy, steps) - noise).square().sum(1)
-        loss = (weights * error).mean()
-        return loss, {"actor_loss": loss.detach(), "weight": weights.mean()}
+        error = (self.actor(batch.observations, noisy, steps) - noise).square().sum(-1)
+        loss = (weights * error).mean(-1)
+        return loss, {"actor_loss": loss.detach(), "weight": weights.mean(-1)}
 
     def learning_rate(self) -> float:
         """The actor's, along a cosine."""

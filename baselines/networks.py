@@ -19,20 +19,20 @@ class Twin(nn.Module):
         self.both = nn.ModuleList(critic(inputs, hidden) for _ in range(2))
 
     def forward(self, states: Tensor, actions: Tensor) -> Tensor:
-        """The values of both [2, B]."""
-        joined = torch.cat([states, actions], dim=1)
+        """The values of both [2, ..., B]."""
+        joined = torch.cat([states, actions], dim=-1)
         return torch.stack([one(joined) for one in self.both])
 
 
 def critic(inputs: int, hidden: int) -> nn.Sequential:
-    """A network of two hidden layers to one value [B]."""
+    """A network of two hidden layers to one value [..., B]."""
     layers = nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()
-    return nn.Sequential(*layers, nn.Linear(hidden, 1), nn.Flatten(0))
+    return nn.Sequential(*layers, nn.Linear(hidden, 1), nn.Flatten(-2))
 
 
 def expectile_loss(residual: Tensor, expectile: float) -> Tensor:
-    """Mean square of `residual` [B], weighted by `expectile` above 0 and by the rest below."""
-    return (expectile_weight(residual, expectile) * residual.square()).mean()
+    """Mean square of `residual` [..., B], weighted by `expectile` above 0 and by the rest below."""
+    return (expectile_weight(residual, expectile) * residual.square()).mean(-1)
 
 
 def frozen(module: nn.Module) -> Any:
@@ -47,7 +47,7 @@ def track(target: nn.Module, source: nn.Module, share: float) -> None:
 
 
 def descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
-    """One step down the gradient of `loss`."""
+    """One step down the gradient of `loss`, of a stack of seeds each down its own."""
     optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.sum().backward()
     optimiser.step()

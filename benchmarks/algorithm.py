@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.data.trajectories import Trajectories
+from benchmarks.draws import Draws
 
 LOG_EVERY = 500
 """Updates from one reading of the losses to the next."""
@@ -130,6 +131,14 @@ class Progress(NamedTuple):
     """Time spent in updates since `fit` began."""
 
 
+def progress(updates: int, losses: dict[str, float], seconds: float) -> Progress:
+    """How far a training is; `FloatingPointError` for a loss that is not finite."""
+    bad = [name for name, value in losses.items() if not np.isfinite(value)]
+    if bad:
+        raise FloatingPointError(f"{', '.join(bad)} not finite at update {updates}")
+    return Progress(updates, losses, seconds)
+
+
 class Policy(ABC):
     """Acts in a batch of B episodes, each with its own limit.
 
@@ -171,6 +180,10 @@ class Algorithm(ABC):
     conditions_on_limit: ClassVar[bool]
     """One training serves every cost limit; otherwise one training a limit."""
     config_class: ClassVar[type[Config]] = Config
+    stackable: ClassVar[bool] = False
+    """Several seeds can be trained as one: what that asks for, `benchmarks.stacking` says."""
+    stacked = False
+    """This one trains several seeds: tensors have a leading dimension for them."""
     budgets: ClassVar[Mapping[str, Budget]] = {
         "quick": Budget.of(2_000),
         "standard": Budget.of(20_000),
@@ -194,7 +207,8 @@ class Algorithm(ABC):
         self.device = torch.device(device)
         self.seed, self.updates = seed, 0
         self.planned_updates = 1
-        self._generators = _generator_states(seed, self.device)
+        self.draws = Draws()
+        self.generators = _generator_states(seed, self.device)
 
     @classmethod
     def options_on(cls, task: str, source: str) -> Mapping[str, Any]:
@@ -234,12 +248,19 @@ class Algorithm(ABC):
         `due` is asked after each update: where it holds there is progress at once. Whenever there
         is, `state()` may be saved; `from_state` and another `fit` then end as this one would have.
         """
+        for done, losses, seconds in self.advance(data, updates, every, due):
+            yield progress(done, losses, seconds)
+
+    def advance(
+        self, data: Trajectories, updates: int, every: int, due: Callable[[], bool]
+    ) -> Iterator[tuple[int, dict[str, Any], float]]:
+        """What `fit` does: updates, losses (of a stack a list each) and seconds, not yet judged."""
         self.planned_updates = updates
-        trained = self._generators
-        self._generators = _generator_states(self.seed, self.device)
+        trained = self.generators
+        self.generators = _generator_states(self.seed, self.device)
         with self.random():
             self.prepare(data)
-        self._generators = trained
+        self.generators = trained
         seconds = 0.0
         while self.updates < updates:
             start = time.perf_counter()
@@ -249,22 +270,19 @@ class Algorithm(ABC):
                     self.updates += 1
                     if self.updates % every == 0 or self.updates == updates or due():
                         break
-            read = {name: float(value) for name, value in losses.items()}
+            read = {name: _number(value, self.stacked) for name, value in losses.items()}
             seconds += time.perf_counter() - start
-            bad = [name for name, value in read.items() if not np.isfinite(value)]
-            if bad:
-                raise FloatingPointError(f"{', '.join(bad)} not finite at update {self.updates}")
-            yield Progress(self.updates, read, seconds)
+            yield self.updates, read, seconds
 
     @contextmanager
     def random(self) -> Iterator[None]:
         """Make torch's default generator this method's own inside, and put it back after."""
         outside = _get_generators(self.device)
-        _set_generators(self._generators)
+        _set_generators(self.generators)
         try:
             yield
         finally:
-            self._generators = _get_generators(self.device)
+            self.generators = _get_generators(self.device)
             _set_generators(outside)
 
     def state(self) -> dict[str, Any]:
@@ -279,7 +297,7 @@ class Algorithm(ABC):
             "limit": self.limit,
             "seed": self.seed,
             "updates": self.updates,
-            "generators": self._generators,
+            "generators": self.generators,
             "parts": parts,
         }
 
@@ -300,8 +318,12 @@ class Algorithm(ABC):
             else:
                 part.load_state_dict(deepcopy(saved))  # an optimiser would share the tensors
         algorithm.updates = state["updates"]
-        algorithm._generators = {**algorithm._generators, **state["generators"]}
+        algorithm.generators = {**algorithm.generators, **state["generators"]}
         return algorithm
+
+
+def _number(value: Tensor | float, stacked: bool) -> Any:
+    return value.tolist() if stacked and isinstance(value, Tensor) else float(value)
 
 
 def _generator_states(seed: int, device: torch.device) -> dict[str, Tensor]:

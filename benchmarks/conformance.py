@@ -18,6 +18,7 @@ from torch import Tensor
 
 from benchmarks.algorithm import Algorithm, Config, Problem, Progress
 from benchmarks.data.trajectories import Trajectories
+from benchmarks.stacking import Stack
 
 HORIZON, EPISODES, STEPS = 20, 6, 8
 UPDATES, BREAKS = 9, (1, 2, 6)
@@ -61,6 +62,8 @@ def check_algorithm(cls: type[Algorithm], config: Config | None = None) -> None:
         "that training changes (optimisers too), and acting must leave no trace in training"
     )
     _check_breaks(lambda: cls(problem, config, limit=limit), data)
+    if cls.stackable:
+        _check_stack(lambda seed: cls(problem, config, limit=limit, seed=seed), data)
 
 
 def made_up_data(episodes: int = 24, seed: int = 0) -> Trajectories:
@@ -153,6 +156,22 @@ def _check_breaks(build: Callable[[], Algorithm], data: Trajectories) -> None:
         f"after breaks at {', '.join(map(str, BREAKS))} of {UPDATES} updates, {where} is not as "
         "without: parts() must name all that training changes, counters too"
     )
+
+
+def _check_stack(build: Callable[[int], Algorithm], data: Trajectories) -> None:
+    """Two seeds trained as one end as each does alone, but for rounding."""
+    together = [build(seed) for seed in (0, 1)]
+    progress = list(Stack(together).fit(data, 3, every=1))
+    for k, one in enumerate(together):
+        alone = build(one.seed)
+        for own, row in zip(alone.fit(data, 3, every=1), progress, strict=True):
+            for name, loss in own.losses.items():
+                error = abs(row[k].losses[name] - loss)
+                assert error <= 1e-4 * max(abs(loss), 1.0), (
+                    f"trained as one with another seed, {name} is {row[k].losses[name]:.6g} after "
+                    f"{own.updates} updates, alone {loss:.6g}: `benchmarks.stacking` says what a "
+                    "stackable method keeps apart"
+                )
 
 
 def _check_acting(algorithm: Algorithm, problem: Problem) -> dict[tuple[int, int], Tensor]:

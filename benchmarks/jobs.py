@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import IntEnum
 from functools import cached_property
 from typing import Any
@@ -93,6 +93,17 @@ class Job:
     """What the method is called in tables, where it is a variant."""
     acting: dict[str, Any] = field(default_factory=dict)
     """Options of acting that are not at their defaults."""
+    together: int = 1
+    """Seeds that may be trained as one (`benchmarks.stacking`)."""
+    beside: tuple[int, ...] = ()
+    """Other seeds that the process trains as one with this one."""
+
+    @property
+    def each(self) -> list[Job]:
+        """What the process works on: this job, and the same for every seed beside it."""
+        alone = replace(self, beside=())
+        others = (replace(self.training, seed=seed) for seed in self.beside)
+        return [alone, *(replace(alone, training=training) for training in others)]
 
     @property
     def shown(self) -> str:
@@ -120,5 +131,6 @@ class Job:
             "training": Training(**stored["training"]),
             "limits": tuple(stored["limits"]),
             "trackers": tuple(stored.get("trackers", ())),
+            "beside": tuple(stored.get("beside", ())),
         }
         return Job(**{**stored, **changed})

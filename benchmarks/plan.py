@@ -30,6 +30,8 @@ class Request:
     stage: str = "both"
     updates: int | None = None
     """Updates of every method in place of the budget's."""
+    together: int = 1
+    """Seeds that may be trained as one, of methods that can."""
 
     def on(self, data: Sequence[DataSet]) -> Request:
         """The same on other data sets."""
@@ -111,6 +113,7 @@ class Request:
                 core_seconds=training_seconds + _evaluation_seconds(task, group, self.episodes),
                 task_file=task.file,
                 label=method.label if method.options else "",
+                together=self.together if cls.stackable else 1,
                 acting=acting_options(config),
             )
             for group in groups

@@ -135,6 +135,7 @@ def _run(args: argparse.Namespace, command: str) -> int:
         {},
         args.stage,
         None if args.updates is None else _positive(args.updates, "--updates"),
+        engines.seeds_together(args),
     )
     everything = everything.with_options(args.option)
     everything.check()

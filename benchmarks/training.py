@@ -1,10 +1,10 @@
-"""One training: begun, or taken up where a checkpoint left it, and brought to its end."""
+"""Trainings: begun, or taken up where a checkpoint left them, and brought to their end."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from benchmarks.data.trajectories import Trajectories
 from benchmarks.errors import UserError
 from benchmarks.jobs import Job, joined_code
 from benchmarks.registry import find_method
+from benchmarks.stacking import Stack
 from benchmarks.store import Run
 from benchmarks.tasks import Task
 from benchmarks.trackers import open_trackers
@@ -38,70 +39,116 @@ def find_class(job: Job, task: Task) -> type[Algorithm]:
     return method.cls
 
 
-def train(job: Job, run: Run, tell: Callable[..., None], stopping: Callable[[], bool]) -> Algorithm:
-    """Train to the end, with a checkpoint every `job.checkpoint_seconds`.
+def train(
+    jobs: Sequence[Job], tell: Callable[..., None], stopping: Callable[[], bool]
+) -> list[Algorithm]:
+    """Train each to the end, with a checkpoint every `checkpoint_seconds`.
 
     A training that was killed goes on from its last checkpoint and ends as it would have without:
-    on a CPU bit for bit. Raises `StoppedError`, with everything saved, once `stopping()` holds.
+    on a CPU bit for bit. Several jobs, which differ in their seeds, are trained as one. Raises
+    `StoppedError`, with everything saved, once `stopping()` holds.
     """
-    start, training = time.perf_counter(), job.training
-    task = resolve_task(job.task)
-    cls = find_class(job, task)
-    data = _load(job, task)
-    frontier = provenance.data_frontier(data.episode_costs, data.returns)
-    provenance.keep(run.folder, "training", job.device, job.command, data_frontier=frontier)
-    algorithm, before = _resumed(cls, run, job) or (
-        cls(
-            Problem.of(data, task.horizon),
-            cls.config_class(**training.config),
-            limit=training.limit,
-            seed=training.seed,
-            device=job.device,
-        ),
-        {"seconds": 0.0, "update_seconds": 0.0, "losses": []},
-    )
-    clock = _CheckpointClock(job.checkpoint_seconds)
-    update_seconds, rows = before["update_seconds"], list(before["losses"])
+    since = time.perf_counter()
+    task, data = _load(jobs[0])
+    attempts = [_Attempt(job, task, data) for job in jobs]
+    stages = dict[int, list[_Attempt]]()
+    for attempt in attempts:  # killed while it saved one after another: the others lag behind
+        stages.setdefault(attempt.algorithm.updates, []).append(attempt)
+    for stage in stages.values():
+        _train(stage, data, tell, stopping, since)
+        since = time.perf_counter()
+    return [attempt.algorithm for attempt in attempts]
 
-    def spent() -> float:
-        return float(before["seconds"] + time.perf_counter() - start)
 
-    with _tracking(run.folder, job, algorithm.updates, rows) as log:
-        for progress in algorithm.fit(
-            data, training.updates, LOG_EVERY, due=lambda: clock.due() or stopping()
-        ):
-            update_seconds = before["update_seconds"] + progress.seconds
-            ended = progress.updates == training.updates
-            if ended or progress.updates % LOG_EVERY == 0:
-                log(progress, update_seconds)
-            tell(phase="train", done=progress.updates / training.updates, **_memory(job.device))
+class _Attempt:
+    """A training as far as it is: anew, or from its last checkpoint."""
+
+    def __init__(self, job: Job, task: Task, data: Trajectories) -> None:
+        self.job, self.run, training = job, Run.of(job), job.training
+        cls = find_class(job, task)
+        frontier = provenance.data_frontier(data.episode_costs, data.returns)
+        provenance.keep(
+            self.run.folder, "training", job.device, job.command, data_frontier=frontier
+        )
+        self.algorithm, before = _resumed(cls, self.run, job) or (
+            cls(
+                Problem.of(data, task.horizon),
+                cls.config_class(**training.config),
+                limit=training.limit,
+                seed=training.seed,
+                device=job.device,
+            ),
+            {"seconds": 0.0, "update_seconds": 0.0, "losses": []},
+        )
+        self.seconds, self.update_seconds = before["seconds"], before["update_seconds"]
+        self.rows: list[str] = list(before["losses"])
+
+    def save(self, seconds: float, update_seconds: float) -> None:
+        """Keep what a process that takes it up again needs."""
+        progress = {"losses": self.rows, **self._times(seconds, update_seconds)}
+        self.run.save_progress({"algorithm": self.algorithm.state(), **progress})
+
+    def finish(self, seconds: float, update_seconds: float) -> None:
+        """Keep the trained method."""
+        device = self.job.device
+        peak = {"peak_memory_mb": provenance.peak_memory(device)}
+        provenance.keep(self.run.folder, "training", device, self.job.command, **peak)
+        where = {"device": device, "torch": torch.__version__}
+        times = self._times(seconds, update_seconds)
+        self.run.finish_training(self.algorithm.state(), {**times, **where})
+
+    def _times(self, seconds: float, update_seconds: float) -> dict[str, float]:
+        """In all, with what was spent since this attempt began."""
+        return {
+            "seconds": self.seconds + seconds,
+            "update_seconds": self.update_seconds + update_seconds,
+        }
+
+
+def _train(
+    attempts: Sequence[_Attempt],
+    data: Trajectories,
+    tell: Callable[..., None],
+    stopping: Callable[[], bool],
+    since: float,
+) -> None:
+    """Bring those that are equally far to the end; each counts its share of the time `since`."""
+    first, share = attempts[0].job, 1 / len(attempts)
+    clock, updates = _CheckpointClock(first.checkpoint_seconds), first.training.updates
+    with ExitStack() as files:
+        logs = [files.enter_context(_tracking(attempt)) for attempt in attempts]
+        for progress in _fit(attempts, data, lambda: clock.due() or stopping()):
+            reached, spent = progress[0].updates, share * progress[0].seconds
+            ended = reached == updates
+            for one, log, attempt in zip(progress, logs, attempts, strict=True):
+                if ended or reached % LOG_EVERY == 0:
+                    log(one, attempt.update_seconds + spent)
+            tell(phase="train", done=reached / updates, **_memory(first.device))
             stop = not ended and stopping()  # asked once: nobody stops unsaved
             if stop or (not ended and clock.due()):
                 with clock.writing():
-                    run.save_progress(
-                        {
-                            "algorithm": algorithm.state(),
-                            "seconds": spent(),
-                            "update_seconds": update_seconds,
-                            "losses": rows,
-                        }
-                    )
+                    for attempt in attempts:
+                        attempt.save(share * (time.perf_counter() - since), spent)
             if stop:
                 raise StoppedError
-    peak = {"peak_memory_mb": provenance.peak_memory(job.device)}
-    provenance.keep(run.folder, "training", job.device, job.command, **peak)
-    summary = {
-        "seconds": spent(),
-        "update_seconds": update_seconds,
-        "device": job.device,
-        "torch": torch.__version__,
-    }
-    run.finish_training(algorithm.state(), summary)
-    return algorithm
+    for attempt in attempts:
+        attempt.finish(share * (time.perf_counter() - since), spent)
 
 
-def _load(job: Job, task: Task) -> Trajectories:
-    """The data of a job, if they are what was planned and fit the task."""
+def _fit(
+    attempts: Sequence[_Attempt], data: Trajectories, due: Callable[[], bool]
+) -> Iterator[Sequence[Progress]]:
+    updates, algorithms = attempts[0].job.training.updates, [one.algorithm for one in attempts]
+    if len(algorithms) > 1:
+        yield from Stack(algorithms).fit(data, updates, LOG_EVERY, due)
+    else:
+        yield from ([one] for one in algorithms[0].fit(data, updates, LOG_EVERY, due))
+
+
+def _load(job: Job) -> tuple[Task, Trajectories]:
+    """The task and the data of a job, if they are what was planned and fit each other."""
+    task = resolve_task(job.task)
+    find_class(job, task)
     data = Trajectories.load(Path(job.data), job.source)
     if data.checksum != job.training.checksum:
         raise UserError(f"{job.data} has changed since the run was planned: start it again")
@@ -111,7 +158,7 @@ def _load(job: Job, task: Task) -> Trajectories:
             f"{job.data}: observations and actions are {widths[0]} and {widths[1]} wide, "
             f"{task.name} needs {task.observation_dim} and {task.action_dim}"
         )
-    return data
+    return task, data
 
 
 def _resumed(cls: type[Algorithm], run: Run, job: Job) -> tuple[Algorithm, dict[str, Any]] | None:
@@ -147,13 +194,12 @@ class _CheckpointClock:
 
 
 @contextmanager
-def _tracking(
-    folder: Path, job: Job, updates: int, rows: list[str]
-) -> Iterator[Callable[[Progress, float], None]]:
+def _tracking(attempt: _Attempt) -> Iterator[Callable[[Progress, float], None]]:
     """What writes the losses down: into losses.csv, `rows` (its lines) and the trackers."""
+    folder, rows, updates = attempt.run.folder, attempt.rows, attempt.algorithm.updates
     with (folder / "losses.csv").open("w", buffering=1) as file:
         file.writelines(rows)  # what was written after the checkpoint will come again
-        with open_trackers(job, folder, updates) as track:
+        with open_trackers(attempt.job, folder, updates) as track:
 
             def log(progress: Progress, seconds: float) -> None:
                 if not rows:

@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -43,13 +44,16 @@ def run_job(
     Raises `BusyError` if another process works on the same run. Soon after `stopping()` holds it
     raises `StoppedError`, with all that is done saved.
     """
+    if job.beside:
+        _train_together(job, tell, stopping)
+        return
     run = Run.of(job)
     with run.held():
         try:
             run.begin()
             algorithm = None
             if job.stage != "evaluate" and not run.trained:
-                algorithm = train(job, run, tell, stopping)
+                (algorithm,) = train([job], tell, stopping)
             if job.stage != "train" and (limits := open_jobs(job)):
                 if stopping():
                     raise StoppedError
@@ -64,6 +68,26 @@ def run_job(
         except Exception as error:
             interrupted = ending_of(error) is not Ending.FAILED
             run.fail(said(error), traceback.format_exc(), interrupted=interrupted)
+            raise
+
+
+def _train_together(job: Job, tell: Callable[..., None], stopping: Callable[[], bool]) -> None:
+    """Train several seeds as one. What fails so has not failed: each is to be tried alone."""
+    runs = [(one, Run.of(one)) for one in job.each]
+    with ExitStack() as locks:
+        for _, run in runs:
+            locks.enter_context(run.held())
+        open_ones = [(one, run) for one, run in runs if not run.trained]
+        try:
+            for _, run in open_ones:
+                run.begin()
+            if open_ones:
+                train([one for one, _ in open_ones], tell, stopping)
+        except Exception as error:
+            text = "" if isinstance(error, StoppedError) else traceback.format_exc()
+            for _, run in open_ones:
+                if not run.trained:
+                    run.fail(said(error), text, interrupted=True)
             raise
 
 

@@ -108,8 +108,8 @@ class GAS(Stitching):
         advantage = self.reward_advantage(segments, request, goals)
         weight = self.expectile_weight(advantage.detach())
         return {
-            "reward_goal_loss": (weight * advantage.square()).mean(),
-            "cost_goal_loss": (weight * (segments.costs - goals.cost).square()).mean(),
+            "reward_goal_loss": (weight * advantage.square()).mean(-1),
+            "cost_goal_loss": (weight * (segments.costs - goals.cost).square()).mean(-1),
             "policy_loss": self.policy_loss(segments, request, goals, weight),
         }
 
@@ -122,14 +122,14 @@ class GAS(Stitching):
             room = torch.zeros_like(room)
         return Request(
             segments.observations,
-            relabel_rewards(segments.rewards, self.config.delta),
-            relabel_costs(segments.costs, room),
+            relabel_rewards(segments.rewards, self.config.delta, self.draws),
+            relabel_costs(segments.costs, room, self.draws),
             segments.steps,
         )
 
     def goals(self, request: Request) -> Goals:
         """V^R and V^C of a request [B]."""
-        return Goals(self.reward_goal(*request).squeeze(1), self.cost_goal(*request).squeeze(1))
+        return Goals(self.reward_goal(*request).squeeze(-1), self.cost_goal(*request).squeeze(-1))
 
     def reward_advantage(self, segments: Segments, request: Request, goals: Goals) -> Tensor:
         """A^R = 1[V^C < C-hat] R - V^R [B]; without the indicator R - V^R."""
@@ -147,12 +147,12 @@ class GAS(Stitching):
     ) -> Tensor:
         """1[V^C < C-hat] |alpha - 1[A^R < 0]| ||pi - a||^2, the goals detached."""
         given = goals.detached
-        error = (self.action(request, given) - segments.actions).square().sum(1)
+        error = (self.action(request, given) - segments.actions).square().sum(-1)
         if not self.config.goals:
-            return error.mean()
+            return error.mean(-1)
         if self.config.mask:
             weight = weight * (given.cost < request.cost)
-        return (weight * error).mean()
+        return (weight * error).mean(-1)
 
     def told(self, request: Request, goals: Goals) -> tuple[Tensor, ...]:
         """What the policy network is given."""

@@ -92,34 +92,34 @@ class LevelGAS(Stitching):
         """Cross-entropies of level, expectile regression of reward, weighted cloning."""
         level, scaled = self.level(segments.costs), self.scaled(segments)
         goals = self.goals(scaled.observations, scaled.steps)
-        advantage = scaled.rewards - goals.rewards.gather(1, level[:, None]).squeeze(1)
+        advantage = scaled.rewards - _at(goals.rewards, level)
         asymmetry = expectile_weight(advantage.detach(), self.config.expectile)
         outcomes = self.outcomes(scaled.observations, scaled.actions, scaled.steps)
         error = (self.actions(scaled.observations, scaled.steps, level) - scaled.actions).square()
         weight = self.cloning_weight(advantage.detach())
         return {
-            "chance_loss": functional.nll_loss(goals.chances, level),
-            "reward_loss": (asymmetry * advantage.square()).mean(),
-            "outcome_loss": functional.nll_loss(outcomes, level),
-            "policy_loss": (weight * error.sum(1)).mean(),
+            "chance_loss": -_at(goals.chances, level).mean(-1),
+            "reward_loss": (asymmetry * advantage.square()).mean(-1),
+            "outcome_loss": -_at(outcomes, level).mean(-1),
+            "policy_loss": (weight * error.sum(-1)).mean(-1),
         }
 
     def cloning_weight(self, advantage: Tensor) -> Tensor:
         """exp(temperature A / mean |A|), bounded, mean 1 [B]."""
-        scale = advantage.abs().mean() + 1e-6
+        scale = advantage.abs().mean(-1, keepdim=True) + 1e-6
         weight = (self.config.temperature * advantage / scale).clamp(max=_MOST_WEIGHT).exp()
-        weight /= weight.mean()
+        weight /= weight.mean(-1, keepdim=True)
         return weight
 
     def goals(self, observations: Tensor, steps: Tensor) -> Goals:
         """What the data hold at standardised states with these shares of the horizon left [B]."""
-        chances, rewards = self.goal(observations, steps).chunk(2, dim=1)
-        return Goals(chances.log_softmax(1), rewards)
+        chances, rewards = self.goal(observations, steps).chunk(2, dim=-1)
+        return Goals(chances.log_softmax(-1), rewards)
 
     def outcomes(self, observations: Tensor, actions: Tensor, steps: Tensor) -> Tensor:
         """Log-probability of every level after an action [B, K]."""
         logits: Tensor = self.outcome(observations, actions, steps)
-        return logits.log_softmax(1)
+        return logits.log_softmax(-1)
 
     def actions(self, observations: Tensor, steps: Tensor, level: Tensor) -> Tensor:
         """The policy's action for a level at each state [B, a]."""
@@ -158,6 +158,11 @@ class LevelPolicy(BudgetPolicy):
     def respond(self, observations: Tensor, left: Tensor, rows: Tensor) -> Tensor:
         """The action of the chosen level."""
         return self.gas.choose(observations, left, self.costs_left[rows])[1]
+
+
+def _at(values: Tensor, level: Tensor) -> Tensor:
+    """Of values [..., B, K] those at each level [..., B]."""
+    return values.gather(-1, level[..., None]).squeeze(-1)
 
 
 def level_edges(largest: float, count: int) -> Tensor:

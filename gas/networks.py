@@ -5,22 +5,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from benchmarks.draws import Draws, Dropout
+
 
 class ResidualBlock(nn.Module):
     """x + W2 GELU(W1 LayerNorm(x)), with dropout."""
 
-    def __init__(self, width: int, expansion: int, dropout: float) -> None:
+    def __init__(self, width: int, expansion: int, dropout: float, draws: Draws) -> None:
         super().__init__()
         self.body = nn.Sequential(
             nn.LayerNorm(width),
             nn.Linear(width, expansion * width),
             nn.GELU(),
             nn.Linear(expansion * width, width),
-            nn.Dropout(dropout),
+            Dropout(dropout, draws),
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, width] to [B, width]."""
+        """[..., B, width] to the same."""
         change: Tensor = self.body(x)
         return x + change
 
@@ -37,18 +39,20 @@ class ResidualMLP(nn.Module):
         blocks: int,
         expansion: int,
         dropout: float,
+        draws: Draws,
     ) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Linear(inputs, width),
-            *(ResidualBlock(width, expansion, dropout) for _ in range(blocks)),
+            *(ResidualBlock(width, expansion, dropout, draws) for _ in range(blocks)),
             nn.LayerNorm(width),
             nn.GELU(),
             nn.Linear(width, outputs),
         )
 
     def forward(self, *columns: Tensor) -> Tensor:
-        """Concatenate `columns` [B, ...] (vectors may come as [B]) and map them to [B, outputs]."""
-        joined = [column if column.dim() == 2 else column[:, None] for column in columns]
-        result: Tensor = self.layers(torch.cat(joined, dim=1))
+        """Concatenate `columns` [..., B, n], after the first [..., B] too; [..., B, outputs]."""
+        dims = columns[0].dim()
+        joined = [column if column.dim() == dims else column[..., None] for column in columns]
+        result: Tensor = self.layers(torch.cat(joined, dim=-1))
         return result

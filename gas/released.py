@@ -109,7 +109,7 @@ class ReleasedGAS(GAS):
         losses = super().update()
         surplus = self._entropy + self.problem.action_dim
         self.temperature_optimiser.zero_grad(set_to_none=True)
-        (self.log_temperature.exp() * surplus).backward()
+        (self.log_temperature.exp() * surplus).sum().backward()
         self.temperature_optimiser.step()
         return losses | {"entropy": self._entropy}
 
@@ -118,15 +118,15 @@ class ReleasedGAS(GAS):
     ) -> Tensor:
         """-w log pi(a) - temperature x entropy, the goals and the temperature detached."""
         given = goals.detached
-        mean, log_std = self.actor(*self.told(request, given)).chunk(2, dim=1)
+        mean, log_std = self.actor(*self.told(request, given)).chunk(2, dim=-1)
         policy = torch.distributions.Normal(mean, log_std.clamp(*_LOG_STD).exp())
-        likelihood = policy.log_prob(segments.actions).sum(1)
-        entropy = policy.entropy().sum(1).mean()
+        likelihood = policy.log_prob(segments.actions).sum(-1)
+        entropy = policy.entropy().sum(-1).mean(-1)
         self._entropy = entropy.detach()
         if self.config.goals:
             likelihood = weight * self.cost_terms(segments, given) * likelihood
         temperature = self.log_temperature.detach().exp()
-        loss: Tensor = -likelihood.mean() - temperature * entropy
+        loss: Tensor = -likelihood.mean(-1) - temperature * entropy
         return loss
 
     def cost_terms(self, segments: Segments, goals: Goals) -> Tensor:

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.data.trajectories import Trajectories
+from benchmarks.draws import ONE_STREAM, Draws
 
 
 class Segments(NamedTuple):
-    """A batch of B segments; all but the first two are [B]."""
+    """A batch of B segments; all but the first two are [B] (of a stack of seeds [K, B])."""
 
     observations: Tensor
     actions: Tensor
@@ -32,7 +33,7 @@ class Segments(NamedTuple):
 
 
 class SegmentSampler:
-    """Draws segments from trajectories held on `device`, from torch's default generator.
+    """Draws segments from trajectories held on `device`.
 
     Of the r steps that remain at a transition a segment covers at least (1 - `shortening`) r:
     1 is any length, 0 the whole rest of the episode. With probability `epsilon` the transition
@@ -65,14 +66,15 @@ class SegmentSampler:
         self._remaining = torch.as_tensor(remaining).to(device)
         self._preferred = torch.as_tensor(preferred).to(device)
 
-    def __call__(self) -> Segments:
+    def __call__(self, draws: Draws = ONE_STREAM) -> Segments:
         """Draw the next batch."""
-        rows = torch.randint(len(self._observations), (self.batch,), device=self.device)
+        size, device = self.batch, self.device
+        rows = draws.integers(len(self._observations), size, device)
         if self.epsilon > 0:
-            chosen = torch.randint(len(self._preferred), (self.batch,), device=self.device)
-            from_preferred = torch.rand(self.batch, device=self.device) < self.epsilon
+            chosen = draws.integers(len(self._preferred), size, device)
+            from_preferred = draws.uniform(size, device) < self.epsilon
             rows = torch.where(from_preferred, self._preferred[chosen], rows)
-        return self.segments(rows, torch.rand(self.batch, device=self.device))
+        return self.segments(rows, draws.uniform(size, device))
 
     def segments(self, rows: Tensor, shares: Tensor) -> Segments:
         """Segments that start at `rows` [B], shortened by `shares` [B] in [0, 1) of the most."""
@@ -89,11 +91,11 @@ class SegmentSampler:
         )
 
 
-def relabel_rewards(rewards: Tensor, delta: float) -> Tensor:
+def relabel_rewards(rewards: Tensor, delta: float, draws: Draws = ONE_STREAM) -> Tensor:
     """R-hat ~ U((1 - delta) R, (1 + delta) R), for negative R too [B]."""
-    return rewards * (1.0 + delta * (2.0 * torch.rand_like(rewards) - 1.0))
+    return rewards * (1.0 + delta * (2.0 * draws.uniform_like(rewards) - 1.0))
 
 
-def relabel_costs(costs: Tensor, widths: Tensor) -> Tensor:
+def relabel_costs(costs: Tensor, widths: Tensor, draws: Draws = ONE_STREAM) -> Tensor:
     """C-hat ~ U(C, C + width) [B]: the segment's cost keeps every such limit."""
-    return costs + widths * torch.rand_like(costs)
+    return costs + widths * draws.uniform_like(costs)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from benchmarks.algorithm import Algorithm, Budget, Config, Policy, Problem
 from benchmarks.data.trajectories import Trajectories
+from benchmarks.stacking import clip_gradients
 from gas.networks import ResidualMLP
 from gas.reshaping import best_rows
 from gas.segments import Segments, SegmentSampler
@@ -55,6 +56,7 @@ class Stitching(Algorithm):
     """A form of GAS: subclasses say what their networks are, and what they learn from segments."""
 
     conditions_on_limit = True
+    stackable = True
     config: StitchingConfig
 
     def __init__(
@@ -89,7 +91,10 @@ class Stitching(Algorithm):
 
     @abstractmethod
     def losses(self, segments: Segments) -> dict[str, Tensor]:
-        """Losses on a batch of segments; each moves its own network, their sum is descended."""
+        """Losses on a batch of segments; each moves its own network, their sum is descended.
+
+        Segments and losses of a stack of seeds have a leading dimension.
+        """
 
     def network(self, inputs: int, outputs: int) -> ResidualMLP:
         """A network of the configured size."""
@@ -101,6 +106,7 @@ class Stitching(Algorithm):
             blocks=c.blocks,
             expansion=c.expansion,
             dropout=c.dropout,
+            draws=self.draws,
         ).to(self.device)
 
     def prepare(self, data: Trajectories) -> None:
@@ -119,11 +125,11 @@ class Stitching(Algorithm):
         """One step of all networks on one batch of segments."""
         for network in self.networks:
             network.train()
-        losses = self.losses(self.sampler())
+        losses = self.losses(self.sampler(self.draws))
         self.optimiser.zero_grad(set_to_none=True)
         torch.stack(list(losses.values())).sum().backward()
         for network in self.networks:
-            nn.utils.clip_grad_norm_(network.parameters(), self.config.max_grad_norm)
+            clip_gradients(network.parameters(), self.config.max_grad_norm, self.stacked)
         self.optimiser.param_groups[0]["lr"] = self.learning_rate()
         self.optimiser.step()
         return {name: loss.detach() for name, loss in losses.items()}

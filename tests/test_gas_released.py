@@ -42,7 +42,7 @@ def test_without_goals_the_policy_is_cloned_for_the_targets_alone():
 
 def test_without_relabelling_a_segment_is_asked_for_what_it_gave():
     gas = build(delta=0.0, cost_relabelling="none")
-    segments = gas.scaled(gas.sampler())
+    segments = gas.scaled(gas.sampler(gas.draws))
     request = gas.request(segments)
     assert torch.equal(request.reward, segments.rewards)
     assert torch.equal(request.cost, segments.costs)
@@ -50,7 +50,7 @@ def test_without_relabelling_a_segment_is_asked_for_what_it_gave():
 
 def test_narrowness_is_the_width_of_the_narrow_rule():
     gas = build(cost_relabelling="narrow", narrowness=0.1)
-    segments = gas.scaled(gas.sampler())
+    segments = gas.scaled(gas.sampler(gas.draws))
     segments = segments._replace(steps=torch.ones_like(segments.steps))
     above = torch.stack([gas.request(segments).cost - segments.costs for _ in range(200)])
     assert 0.09 < above.max().item() <= 0.1 + 1e-6

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.data.trajectories import Trajectories
+from benchmarks.draws import ONE_STREAM, Draws
 
 
 class Transitions(NamedTuple):
-    """A batch of B transitions; the last five columns are [B]."""
+    """A batch of B transitions; the last five columns are [B] (of a stack of seeds [K, B])."""
 
     observations: Tensor
     next_observations: Tensor
@@ -30,7 +31,7 @@ class Transitions(NamedTuple):
 class TransitionSampler:
     """Uniform batches of transitions, gathered from one packed matrix on `device`.
 
-    Draws from torch's default generator. Rewards are scaled by `reward_scale`.
+    Rewards are scaled by `reward_scale`.
     """
 
     def __init__(
@@ -52,8 +53,8 @@ class TransitionSampler:
         self._packed = torch.as_tensor(packed, dtype=torch.float32).to(self.device)
         self._widths = [column.shape[1] for column in columns] + [1] * len(scalars)
 
-    def __call__(self) -> Transitions:
+    def __call__(self, draws: Draws = ONE_STREAM) -> Transitions:
         """Draw the next batch, with replacement."""
-        rows = torch.randint(len(self._packed), (self.batch,), device=self.device)
-        columns = self._packed[rows].split(self._widths, dim=1)
-        return Transitions(*columns[:3], *(column.squeeze(1) for column in columns[3:]))
+        rows = draws.integers(len(self._packed), self.batch, self.device)
+        columns = self._packed[rows].split(self._widths, dim=-1)
+        return Transitions(*columns[:3], *(column.squeeze(-1) for column in columns[3:]))

@@ -49,12 +49,22 @@ class Piece:
     """When it is killed after it was asked to stop."""
     killed: bool = False
     timed_out: bool = False
+    others: tuple[Job, ...] = ()
+    """Jobs whose seeds the process trains as one with that of `job`."""
+    alone: bool = False
+    """Its training is not to be one of several: as one they failed."""
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """All that the process works on."""
+        return (self.job, *self.others)
 
     @property
     def work(self) -> Job:
         """The job as its process sees it."""
         device = "cuda" if self.place.startswith("cuda") else "cpu"
-        return replace(self.job, stage=self.stage, device=device)
+        beside = tuple(job.training.seed for job in self.others)
+        return replace(self.job, stage=self.stage, device=device, beside=beside)
 
 
 class Ended(NamedTuple):

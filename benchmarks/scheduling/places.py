@@ -58,10 +58,11 @@ class MemoryEstimates:
 
     @staticmethod
     def _kind(job: Job) -> str:
-        """Trainings that differ in task, seed or limit only are alike."""
-        one = job.training
+        """Trainings that differ in task, seed or limit only are alike; so many seeds as one."""
+        one, seeds = job.training, 1 + len(job.beside)
         options = json.dumps(one.config, sort_keys=True)
-        return " ".join(filter(None, (one.algorithm, one.code, options)))
+        several = f"{seeds} seeds" if seeds > 1 else ""
+        return " ".join(filter(None, (one.algorithm, one.code, options, several)))
 
     def _kept(self) -> dict[str, int]:
         """What the file says; of a damaged one, what can be read."""
@@ -132,8 +133,8 @@ class Places:
         free = self.inventory.free(place)
         if free is None:
             return True
-        promised = sum(max(self.estimates.of(one.job) - one.memory, 0) for one in there)
-        return self.estimates.of(piece.job) + promised <= free
+        promised = sum(max(self.estimates.of(one.work) - one.memory, 0) for one in there)
+        return self.estimates.of(piece.work) + promised <= free
 
 
 def _load(place: str, running: Sequence[Piece]) -> int:

@@ -6,6 +6,7 @@ import queue
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.jobs import Ending, Job
@@ -67,8 +68,9 @@ class Scheduler:
 
     def _first_piece(self, job: Job) -> Piece:
         """Where there are GPUs, training is theirs and evaluation the CPU's."""
-        on_gpu = bool(self.places.gpus) and job.stage != "evaluate" and not Run.of(job).trained
-        split = on_gpu and job.stage == "both"
+        trains = job.stage != "evaluate" and not Run.of(job).trained
+        on_gpu = bool(self.places.gpus) and trains
+        split = (on_gpu or (trains and job.together > 1)) and job.stage == "both"
         return Piece(job, "train" if split else job.stage, on_gpu)
 
     def _start(self) -> Iterator[Event]:
@@ -79,8 +81,10 @@ class Scheduler:
                 return
             if piece.not_before > now:
                 continue
-            if any(piece.job.training.key == one.job.training.key for one in self._running):
-                continue  # another evaluation of the same training
+            if piece not in self._waiting or piece.job.training.key in self._at_work():
+                continue  # begun with another seed, or another evaluation of the same training
+            beside = self._companions(piece, now)
+            piece.others = tuple(one.job for one in beside)
             place = self.places.choose(piece, list(self._running))
             if place is None:
                 continue
@@ -90,12 +94,44 @@ class Scheduler:
                 continue
             self._waiting.remove(piece)
             if ended is not None:
+                piece.others = ()
                 yield ended
                 continue
+            for one in beside:
+                self._waiting.remove(one)
             piece.place = place
             if self.timeout is not None:
                 piece.deadline = now + self.timeout
             self._running[piece] = self.launch(piece, self._hear(piece))
+
+    def _at_work(self) -> set[str]:
+        """The keys of the trainings that processes work on."""
+        return {job.training.key for piece in self._running for job in piece.jobs}
+
+    def _companions(self, piece: Piece, now: float) -> list[Piece]:
+        """What waits to train the same with other seeds, and may be trained as one with it."""
+
+        def may(one: Piece) -> bool:
+            return one.stage == "train" and not one.alone and one.not_before <= now
+
+        job, found = piece.job, dict[int, Piece]()
+        if not may(piece) or job.together == 1:
+            return []
+        busy = self._at_work()
+        for one in self._waiting:
+            seed, training = one.job.training.seed, one.job.training
+            if len(found) + 1 == job.together:
+                break
+            if (
+                may(one)
+                and replace(training, seed=job.training.seed) == job.training
+                and seed not in (job.training.seed, *found)
+                and training.key not in busy
+                and self._ended_elsewhere(one) is None
+                and not Run.of(one.job).busy
+            ):
+                found[seed] = one
+        return list(found.values())
 
     def _hear(self, piece: Piece) -> Callable[[dict[str, Any] | Ended], None]:
         return lambda message: self._heard.put((piece, message))
@@ -145,8 +181,9 @@ class Scheduler:
             else:
                 if "memory" in message:
                     piece.memory = max(piece.memory, message["memory"])
-                    self.places.estimates.see(piece.job, piece.memory)
-                yield Event(piece.job, message["phase"], message["done"], "")
+                    self.places.estimates.see(piece.work, piece.memory)
+                for job in piece.jobs:
+                    yield Event(job, message["phase"], message["done"], "")
             try:
                 piece, message = self._heard.get_nowait()
             except queue.Empty:
@@ -154,9 +191,12 @@ class Scheduler:
 
     def _outcome(self, piece: Piece, ended: Ended) -> Iterator[Event]:
         """What an ended process means for its job; what it could not record is recorded here."""
+        if piece.others:
+            yield from self._outcome_of_several(piece, ended)
+            return
         job, status = piece.job, ended.status
         if status == Ending.DONE and is_done(piece.work):
-            if piece.stage == job.stage:
+            if is_done(job):
                 yield Event(job, "done", 1.0, "")
             else:
                 self._waiting.insert(0, Piece(job, "evaluate", False))
@@ -184,12 +224,33 @@ class Scheduler:
                 phase = "interrupted" if failure["interrupted"] else "failed"
                 yield Event(job, phase, 1.0, failure["reason"])
 
+    def _outcome_of_several(self, piece: Piece, ended: Ended) -> Iterator[Event]:
+        """What is trained goes on; what is not, whatever the reason, is tried alone."""
+        reason = piece.said or f"as one of several seeds it ended with status {ended.status}"
+        if ended.status == Ending.NO_SPACE:
+            self.halted = piece.said or "the disk cannot be written"
+        if ended.status == Ending.OUT_OF_MEMORY:
+            self.places.estimates.fell_short(piece.work)
+        stopped = piece.kill_at < float("inf") and not piece.timed_out
+        for job in piece.jobs:
+            own = Piece(job, piece.stage, piece.gpu, alone=True)
+            if Run.of(job).trained:
+                yield from self._outcome(own, Ended(Ending.DONE, ""))
+            elif stopped or self.halted:
+                why = "stopped" if stopped else self.halted
+                yield self._fail(own, why, ended.tail, interrupted=True)
+            elif ended.status == Ending.BUSY:
+                self._again(own, pause=_POLL)
+            else:
+                self._again(own)
+                yield Event(job, "again", 0.0, reason)
+
     def _ended_from_outside(self, piece: Piece, ended: Ended) -> Event:
         """Killed, or out of memory: try again beside fewer others, then give it up."""
         exhausted = ended.status == Ending.OUT_OF_MEMORY
         if exhausted:
             reason = piece.said or "out of memory"
-            self.places.estimates.fell_short(piece.job)
+            self.places.estimates.fell_short(piece.work)
         elif ended.status == Ending.STOPPED:
             reason = "stopped from outside"
         else:
@@ -207,7 +268,15 @@ class Scheduler:
     def _again(self, piece: Piece, pause: float = 0.0) -> None:
         """Put a piece back behind the others, which may start before it."""
         not_before = time.monotonic() + pause
-        fresh = Piece(piece.job, piece.stage, piece.gpu, piece.tries, piece.neighbours, not_before)
+        fresh = Piece(
+            piece.job,
+            piece.stage,
+            piece.gpu,
+            piece.tries,
+            piece.neighbours,
+            not_before,
+            alone=piece.alone,
+        )
         self._waiting.append(fresh)
 
     @staticmethod
