@@ -157,7 +157,7 @@ def train_both(algorithm, trainer, arguments):
     sampler, losses = algorithm.sampler, []
     for update in range(UPDATES):
         batch = sampler()
-        algorithm.sampler = lambda batch=batch: batch
+        algorithm.sampler = lambda draws=None, batch=batch: batch
         torch.manual_seed(update)
         losses.append(dict(algorithm.update()))
         torch.manual_seed(update)
@@ -261,7 +261,7 @@ def test_cpq_without_the_penalty_trains_the_same_actor_and_critics(monkeypatch):
     sampler = algorithm.sampler
     for _ in range(UPDATES):
         batch = sampler()
-        algorithm.sampler = lambda batch=batch: batch
+        algorithm.sampler = lambda draws=None, batch=batch: batch
         losses = algorithm.update()
         trainer.train_one_step(*transitions(batch))
     assert set(losses) == {"critic_loss", "cost_critic_loss", "actor_loss"}

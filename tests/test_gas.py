@@ -79,7 +79,7 @@ def test_advantage_weight_and_policy_loss(indicator, mask, seed, alpha):
 
 def update_on(gas, segments, request):
     """One update on a batch that is given."""
-    gas.sampler = lambda: segments
+    gas.sampler = lambda draws: segments
     gas.scaled = lambda same: same
     gas.request = lambda _: request
     return gas.update()
