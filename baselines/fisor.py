@@ -75,6 +75,7 @@ class FISOR(Algorithm):
     name = "fisor"
     conditions_on_limit = True
     stackable = True
+    compilable = ("feasibility_loss", "reward_value_loss", "actor_loss")
     config_class = FISORConfig
     budgets: ClassVar = {
         "quick": Budget.of(

@@ -182,6 +182,8 @@ class Algorithm(ABC):
     config_class: ClassVar[type[Config]] = Config
     stackable: ClassVar[bool] = False
     """Several seeds can be trained as one: what that asks for, `benchmarks.stacking` says."""
+    compilable: ClassVar[tuple[str, ...]] = ()
+    """Methods that `compile` compiles: functions of tensors, their random numbers from `draws`."""
     stacked = False
     """This one trains several seeds: tensors have a leading dimension for them."""
     budgets: ClassVar[Mapping[str, Budget]] = {
@@ -273,6 +275,12 @@ class Algorithm(ABC):
             read = {name: _number(value, self.stacked) for name, value in losses.items()}
             seconds += time.perf_counter() - start
             yield self.updates, read, seconds
+
+    def compile(self) -> None:
+        """Compile what is `compilable`; it computes the same, but for rounding."""
+        self.draws.leave_out()
+        for name in self.compilable:
+            setattr(self, name, torch.compile(getattr(self, name), dynamic=False))
 
     @contextmanager
     def random(self) -> Iterator[None]:

@@ -40,6 +40,11 @@ class Draws:
         empty = values.new_empty(self._of_one(values))
         return self._each(lambda g: torch.empty_like(empty).bernoulli_(share, generator=g))
 
+    def leave_out(self) -> None:
+        """Keep what is compiled from tracing these calls: it draws what it would uncompiled."""
+        for name in ("integers", "uniform", "uniform_like", "normal_like", "kept"):
+            setattr(self, name, torch.compiler.disable(getattr(self, name)))
+
     def _of_one(self, values: Tensor) -> torch.Size:
         return values.shape if self.streams is None else values.shape[1:]
 

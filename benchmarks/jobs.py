@@ -95,6 +95,8 @@ class Job:
     """Options of acting that are not at their defaults."""
     together: int = 1
     """Seeds that may be trained as one (`benchmarks.stacking`)."""
+    compiled: bool = False
+    """Train by compiled updates, where the method has any."""
     beside: tuple[int, ...] = ()
     """Other seeds that the process trains as one with this one."""
 

@@ -98,6 +98,9 @@ def parser() -> argparse.ArgumentParser:
         help="between two checkpoints of a training; a killed one goes on from the last",
     )
     trackers.add_options(p)
+    p.add_argument(
+        "--compile", action="store_true", help="train by compiled updates, for methods that can"
+    )
     p.add_argument("--results", type=Path, default=Path("results"))
     p.add_argument("--name", help="folder of the leaderboard in --results; default: the suite's")
     p.add_argument("--skip-missing", action="store_true", help="leave out tasks without data")
@@ -175,6 +178,7 @@ def _run(args: argparse.Namespace, command: str) -> int:
             checkpoint_seconds=args.checkpoint_seconds,
             trackers=tracked,
             command=command,
+            compiled=args.compile,
         )
         for job in plan(list(asked.values()), results, known)
     ]

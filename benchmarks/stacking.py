@@ -100,6 +100,10 @@ class Stack:
         for name, value in vars(first).items():
             setattr(self.leader, name, _replaced(value, in_place))
 
+    def compile(self) -> None:
+        """As `Algorithm.compile`."""
+        self.leader.compile()
+
     def fit(
         self,
         data: Trajectories,

@@ -138,11 +138,12 @@ def _train(
 def _fit(
     attempts: Sequence[_Attempt], data: Trajectories, due: Callable[[], bool]
 ) -> Iterator[Sequence[Progress]]:
-    updates, algorithms = attempts[0].job.training.updates, [one.algorithm for one in attempts]
-    if len(algorithms) > 1:
-        yield from Stack(algorithms).fit(data, updates, LOG_EVERY, due)
-    else:
-        yield from ([one] for one in algorithms[0].fit(data, updates, LOG_EVERY, due))
+    job, algorithms = attempts[0].job, [one.algorithm for one in attempts]
+    trained = Stack(algorithms) if len(algorithms) > 1 else algorithms[0]
+    if job.compiled:
+        trained.compile()
+    for progress in trained.fit(data, job.training.updates, LOG_EVERY, due):
+        yield [progress] if isinstance(progress, Progress) else progress
 
 
 def _load(job: Job) -> tuple[Task, Trajectories]:

@@ -57,6 +57,7 @@ class Stitching(Algorithm):
 
     conditions_on_limit = True
     stackable = True
+    compilable = ("losses",)
     config: StitchingConfig
 
     def __init__(
