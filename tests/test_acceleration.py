@@ -10,7 +10,8 @@ from baselines import acceleration
 from baselines.bcq_lag import BCQLag
 from baselines.bear_lag import BEARLag
 from baselines.coptidice import COptiDICE
-from baselines.least import least
+from baselines.cpq import CPQ
+from baselines.least import least, values
 
 from .test_baselines import build
 
@@ -53,6 +54,51 @@ def test_only_the_rows_where_a_network_is_the_least_go_back():
     least(made, torch.randn(4, 2, dtype=torch.float64)).sum().backward()
     assert all(p.grad.abs().sum() == 0 for p in made[1].parameters())
     assert any(p.grad.abs().sum() > 0 for p in made[0].parameters())
+
+
+@quick
+@given(st.integers(1, 3), sizes, st.integers(1, 9), st.integers(0, 9), st.booleans())
+def test_values_have_autograds_gradients_whichever_rows_have_one(
+    count, widths, rows, seed, trained
+):
+    made = networks(count, widths, seed)
+    parameters = [p.requires_grad_(trained) for network in made for p in network.parameters()]
+    x = torch.randn(rows, widths[0], dtype=torch.float64, requires_grad=True)
+    weights = torch.randn(count, rows, dtype=torch.float64)
+    weights *= torch.rand(count, rows) < 0.5  # of some networks often no row
+    expected = torch.stack([network(x)[:, 0] for network in made])
+    given = values(made, x)
+    assert torch.allclose(given, expected)
+    asked = [x, *parameters] if trained else [x]
+    ours, theirs = (torch.autograd.grad((weights * one).sum(), asked) for one in (given, expected))
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.allclose(one, other)
+
+
+def test_a_network_that_no_row_reaches_has_gradients_of_zero():
+    """Not None: its optimiser would leave its momentum as it is."""
+    made = networks(2, [2, 3], 0)
+    values(made, torch.randn(4, 2, dtype=torch.float64))[0].sum().backward()
+    assert all(torch.equal(p.grad, torch.zeros_like(p)) for p in made[1].parameters())
+
+
+@pytest.mark.parametrize("cls", [BCQLag, BEARLag, CPQ])
+def test_critics_of_a_training_are_asked_once_for_each_loss(cls, monkeypatch):
+    seen = []
+    original = acceleration.values
+    monkeypatch.setattr(
+        acceleration, "values", lambda *given: seen.append(len(given[0])) or original(*given)
+    )
+    build(cls).update()
+    assert seen == [2 if cls is CPQ else 4] * 4  # either critic's loss, and both in the actor's
+
+
+def test_the_hyperbolic_tangent_of_a_target_is_torchs_but_for_rounding():
+    x = torch.cat([torch.linspace(-20, 20, 4001), torch.tensor([-1e30, 0.0, 1e-9, 1e30])])
+    expected = torch.tanh(x)
+    with torch.no_grad():
+        torch.testing.assert_close(acceleration._tanh(x.clone()), expected, atol=3e-7, rtol=0)
+    assert torch.equal(acceleration._tanh(x.clone()), expected)
 
 
 def test_repeated_states_are_found_and_others_are_not():

@@ -60,7 +60,7 @@ def test_reading_and_batches_of_both_sides_run(tmp_path, monkeypatch) -> None:
     path = tmp_path / "data.hdf5"
     small_data().save(path)
     results = compare_loading(path, rounds=1, seconds=1e-9)
-    assert len(results) == 4
+    assert len(results) == 5
     assert Trajectories.load(path, "x").returns.shape == (30,)
 
 

@@ -288,6 +288,48 @@ def test_damage_anywhere_is_a_user_error_or_harmless(path):
     assert refusals > 50
 
 
+def columns(path):
+    """Each column's name, and where in the file its values lie: from, and how many bytes."""
+    with h5py.File(path) as file:
+        for key, column in file.items():
+            for i in range(column.id.get_num_chunks()):
+                chunk = column.id.get_chunk_info(i)
+                yield key, chunk.byte_offset, chunk.size
+
+
+def test_a_changed_bit_of_any_column_is_noticed(path):
+    content, places = path.read_bytes(), list(columns(path))
+    assert {key for key, _, _ in places} == {*KEYS, "terminals", "timeouts"}
+    for _, start, size in places:
+        for place in (start, start + size // 2, start + size - 1):
+            broken = bytearray(content)
+            broken[place] ^= 1
+            path.write_bytes(bytes(broken))
+            refused(path, "damaged or not HDF5")
+
+
+def test_a_large_column_is_saved_in_pieces(tmp_path):
+    path, size = tmp_path / "large.hdf5", 70_000
+    rows = np.arange(3 * size, dtype=np.float32).reshape(size, 3)
+    flags = np.arange(size) % 100 == 99
+    data = Trajectories.from_arrays(rows, rows[:, :1], rows[:, 0], rows[:, 1], flags, flags, rows)
+    data.save(path)
+    pieces = [key for key, _, _ in columns(path)]
+    assert (pieces.count("observations"), pieces.count("terminals")) == (4, 1)
+    assert equal(Trajectories.load(path, "arrays"), data)
+    whole = sum(getattr(data, key).nbytes for key in (*KEYS, "terminals")) + size
+    assert path.stat().st_size < 1.02 * whole
+
+
+def test_a_compressed_file_is_read(path, tmp_path):
+    """As the published ones are, and as sets were saved that were generated earlier."""
+    packed = tmp_path / "packed.hdf5"
+    with h5py.File(path) as file, h5py.File(packed, "w") as other:
+        for key, column in file.items():
+            other.create_dataset(key, data=column[()], compression="gzip")
+    assert equal(Trajectories.load(packed, "x"), Trajectories.load(path, "x"))
+
+
 MEASURE = """
 import re, sys
 from pathlib import Path

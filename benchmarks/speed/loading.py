@@ -19,27 +19,33 @@ _TRANSITIONS, _WINDOWS = 512, 2048
 
 
 def compare_loading(path: Path, *, rounds: int, seconds: float) -> list[Comparison]:
-    """Reading the file, splitting with returns to go, and batches of either kind."""
+    """Reading the file, splitting with returns to go, both, and batches of either kind."""
     config = CDTConfig()
     data = Trajectories.load(path, "speed")
 
-    def sampler() -> SequenceSampler:
+    def load() -> Trajectories:
+        return Trajectories.load(path, "speed")
+
+    def sampler(data: Trajectories = data) -> SequenceSampler:
         return SequenceSampler(data, _WINDOWS, config.seq_len, reward_scale=config.reward_scale)
 
-    def their_read() -> None:
+    def their_load() -> dict[str, Any]:
         with h5py.File(path, "r") as file:
-            for column in file.values():
-                column[()]
+            return {name: column[()] for name, column in file.items()}
 
     def next_of(dataset: Any, batch: int) -> Piece:
         loader = reference.batches(dataset, batch)
         return repeat(lambda: next(loader))
 
     pieces = {
-        "reading a file": (repeat(lambda: Trajectories.load(path, "speed")), repeat(their_read)),
+        "reading a file": (repeat(load), repeat(their_load)),
         "episodes and returns to go": (
             repeat(sampler),
             repeat(lambda: reference.sequence_set(data, config)),
+        ),
+        "both, from the file": (
+            repeat(lambda: sampler(load())),
+            repeat(lambda: reference.sequence_set(data, config, their_load())),
         ),
         f"batch of {_TRANSITIONS} transitions": (
             repeat(TransitionSampler(data, _TRANSITIONS)),

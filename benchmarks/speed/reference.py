@@ -38,17 +38,18 @@ def transition_set(data: Trajectories, reward_scale: float = 1.0, initial: bool 
     )
 
 
-def sequence_set(data: Trajectories, config: Any) -> Any:
+def sequence_set(data: Trajectories, config: Any, columns: dict[str, Any] | None = None) -> Any:
     """The `SequenceDataset` of osrl with the options of CDT, but for the augmentation.
 
-    That one needs a package that is not installed; without it, osrl's is the faster.
+    That one needs a package that is not installed; without it, osrl's is the faster. `columns` are
+    the data as they come from a file, if they did.
     """
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         # what costs more than the offset is never drawn; the data may hold nothing else
         offset = config.cost_sample_offset
         drawn = bool(config.cost_sample and (data.episode_costs < offset).any())
         return import_osrl("common.dataset").SequenceDataset(
-            arrays(data),
+            columns or arrays(data),
             seq_len=config.seq_len,
             reward_scale=config.reward_scale,
             cost_sample=drawn,
