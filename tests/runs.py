@@ -79,7 +79,17 @@ def start(arguments: list[str]) -> subprocess.Popen[str]:
 
 
 def children(pid: int) -> list[int]:
-    """Workers of a runner."""
+    """Workers of a runner: forks of its server, or processes of their own."""
+    found = []
+    for child in _children(pid):
+        if b"benchmarks.scheduling.warm" in _command(child):
+            found += _children(child)
+        elif b"benchmarks.worker" in _command(child):
+            found.append(child)
+    return found
+
+
+def _children(pid: int) -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():
         try:
@@ -87,7 +97,14 @@ def children(pid: int) -> list[int]:
                 found.append(int(entry.name))
         except (OSError, ValueError, IndexError):
             continue
-    return [p for p in found if b"benchmarks.worker" in Path(f"/proc/{p}/cmdline").read_bytes()]
+    return found
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has ended
+        return b""
 
 
 def wait_for(condition, seconds: float = 300.0):

@@ -29,7 +29,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers are no processes of their own here, which would take seconds to start."""
 
     class Here:
-        def __init__(self, piece: Piece, heard) -> None:
+        def __init__(self, piece: Piece, heard, **_: object) -> None:
             run_job(Job.from_json(piece.work.to_json()))
             heard(Ended(0, ""))
 
@@ -108,7 +108,7 @@ def test_what_went_wrong_is_told_and_done_by_the_same_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     class Failing:
-        def __init__(self, piece: Piece, heard) -> None:
+        def __init__(self, piece: Piece, heard, **_: object) -> None:
             heard(Ended(ending, ""))
 
     arguments = [str(tmp_path), "--limits", "8", "--episodes", "1"]

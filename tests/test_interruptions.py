@@ -145,7 +145,7 @@ def test_a_full_disk_is_told_and_no_table_is_made(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     class Full:
-        def __init__(self, piece: Piece, heard) -> None:
+        def __init__(self, piece: Piece, heard, **_: object) -> None:
             heard({"phase": "failed", "reason": "No space left on device"})
             heard(Ended(Ending.NO_SPACE, ""))
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import importlib.util
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from benchmarks.errors import UserError
 from benchmarks.machine import available_cores, devices
+from benchmarks.scheduling.events import Launch
 from benchmarks.scheduling.local import WorkerProcess
 from benchmarks.scheduling.nvml import open_inventory
 from benchmarks.scheduling.places import MemoryEstimates, Places
 from benchmarks.scheduling.scheduler import Scheduler
+from benchmarks.scheduling.warm import AVAILABLE, Server
 
 _PACKAGES = {"ray": "ray", "slurm": "submitit"}
 _ALONE = 4
@@ -81,7 +84,8 @@ def open_scheduler(args: argparse.Namespace) -> Iterator[Scheduler]:
     """The scheduler that the options ask for, while the block runs."""
     timeout = None if args.timeout is None else 60.0 * args.timeout
     if args.engine == "local":
-        yield Scheduler(_here(args), WorkerProcess, timeout=timeout)
+        with _launcher() as launch:
+            yield Scheduler(_here(args), launch, timeout=timeout)
         return
     engine = importlib.import_module(f"benchmarks.scheduling.{args.engine}")
     places, launch, close = engine.connect(args)
@@ -89,6 +93,16 @@ def open_scheduler(args: argparse.Namespace) -> Iterator[Scheduler]:
         yield Scheduler(places, launch, timeout=timeout, tries=engine.TRIES)
     finally:
         close()
+
+
+@contextmanager
+def _launcher() -> Iterator[Launch]:
+    """What starts processes of this machine: forks of a server, where that can be."""
+    if not AVAILABLE:
+        yield WorkerProcess
+        return
+    with closing(Server()) as server:
+        yield functools.partial(WorkerProcess, server=server)
 
 
 def _here(args: argparse.Namespace) -> Places:

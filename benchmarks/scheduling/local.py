@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
 
 from benchmarks.scheduling.events import Ended, Heard, Piece
+from benchmarks.scheduling.warm import WORKER, Server
 
-WORKER = (sys.executable, "-m", "benchmarks.worker")
 _TAIL = 40
 """Lines of what a process printed that are kept, for the one that dies."""
 _ENVIRONMENT = {
@@ -35,17 +34,20 @@ class WorkerProcess:
         *,
         command: Sequence[str] = WORKER,
         environment: dict[str, str] | None = None,
+        server: Server | None = None,
     ) -> None:
+        """A fork of `server`, while there is one; otherwise `command`, started afresh."""
         self._line, self._heard = piece.work.to_json(), heard
         self._tail: deque[str] = deque(maxlen=_TAIL)
-        self._process = subprocess.Popen(
+        variables = {**os.environ, **_ENVIRONMENT, **(environment or visible(piece.place))}
+        self._process = (server and server.start(variables)) or subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            env={**os.environ, **_ENVIRONMENT, **(environment or visible(piece.place))},
+            env=variables,
             start_new_session=True,  # Ctrl-C is the runner's to pass on
         )
         self._reader = threading.Thread(target=self._read_errors, daemon=True)

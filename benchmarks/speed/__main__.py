@@ -129,6 +129,7 @@ def _schedule(args: argparse.Namespace) -> Measured:
     _positive(args, "jobs", "workers")
     usages = [
         sleeping(args.jobs, args.workers, 1.0),
+        working(max(args.jobs // 5, 1), args.workers, afresh=True),
         working(max(args.jobs // 5, 1), args.workers),
     ]
     return usage_table(usages), usages

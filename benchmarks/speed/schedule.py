@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +22,7 @@ from benchmarks.scheduling.events import Ended, Heard, Launch, Piece
 from benchmarks.scheduling.local import WorkerProcess
 from benchmarks.scheduling.places import Places
 from benchmarks.scheduling.scheduler import Scheduler
+from benchmarks.scheduling.warm import Server
 from benchmarks.speed.synthetic import trajectories
 from benchmarks.store import Run
 from benchmarks.suites import find_suite
@@ -40,6 +43,8 @@ class Usage(NamedTuple):
     busy: float
     """What their processes took."""
     makespan: float
+    processor: float = 0.0
+    """Processor time of the processes."""
 
     @property
     def efficiency(self) -> float:
@@ -67,12 +72,17 @@ def sleeping(jobs: int, workers: int, mean: float) -> Usage:
     asked = lengths(jobs, mean)
     with tempfile.TemporaryDirectory() as folder:
         plan = [_sleep(Path(folder), i, seconds) for i, seconds in enumerate(asked)]
+        before = _processor()
         busy, makespan = _run(plan, workers, partial(WorkerProcess, command=SLEEPER))
-    return Usage("processes that sleep", jobs, workers, sum(asked), busy, makespan)
+    processor = _processor() - before
+    return Usage("processes that sleep", jobs, workers, sum(asked), busy, makespan, processor)
 
 
-def working(jobs: int, workers: int) -> Usage:
-    """Real workers that train bc-all for one update and evaluate one episode of BallRun."""
+def working(jobs: int, workers: int, *, afresh: bool = False) -> Usage:
+    """Real workers that train bc-all for one update and evaluate one episode of BallRun.
+
+    They are forks of a server, whose own start counts, or each is started `afresh`.
+    """
     task, method = find_task("BallRun"), find_method("bc-all")
     with tempfile.TemporaryDirectory() as folder:
         data = DataSet(task, Path(folder) / "data.hdf5", "synthetic")
@@ -80,8 +90,12 @@ def working(jobs: int, workers: int) -> Usage:
         limits = find_suite("tight").limits[:1]
         asked = Request([method], [data], limits, range(jobs), "quick", 1, {}, updates=1)
         plan = asked.jobs(folder, {task.name: file_checksum(data.path)})
-        busy, makespan = _run(plan, workers, WorkerProcess)
-    return Usage("real workers, one update", jobs, workers, 0.0, busy, makespan)
+        with nullcontext() if afresh else closing(Server()) as server:
+            before = _processor()
+            busy, makespan = _run(plan, workers, partial(WorkerProcess, server=server))
+        processor = _processor() - before  # the server's counts once it has ended
+    name = "real workers, each started afresh" if afresh else "real workers, forks of one process"
+    return Usage(name, jobs, workers, 0.0, busy, makespan, processor)
 
 
 def _sleep(results: Path, number: int, seconds: float) -> Job:
@@ -89,6 +103,12 @@ def _sleep(results: Path, number: int, seconds: float) -> Job:
     folder = str(Run(results, training).folder)
     job = Job(training, (8.0,), 1, "sleep", "", folder, str(results), stage="train")
     return replace(job, command=repr(seconds))
+
+
+def _processor() -> float:
+    """Processor time of this process's children that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _run(jobs: Sequence[Job], workers: int, launch: Launch) -> tuple[float, float]:

@@ -83,8 +83,8 @@ def predict_suites(
         *(_acting(name, budget, data, shape, seconds) for name in methods for budget in budgets),
         *(_simulator(task, seconds) for task in simulated),
     ]
-    # in three turns of two workers each: a process starts beside another, as in a real run
-    rest = working(6, 2).overhead
+    # of two workers beside each other, and enough jobs that what starts once counts little
+    rest = working(40, 2).overhead
     return found, [_predict(budget, methods, tasks, seeds, found, rest) for budget in budgets]
 
 
