@@ -18,15 +18,23 @@ from benchmarks.data.trajectories import Trajectories
 from benchmarks.errors import UserError, exit_status, unknown_name
 from benchmarks.files import replacing
 from benchmarks.machine import available_cores
+from benchmarks.registry import BUILT_IN, find_method
 from benchmarks.speed.growth import measure_growth
 from benchmarks.speed.loading import compare_loading
 from benchmarks.speed.rollouts import ROLLOUTS, compare_rollouts
 from benchmarks.speed.schedule import sleeping, working
+from benchmarks.speed.stacks import STACKS, compare_stacks
 from benchmarks.speed.suite import predict_suites
 from benchmarks.speed.tables import growth_table, suite_tables, table, usage_table
 from benchmarks.speed.timing import Comparison
 from benchmarks.speed.training import CASES, compare_training
 from benchmarks.tasks import TASKS, find_task
+
+_CASES: dict[str, Sequence[str]] = {
+    "train": list(CASES),
+    "rollout": list(ROLLOUTS),
+    "stack": [name for name in BUILT_IN if find_method(name).cls.stackable],
+}
 
 
 class Recorded(Protocol):
@@ -57,11 +65,12 @@ def machine() -> dict[str, Any]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    known = {"train": list(CASES), "rollout": list(ROLLOUTS), "data": []}
+    known = {"train": list(CASES), "rollout": list(ROLLOUTS), "data": [], "stack": list(STACKS)}
     helps = {
         "train": "updates of every method",
         "rollout": "evaluation episodes, and the simulator by itself",
         "data": "reading, packing and batches",
+        "stack": "updates of several seeds as one, and compiled, beside one alone",
     }
     for name, cases in known.items():
         command = commands.add_parser(name, help=helps[name])
@@ -78,6 +87,11 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--budget", default="paper", help="whose options are taken")
             command.add_argument("--batch", type=int, help="for all; else 512, and 256 beside cdt")
             command.add_argument("--memory", action="store_true", help="measure peak memory too")
+        if name == "stack":
+            command.add_argument("--budget", default="quick", help="whose options are taken")
+            command.add_argument("--seeds", nargs="+", type=int, default=[1, 5, 10, 20])
+            command.add_argument("--compile", action="store_true", help="compiled as well")
+            command.add_argument("--device", default="cpu", help="cpu, cuda or cuda:0")
         if name == "rollout":
             command.add_argument("--episodes", type=int, default=10, help="at each of three limits")
     schedule = commands.add_parser("schedule", help="how much of the workers' time jobs get")
@@ -108,12 +122,18 @@ def measure(args: argparse.Namespace) -> list[Comparison]:
             f"no data of {task.name} at hand: `python -m benchmarks.data generate {task.name}`"
         )
     for name in vars(args).get("cases", []):
-        if name not in (known := CASES if args.command == "train" else ROLLOUTS):
+        if name not in (known := _CASES[args.command]):
             raise unknown_name("case", name, known)
     turns = {"rounds": args.rounds, "seconds": args.seconds}
     if args.command == "data":
         return compare_loading(found.path, **turns)
     data = Trajectories.load(found.path, found.source)
+    if args.command == "stack":
+        if min(args.seeds) < 1:
+            raise UserError("--seeds must be positive")
+        ways = {"seeds": args.seeds, "compiled": [False, True][: 1 + args.compile]}
+        more = {"budget": args.budget, "device": args.device, **ways}
+        return compare_stacks(args.cases, data, task, **more, **turns)
     if args.command == "rollout":
         return compare_rollouts(args.cases, data, task, episodes=args.episodes, **turns)
     more = {"budget": args.budget, "batch": args.batch, "memory": args.memory}
@@ -122,7 +142,7 @@ def measure(args: argparse.Namespace) -> list[Comparison]:
 
 def _beside_osrl(args: argparse.Namespace) -> Measured:
     results = measure(args)
-    return table(results), results
+    return table(results, "alone" if args.command == "stack" else "osrl"), results
 
 
 def _schedule(args: argparse.Namespace) -> Measured:

@@ -11,8 +11,11 @@ from benchmarks.speed.suite import Estimate, Prediction
 from benchmarks.speed.timing import Comparison
 
 
-def table(results: Sequence[Comparison]) -> str:
-    """Markdown: medians in milliseconds, the median ratio with its least and most, memory."""
+def table(results: Sequence[Comparison], reference: str = "osrl") -> str:
+    """Markdown: medians in milliseconds, the median ratio with its least and most, memory.
+
+    `reference` names what ours stands beside.
+    """
     rows = []
     for result in results:
         r = result.record()
@@ -21,7 +24,7 @@ def table(results: Sequence[Comparison]) -> str:
         spread = f"{r['ratio_least']:.2f} to {r['ratio_most']:.2f}"
         name = result.name if result.unit == "update" else f"{result.name}, {result.unit}"
         rows.append([name, *times, spread, *memory])
-    heads = "ours, ms|osrl, ms|ratio|least to most|ours, MiB|osrl, MiB"
+    heads = f"ours, ms|{reference}, ms|ratio|least to most|ours, MiB|{reference}, MiB"
     return _markdown(heads.split("|"), rows)
 
 

@@ -49,21 +49,31 @@ class Comparison:
 
 
 def compare(
-    name: str, ours: Piece, reference: Piece, *, rounds: int, seconds: float, unit: str = "update"
+    name: str,
+    ours: Piece,
+    reference: Piece,
+    *,
+    rounds: int,
+    seconds: float,
+    unit: str = "update",
+    multiple: int = 1,
+    clock: Callable[[], float] = time.process_time,
 ) -> Comparison:
     """Time both in turns for `rounds` rounds of about `seconds` a side, after a warm-up.
 
-    Processor time is taken, not the clock's: other jobs on the machine do not enter it.
+    Processor time is taken unless `clock` says otherwise: other jobs on the machine do not enter
+    it. Ours does multiples of `multiple` units of work.
     """
     sides = ours, reference
     amounts = []
-    for side in sides:
-        side(1)
-        amounts.append(max(1, round(seconds / max(processor_seconds(side, 1), 1e-9))))
+    for side, least in zip(sides, (multiple, 1), strict=True):
+        side(least)
+        each = max(taken(side, least, clock), 1e-9)
+        amounts.append(least * max(1, round(seconds / each)))
     times: list[list[float]] = [[], []]
     for _ in range(rounds):
         for side, amount, spent in zip(sides, amounts, times, strict=True):
-            spent.append(processor_seconds(side, amount) / amount)
+            spent.append(taken(side, amount, clock) / amount)
     return Comparison(name, times[0], times[1], unit=unit)
 
 
@@ -79,9 +89,14 @@ def repeat(action: Callable[[], object]) -> Piece:
 
 def processor_seconds(piece: Piece, amount: int = 1) -> float:
     """Processor time that `amount` units of work take."""
-    start = time.process_time()
+    return taken(piece, amount, time.process_time)
+
+
+def taken(piece: Piece, amount: int, clock: Callable[[], float]) -> float:
+    """Seconds by `clock` that `amount` units of work take."""
+    start = clock()
     piece(amount)
-    return time.process_time() - start
+    return clock() - start
 
 
 def peak_mib(build: Callable[..., Piece], *arguments: Any, amount: int = 3) -> float:
