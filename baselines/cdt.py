@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from baselines.cdt_acting import CDTPolicy
 from baselines.cdt_training import train_step
 from baselines.osrl_adapter import WrappedAlgorithm, import_osrl
 from benchmarks.algorithm import Budget, Config, Policy
@@ -170,54 +171,10 @@ class CDT(WrappedAlgorithm):
     def policy(self, limits: Tensor) -> Policy:
         """The learned policy, asked for each limit and the return that the data hold within it."""
         targets = reward_targets(self.problem.returns, self.problem.costs, limits.cpu())
-        return CDTPolicy(self, targets.to(self.device), limits.to(self.device))
-
-
-class CDTPolicy(Policy):
-    """Feeds the model the last steps of each episode; what was received leaves the targets."""
-
-    def __init__(self, cdt: CDT, reward_targets: Tensor, limits: Tensor) -> None:
-        problem, self.model = cdt.problem, cdt.model
-        self.length, self.reward_scale = cdt.config.seq_len, cdt.config.reward_scale
-        shape = len(limits), problem.horizon + self.length
-
-        def history(*widths: int) -> Tensor:
-            return torch.zeros(*shape, *widths, device=cdt.device)
-
-        self.observations = history(problem.observation_dim)
-        self.actions = history(problem.action_dim)
-        self.returns_to_go, self.costs_to_go = history(), history()
-        self.returns_to_go[:, 0] = reward_targets * self.reward_scale
-        self.costs_to_go[:, 0] = limits
-        self.steps = torch.zeros(len(limits), dtype=torch.long, device=cdt.device)
-
-    @torch.no_grad()
-    def act(self, observations: Tensor, rows: Tensor) -> Tensor:
-        """The mean of the model's Gaussian, clamped to [-1, 1]."""
-        steps = self.steps[rows]
-        self.observations[rows, steps] = observations
-        first = (steps + 1 - self.length).clamp(min=0)
-        last = steps - first
-        # Attention looks back only, so that an episode with a shorter history than the others
-        # needs no mask: what stands behind its last step cannot reach it.
-        window = first[:, None] + torch.arange(int(last.max()) + 1, device=steps.device)
-        at = rows[:, None], window
-        self.model.eval()
-        predictions, _, _ = self.model(
-            self.observations[at],
-            self.actions[at],
-            self.returns_to_go[at],
-            self.costs_to_go[at],
-            window,
+        return CDTPolicy(
+            self.model,
+            targets.to(self.device),
+            limits.to(self.device),
+            length=self.config.seq_len,
+            reward_scale=self.config.reward_scale,
         )
-        actions: Tensor = predictions.mean[torch.arange(len(rows)), last].clamp(-1.0, 1.0)
-        self.actions[rows, steps] = actions
-        return actions
-
-    def observe(self, rewards: Tensor, costs: Tensor, rows: Tensor) -> None:
-        """Take what was received from what is still asked for."""
-        steps = self.steps[rows]
-        spent = rewards * self.reward_scale
-        self.returns_to_go[rows, steps + 1] = self.returns_to_go[rows, steps] - spent
-        self.costs_to_go[rows, steps + 1] = self.costs_to_go[rows, steps] - costs
-        self.steps[rows] += 1

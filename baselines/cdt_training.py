@@ -80,58 +80,99 @@ def _losses(trainer: Any, b: Sequences, steps: Tensor, size: int) -> dict[str, T
 def features(model: Any, b: Sequences) -> Tensor:
     """What the transformer makes of the tokens of states and actions [B, K, 2, embedding]."""
     windows, steps = b.mask.shape
-    tokens = [
-        model.return_emb(b.returns_to_go[..., None]),
-        model.cost_emb(model.cost_transform(b.costs_to_go)[..., None]),
-        model.state_emb(b.observations),
-        model.action_emb(b.actions),
-    ]
-    x = torch.stack(tokens, 2) + model.timestep_emb(b.time_steps)[:, :, None]
+    inputs = b.returns_to_go, b.costs_to_go, b.observations, b.actions
+    x = torch.stack(embeddings(model, *inputs), 2) + model.timestep_emb(b.time_steps)[:, :, None]
     x = dropout(model.emb_norm(x.flatten(1, 2)), model.emb_drop.p)
     length = x.shape[1]
     behind = (b.mask == 0).repeat_interleave(_TOKENS, 1)
     hidden = model.blocks[0].causal_mask[:length, :length] | behind[:, None]
     read = torch.arange(length, device=x.device).view(steps, _TOKENS)[:, -2:].flatten()
+    barrier = barrier_before(hidden)
     for layer in model.blocks:
-        x = _layer(layer, x, hidden[:, None], read if layer is model.blocks[-1] else None)
+        x = _layer(layer, x, barrier, read if layer is model.blocks[-1] else None)
     result: Tensor = model.out_norm(x).view(windows, steps, 2, -1)
     return result
 
 
-def _layer(layer: Any, x: Tensor, hidden: Tensor, read: Tensor | None) -> Tensor:
+def embeddings(
+    model: Any, returns_to_go: Tensor, costs_to_go: Tensor, observations: Tensor, actions: Tensor
+) -> list[Tensor]:
+    """A step's four tokens without its time, each [..., embedding]."""
+    return [
+        model.return_emb(returns_to_go[..., None]),
+        model.cost_emb(model.cost_transform(costs_to_go)[..., None]),
+        model.state_emb(observations),
+        model.action_emb(actions),
+    ]
+
+
+def _layer(layer: Any, x: Tensor, barrier: Tensor, read: Tensor | None) -> Tensor:
     """A transformer block, [B, L, D] to [B, L, D], or to the positions `read` only."""
-    attention, (windows, length, width) = layer.attention, x.shape
-    heads = attention.num_heads
+    attention, (windows, length, _) = layer.attention, x.shape
+    q, k, v = project(layer, x, read)
+    keep = None
+    if layer.training and attention.dropout:
+        shape = windows, attention.num_heads, length, length
+        keep = _at(keep_mask(shape, attention.dropout, x), read, 2)
+    return finish(layer, x, attend(layer, q, k, v, _at(barrier, read, 2), keep), read)
 
-    def by_head(values: Tensor) -> Tensor:
-        return values.view(windows, -1, heads, width // heads).transpose(1, 2)
 
-    def read_only(values: Tensor, dim: int = 1) -> Tensor:
-        return values if read is None else values.index_select(dim, read)
-
+def project(layer: Any, x: Tensor, read: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """A layer's queries, at `read` only, keys and values of tokens [B, L, D], each [B, L, D]."""
+    attention, width = layer.attention, x.shape[-1]
     normed, weight, bias = layer.norm1(x), attention.in_proj_weight, attention.in_proj_bias
     if read is None:
-        q, k, v = functional.linear(normed, weight, bias).chunk(3, 2)
+        q, k, v = functional.linear(normed, weight, bias).chunk(3, -1)
     else:
-        q = functional.linear(read_only(normed), weight[:width], bias[:width])
-        k, v = functional.linear(normed, weight[width:], bias[width:]).chunk(2, 2)
-    scores = by_head(q / math.sqrt(width // heads)) @ by_head(k).transpose(2, 3)
-    weights = scores.masked_fill_(read_only(hidden, 2), -torch.inf).softmax(3)
-    if layer.training and attention.dropout:
-        keep = keep_mask((windows, heads, length, length), attention.dropout, x)
-        weights = weights * read_only(keep, 2)
-    mixed = (weights @ by_head(v)).transpose(1, 2).flatten(2)
-    change = attention.out_proj(mixed)
+        q = functional.linear(_at(normed, read), weight[:width], bias[:width])
+        k, v = functional.linear(normed, weight[width:], bias[width:]).chunk(2, -1)
+    return q / math.sqrt(width // attention.num_heads), k, v
+
+
+def barrier_before(hidden: Tensor) -> Tensor:
+    """What hides keys from queries, hidden [B, Q, L], when added to the scores [B, 1, Q, L]."""
+    barrier = torch.zeros(hidden.shape, device=hidden.device).masked_fill_(hidden, -torch.inf)
+    return barrier[:, None]
+
+
+def attend(
+    layer: Any, q: Tensor, k: Tensor, v: Tensor, barrier: Tensor, keep: Tensor | None = None
+) -> Tensor:
+    """What queries [B, Q, D] gather from values [B, L, D]; the heads' results side by side.
+
+    `barrier` [B, 1, Q, L] is added to the scores, `keep` [B, heads, Q, L] multiplies the weights.
+    """
+    windows, _, width = q.shape
+    heads = layer.attention.num_heads
+
+    def by_head(values: Tensor) -> Tensor:
+        return values.view(windows, -1, heads, width // heads).transpose(1, 2).contiguous()
+
+    scores = by_head(q) @ by_head(k).transpose(2, 3)
+    weights = scores.add_(barrier).softmax(3)
+    if keep is not None:
+        weights = weights * keep
+    return (weights @ by_head(v)).transpose(1, 2).flatten(2)
+
+
+def finish(layer: Any, x: Tensor, mixed: Tensor, read: Tensor | None = None) -> Tensor:
+    """What a layer makes of its tokens [B, L, D], at `read` only, and what those gathered."""
+    windows, length, width = x.shape
+    change = layer.attention.out_proj(mixed)
     if layer.training and layer.drop.p:  # osrl's attention puts the steps before the windows
         keep = keep_mask((length, windows, width), layer.drop.p, x)
-        change = change * read_only(keep, 0).transpose(0, 1)
-    x = read_only(x) + change
+        change = change * _at(keep, read, 0).transpose(0, 1)
+    x = _at(x, read) + change
     grow, activation, shrink, drop = layer.mlp
     change = shrink(activation(grow(layer.norm2(x))))
     if layer.training and drop.p:
-        change = change * read_only(keep_mask((windows, length, width), drop.p, x))
+        change = change * _at(keep_mask((windows, length, width), drop.p, x), read)
     result: Tensor = x + change
     return result
+
+
+def _at(values: Tensor, read: Tensor | None, dim: int = 1) -> Tensor:
+    return values if read is None else values.index_select(dim, read)
 
 
 def dropout(x: Tensor, share: float) -> Tensor:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -57,39 +59,30 @@ class Lockstep:
             for i, row in enumerate(rows):
                 observations[i] = self._local[row].reset(int(seeds[i]))
         else:
-            for places, reply in self._ask("reset", rows, [int(seed) for seed in seeds]):
+            # whole numbers of any size, which arrays of them need not hold
+            for places, reply in self._ask("reset", rows, np.array(seeds, dtype=object)):
                 observations[places] = reply
         return observations
 
     def step(self, actions: Array, rows: Rows) -> Steps:
         """Advance simulators `rows` by `actions` [n, a]."""
-        n = len(rows)
-        steps = Steps(
-            np.empty((n, self.task.observation_dim), dtype=np.float32),
-            np.empty(n),
-            np.empty(n),
-            np.empty(n, dtype=bool),
-            np.empty(n, dtype=bool),
-        )
-        columns: list[NDArray[Any]] = list(steps)
         if self._local:
-            for i, row in enumerate(rows):
-                for column, value in zip(columns, self._local[row].step(actions[i]), strict=True):
-                    column[i] = value
-        else:
-            for places, reply in self._ask("step", rows, list(actions)):
-                for column, value in zip(columns, zip(*reply, strict=True), strict=True):
-                    column[places] = value
+            return _advance([self._local[row] for row in rows], actions, self.task.observation_dim)
+        steps = _empty_steps(len(rows), self.task.observation_dim)
+        for places, reply in self._ask("step", rows, actions):
+            for column, values in zip(steps, reply, strict=True):
+                column[places] = values
         return steps
 
-    def _ask(self, verb: str, rows: Rows, values: list[Any]) -> list[tuple[list[int], Any]]:
-        shares: list[list[int]] = [[] for _ in self._pipes]
-        for i, row in enumerate(rows):
-            shares[row % len(self._pipes)].append(i)
-        busy = [(pipe, share) for pipe, share in zip(self._pipes, shares, strict=True) if share]
+    def _ask(self, verb: str, rows: Rows, values: NDArray[Any]) -> list[tuple[Rows, Any]]:
+        owner = rows % len(self._pipes)
+        shares = [np.flatnonzero(owner == child) for child in range(len(self._pipes))]
+        busy = [
+            (pipe, share) for pipe, share in zip(self._pipes, shares, strict=True) if len(share)
+        ]
         try:
             for pipe, share in busy:
-                pipe.send((verb, [(int(rows[i]), values[i]) for i in share]))
+                pipe.send((verb, rows[share], values[share]))
             replies = [(share, pipe.recv()) for pipe, share in busy]
         except (EOFError, OSError):
             raise RuntimeError(
@@ -120,19 +113,39 @@ class Lockstep:
 
 def _serve(pipe: Connection, task: Task) -> None:
     """A child's loop: resets and steps the simulators it is asked for until the pipe closes."""
-    simulators: dict[int, Simulator] = {}
+    simulators = defaultdict[int, Simulator](partial(Simulator, task))
     while True:
         try:
-            verb, requests = pipe.recv()
+            verb, rows, values = pipe.recv()
         except (EOFError, OSError, KeyboardInterrupt):
             return
         try:
-            reply: list[Any] = []
-            for row, value in requests:
-                if row not in simulators:
-                    simulators[row] = Simulator(task)
-                simulator = simulators[row]
-                reply.append(simulator.reset(value) if verb == "reset" else simulator.step(value))
-            pipe.send(reply)
+            asked = [simulators[row] for row in rows.tolist()]
+            if verb == "reset":
+                resets = zip(asked, values, strict=True)
+                pipe.send([simulator.reset(int(seed)) for simulator, seed in resets])
+            else:
+                pipe.send(tuple(_advance(asked, values, task.observation_dim)))
         except Exception as error:  # the parent raises it
             pipe.send(error)
+
+
+def _empty_steps(n: int, observation_dim: int) -> Steps:
+    return Steps(
+        np.empty((n, observation_dim), dtype=np.float32),
+        np.empty(n),
+        np.empty(n),
+        np.empty(n, dtype=bool),
+        np.empty(n, dtype=bool),
+    )
+
+
+def _advance(simulators: list[Simulator], actions: Array, observation_dim: int) -> Steps:
+    """Step each of the simulators in turn."""
+    steps = _empty_steps(len(simulators), observation_dim)
+    observations, rewards, costs, terminated, truncated = steps
+    for i, simulator in enumerate(simulators):
+        observations[i], rewards[i], costs[i], terminated[i], truncated[i] = simulator.step(
+            actions[i]
+        )
+    return steps
