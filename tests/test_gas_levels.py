@@ -188,6 +188,23 @@ def test_the_choice_follows_its_rule(seed, known, agreement, slack, margin):
     np.testing.assert_allclose(actions[:, 1], left)
 
 
+@pytest.mark.parametrize("guidance", [0.5, 3.0])
+def test_guidance_leads_away_from_the_mean_action_within_the_bounds(guidance):
+    plain, guided = built(), built(guidance=guidance)
+    torch.manual_seed(0)
+    observations, left, budgets = torch.randn(40, 2), torch.rand(40), torch.rand(40) * 9.0
+    level, action = plain.choose(observations, left, budgets)
+    chances = plain.goals(observations, left).chances.exp()
+    mean = sum(
+        chances[:, [k]] * plain.actions(observations, left, torch.full((40,), k)) for k in range(6)
+    )
+    same, acted = guided.choose(observations, left, budgets)
+    assert torch.equal(same, level)
+    expected = (action + guidance * (action - mean)).clamp(-1.0, 1.0)
+    torch.testing.assert_close(acted, expected)
+    assert not torch.equal(acted, action)
+
+
 def test_the_budget_shrinks_and_its_overspending_is_remembered(monkeypatch):
     gas, asked = trained(built(), 5), []
 
