@@ -53,6 +53,9 @@ class LevelsConfig(StitchingConfig):
     """Part of the reward that may be given up for a cheaper level."""
     margin: float = acting(0.1)
     """Part of the budget that is not asked for."""
+    guidance: float = acting(0.0)
+    """How far beyond its level's action the policy acts, away from the mean over the levels that
+    the data hold there: 1 doubles the difference."""
 
 
 class Goals(NamedTuple):
@@ -143,7 +146,19 @@ class LevelGAS(Stitching):
         chosen = (allowed & (goals.rewards >= best - c.slack * best.abs())).int().argmax(1)
         place = torch.zeros_like(allowed, dtype=torch.long)
         place[row, level] = torch.arange(len(row), device=row.device)
-        return chosen, actions[place.gather(1, chosen[:, None]).squeeze(1)]
+        acted = actions[place.gather(1, chosen[:, None]).squeeze(1)]
+        if c.guidance:
+            mean = self.mean_action(observations, steps, goals.chances.exp())
+            acted = (acted + c.guidance * (acted - mean)).clamp(-1.0, 1.0)
+        return chosen, acted
+
+    def mean_action(self, observations: Tensor, steps: Tensor, chances: Tensor) -> Tensor:
+        """The mean of all levels' actions by the chance of each [B, a]."""
+        rows, count = chances.shape
+        level = torch.arange(count, device=chances.device).repeat(rows)
+        states = observations.repeat_interleave(count, 0), steps.repeat_interleave(count)
+        every = self.actions(*states, level).view(rows, count, -1)
+        return (chances[:, :, None] * every).sum(1)
 
     def policy(self, limits: Tensor) -> Policy:
         """The learned policy with a budget for each limit."""

@@ -71,3 +71,17 @@ def check_episodes_alone(gas):
             own = alone[e].act(observations[[e]], torch.tensor([0]))[0]
             alone[e].observe(rewards[[e]], costs[[e]], torch.tensor([0]))
             torch.testing.assert_close(action, own, atol=1e-6, rtol=0)
+
+
+def play(method, limit, steps, state, outcome):
+    """Return and cost of an episode in a little world.
+
+    `state(t)` is what is observed at step t, `outcome(t, action)` the reward and cost of it.
+    """
+    policy, row, total = method.policy(torch.tensor([limit])), torch.tensor([0]), np.zeros(2)
+    for step in range(steps):
+        action = policy.act(torch.tensor([state(step)]), row).item()
+        received = outcome(step, action)
+        total += received
+        policy.observe(*(torch.tensor([value]) for value in received), row)
+    return total.tolist()

@@ -15,9 +15,9 @@ from gas import LevelGAS, LevelsConfig
 from gas.levels import Goals, level_edges
 from gas.segments import Segments
 
-from .gas_cases import HORIZON, QUICK, check_episodes_alone, made_up, trained
+from .gas_cases import HORIZON, QUICK, check_episodes_alone, made_up, play, trained
 from .gas_cases import built as build
-from .test_gas import HALF, play, two_rooms
+from .test_gas import BEST, HALF, play_rooms, two_rooms
 
 SMALL = LevelsConfig(batch=32, width=16, blocks=1, expansion=1, dropout=0.0, cost_levels=6)
 
@@ -188,6 +188,23 @@ def test_the_choice_follows_its_rule(seed, known, agreement, slack, margin):
     np.testing.assert_allclose(actions[:, 1], left)
 
 
+@pytest.mark.parametrize("guidance", [0.5, 3.0])
+def test_guidance_leads_away_from_the_mean_action_within_the_bounds(guidance):
+    plain, guided = built(), built(guidance=guidance)
+    torch.manual_seed(0)
+    observations, left, budgets = torch.randn(40, 2), torch.rand(40), torch.rand(40) * 9.0
+    level, action = plain.choose(observations, left, budgets)
+    chances = plain.goals(observations, left).chances.exp()
+    mean = sum(
+        chances[:, [k]] * plain.actions(observations, left, torch.full((40,), k)) for k in range(6)
+    )
+    same, acted = guided.choose(observations, left, budgets)
+    assert torch.equal(same, level)
+    expected = (action + guidance * (action - mean)).clamp(-1.0, 1.0)
+    torch.testing.assert_close(acted, expected)
+    assert not torch.equal(acted, action)
+
+
 def test_the_budget_shrinks_and_its_overspending_is_remembered(monkeypatch):
     gas, asked = trained(built(), 5), []
 
@@ -219,13 +236,21 @@ TINY = LevelsConfig(
 )
 
 
-def test_it_stitches_as_gas_does_and_needs_no_reward_target():
+@pytest.mark.parametrize("seed", [0, 1])
+def test_it_stitches_as_gas_does_and_needs_no_reward_target(seed):
     data = two_rooms()
-    gas = LevelGAS(Problem.of(data, 2 * HALF), TINY, seed=0)
-    assert play(trained(gas, 400, data)) == [2.0 * HALF, 0.0]
+    gas = LevelGAS(Problem.of(data, 2 * HALF), TINY, seed=seed)
+    total, cost = play_rooms(trained(gas, 400, data))
+    assert cost == 0.0
+    assert total >= (1.0 - gas.config.slack) * BEST > data.returns[data.episode_costs == 0.0].max()
 
 
 STEPS = 10
+
+
+def of_mode(_, action):
+    """Reward and cost of a step: slow or fast."""
+    return (1.0, 1.0) if action > 0.3 else (0.9, 0.0)
 
 
 def two_modes():
@@ -234,8 +259,7 @@ def two_modes():
     for fast in [False, True, True] * 10:
         for step in range(STEPS):
             action = (0.8 if fast else -0.2) + rng.uniform(-0.1, 0.1)
-            reward, cost = (1.0, 1.0) if action > 0.3 else (0.9, 0.0)
-            rows.append(([1.0], [action], reward, cost, False, step == STEPS - 1))
+            rows.append(([1.0], [action], *of_mode(step, action), False, step == STEPS - 1))
     return Trajectories.from_arrays(*map(list, zip(*rows, strict=True)))
 
 
@@ -243,12 +267,7 @@ def two_modes():
 def test_between_two_modes_it_never_takes_what_lies_between(limit):
     data = two_modes()
     gas = trained(LevelGAS(Problem.of(data, STEPS), TINY, seed=0), 400, data)
-    policy, row, total = gas.policy(torch.tensor([limit])), torch.tensor([0]), np.zeros(2)
-    for _ in range(STEPS):
-        action = policy.act(torch.tensor([[1.0]]), row).item()
-        received = (1.0, 1.0) if action > 0.3 else (0.9, 0.0)
-        total += received
-        policy.observe(*(torch.tensor([value]) for value in received), row)
+    reward, cost = play(gas, limit, STEPS, lambda _: [1.0], of_mode)
     # no episode of the data costs 1 to 9; slow steps and fast ones may be mixed within the limit
-    assert total[1] <= limit
-    assert total[0] == pytest.approx(0.9 * STEPS + 0.1 * total[1])
+    assert cost <= limit
+    assert reward == pytest.approx(0.9 * STEPS + 0.1 * cost)
