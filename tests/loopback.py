@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -154,10 +155,10 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def made(rows, seed):
-    """The bytes of a DSRL file of BallRun."""
+    """The bytes of a file of BallRun as DSRL publishes them: compressed, without sums."""
     rng = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "made.hdf5"
+        path, published = (Path(folder) / name for name in ("made.hdf5", "published.hdf5"))
         Trajectories.from_arrays(
             rng.normal(size=(rows, TASK.observation_dim)),
             rng.uniform(-1, 1, (rows, TASK.action_dim)),
@@ -166,7 +167,10 @@ def made(rows, seed):
             np.zeros(rows),
             np.arange(rows) % 50 == 49,
         ).save(path)
-        return path.read_bytes()
+        with h5py.File(path) as source, h5py.File(published, "w", track_order=True) as file:
+            for name, column in source.items():
+                file.create_dataset(name, data=column[()], compression="gzip")
+        return published.read_bytes()
 
 
 CONTENT, OTHER = made(3000, 0), made(1000, 1)
