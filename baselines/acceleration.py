@@ -22,7 +22,7 @@ from baselines.networks import track
 
 _ROWS = 512
 """Rows that pass a network together: they stay in the cache."""
-_LOG_STD = (-20.0, 2.0)
+LOG_STD = (-20.0, 2.0)
 """Bounds of the actors' log standard deviation, as in osrl."""
 _RELU = nn.ReLU()
 
@@ -189,7 +189,7 @@ def _squashed_gaussian(
     asked = None if deterministic else _unrepeated(observations, times)
     features = actor.net(observations if asked is None else asked)
     mean, log_std = actor.mu_layer(features), actor.log_std_layer(features)
-    std = log_std.clamp(*_LOG_STD).exp()
+    std = log_std.clamp(*LOG_STD).exp()
     if asked is not None:
         count = len(observations) // len(asked)
         mean, std = (one.repeat_interleave(count, 0) for one in (mean, std))

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from baselines.osrl_adapter import TransitionAlgorithm, TransitionConfig, import_osrl
+from baselines.several_seeds import coptidice_step
 from benchmarks.algorithm import Budget, MemorylessPolicy, Policy
 
 
@@ -50,6 +51,7 @@ class COptiDICE(TransitionAlgorithm):
         "paper": Budget.of(100_000, update_ms=27),
     }
     loose_tensors = ("tau", "lmbda")
+    stackable = True
     config: COptiDICEConfig
 
     def build(self) -> tuple[Any, Any]:
@@ -71,6 +73,8 @@ class COptiDICE(TransitionAlgorithm):
 
     def update(self) -> dict[str, Tensor | float]:
         """One step of chi, tau, nu, lambda and the actor, on one batch."""
+        if self.stacked:
+            return coptidice_step(self.model, self.sampler(self.draws), self.draws)
         self.trainer.train_one_step(self.sampler()[:7])  # the columns of osrl's own batches
         return self.log.losses
 

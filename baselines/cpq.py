@@ -17,8 +17,10 @@ import torch
 from torch import Tensor
 
 from baselines.osrl_adapter import VAEAlgorithm, VAEConfig, import_osrl
+from baselines.several_seeds import cpq_step
 from benchmarks.algorithm import Budget, MemorylessPolicy, Policy
 from benchmarks.data.sampling import Transitions
+from benchmarks.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class CPQ(VAEAlgorithm):
         "paper": Budget.of(100_000, update_ms=32),
     }
     loose_tensors = ("log_alpha",)
+    stackable = True
     config: CPQConfig
 
     def build(self) -> tuple[Any, Any]:
@@ -64,6 +67,10 @@ class CPQ(VAEAlgorithm):
 
     def update(self) -> dict[str, Tensor | float]:
         """One step of the critics, the actor and the targets, on one batch."""
+        if self.stacked:
+            if not self.config.skip_inert_penalty:
+                raise UserError(f"{self.name}.skip_inert_penalty=false trains each seed alone")
+            return cpq_step(self.model, self.sampler(self.draws), self.draws)
         if not self.config.skip_inert_penalty:
             return super().update()
         return self.step(self.sampler())
@@ -113,6 +120,7 @@ class CPQPenalised(CPQ):
     """
 
     name = "cpq-penalised"
+    stackable = False
     config_class = CPQPenalisedConfig
     budgets: ClassVar = {
         "quick": Budget.of(1_000, update_ms=24, **CPQ.budgets["quick"].options, vae_hidden=128),

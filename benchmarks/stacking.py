@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
+from functools import partial
 from typing import Any
 
 import torch
@@ -95,6 +96,9 @@ class Stack:
                 own = [parts[name] for parts in of_each]
                 in_place[id(part)] = _stack_optimiser(own, in_place)
                 self._optimisers.append((in_place[id(part)], own))
+        for part in list(in_place.values()):
+            if isinstance(part, nn.Module):  # tensors and optimisers that it keeps as attributes
+                vars(part).update({n: in_place.get(id(v), v) for n, v in vars(part).items()})
         self.leader = copy(first)
         self.leader.stacked = True
         for name, value in vars(first).items():
@@ -168,7 +172,9 @@ def _stack_modules(own: Sequence[nn.Module], draws: Draws, in_place: dict[int, A
     else:
         stacked = copy(first)
         stacked._parameters, stacked._modules = {}, {}
-        vars(stacked).pop("forward", None)  # of that one module
+        for name, value in list(vars(stacked).items()):
+            if isinstance(value, partial):  # a faster method of that one module
+                delattr(stacked, name)
         for name, _ in first.named_parameters(recurse=False):
             each = [getattr(one, name) for one in own]
             stacked.register_parameter(name, _stacked_parameter(each))
@@ -196,10 +202,11 @@ def _stack_optimiser(own: Sequence[Optimizer], in_place: Mapping[int, Any]) -> O
     stacked: Optimizer = kind(groups)
     for target, *each in zip(_parameters(stacked), *map(_parameters, own), strict=True):
         kept = [one.state.get(parameter, {}) for one, parameter in zip(own, each, strict=True)]
-        stacked.state[target] |= {
-            name: value.clone() if name == _COUNT else torch.stack([one[name] for one in kept])
-            for name, value in kept[0].items()
-        }
+        if kept[0]:
+            stacked.state[target] = {
+                name: value.clone() if name == _COUNT else torch.stack([one[name] for one in kept])
+                for name, value in kept[0].items()
+            }
     return stacked
 
 
@@ -209,10 +216,11 @@ def _share_optimiser(stacked: Optimizer, own: Sequence[Optimizer]) -> None:
         for group, its in zip(stacked.param_groups, optimiser.param_groups, strict=True):
             its.update({name: value for name, value in group.items() if name != "params"})
         for source, target in zip(_parameters(stacked), _parameters(optimiser), strict=True):
-            optimiser.state[target] = {
-                name: value.clone() if name == _COUNT else value[k]
-                for name, value in stacked.state[source].items()
-            }
+            if kept := stacked.state.get(source):
+                optimiser.state[target] = {
+                    name: value.clone() if name == _COUNT else value[k]
+                    for name, value in kept.items()
+                }
 
 
 def _parameters(optimiser: Optimizer) -> list[Tensor]:

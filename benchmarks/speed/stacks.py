@@ -15,7 +15,7 @@ from benchmarks.speed.timing import Comparison, Piece, compare
 from benchmarks.stacking import Stack
 from benchmarks.tasks import Task
 
-STACKS = ("gas", "gas-levels", "fisor", "bc-all")
+STACKS = ("gas", "gas-levels", "fisor", "cpq", "coptidice", "bc-all")
 """Methods measured by default; any that is stackable may be."""
 _WARM_UP = 3
 """Updates before the clock starts: code is made for a compiled one in the first."""
