@@ -130,6 +130,16 @@ def test_a_stack_keeps_no_seed_waiting_for_another_ones_gradient():
         assert_alike(one, other)
 
 
+@pytest.mark.parametrize("name", ["gas", "gas-levels", "gas-released"])
+def test_unclipped_gradients_are_whole(name):
+    """Clipping and Adam would hide a mean over the seeds in place of the sum; moments tell it."""
+    together, alone = ([build(name, s, max_grad_norm=1e9) for s in (0, 1)] for _ in range(2))
+    list(Stack(together).fit(DATA, 3))
+    for one, other in zip(together, alone, strict=True):
+        list(other.fit(DATA, 3))
+        assert_alike(one, other)
+
+
 def test_gradients_are_clipped_by_seed():
     torch.manual_seed(0)
     own = [[nn.Parameter(torch.zeros(3, 4)), nn.Parameter(torch.zeros(2))] for _ in range(3)]
