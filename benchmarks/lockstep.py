@@ -69,8 +69,9 @@ class Lockstep:
         if self._local:
             return _advance([self._local[row] for row in rows], actions, self.task.observation_dim)
         steps = _empty_steps(len(rows), self.task.observation_dim)
+        columns: list[NDArray[Any]] = list(steps)
         for places, reply in self._ask("step", rows, actions):
-            for column, values in zip(steps, reply, strict=True):
+            for column, values in zip(columns, reply, strict=True):
                 column[places] = values
         return steps
 
