@@ -11,6 +11,7 @@ from benchmarks.speed import training
 from benchmarks.speed.__main__ import main
 from benchmarks.speed.loading import compare_loading
 from benchmarks.speed.rollouts import compare_rollouts
+from benchmarks.speed.stacks import compare_stacks
 from benchmarks.speed.tables import table
 from benchmarks.speed.timing import Comparison, compare, peak_mib
 from benchmarks.tasks import find_task
@@ -73,6 +74,32 @@ def test_evaluations_of_both_sides_run() -> None:
     results = compare_rollouts(["bc-all"], data, task, episodes=1, rounds=1, seconds=1e-9)
     assert len(results) == 2
     assert all(result.ours[0] > 0 for result in results)
+
+
+def test_seeds_as_one_are_timed_beside_one_alone() -> None:
+    results = compare_stacks(
+        ["bc-all", "coptidice"], small_data(), find_task("BallRun"), budget="quick", seeds=[1, 2],
+        compiled=[False], device="cpu", rounds=2, seconds=1e-9,
+    )  # fmt: skip
+    assert [one.name for one in results] == ["bc-all, 2 as one", "coptidice, 2 as one"]
+    assert all(min(*one.ours, *one.reference) > 0 for one in results)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--seeds", "0"], "--seeds must be positive"),
+        (["--cases", "cdt"], "unknown case 'cdt'"),
+        (["--device", "cuda:77"], "device 'cuda:77' is not there"),
+    ],
+)
+def test_mistakes_in_timing_seeds_are_told(more, words, tmp_path, capsys) -> None:
+    small_data().save(tmp_path / find_task("BallRun").dataset_file)
+    arguments = ["stack", "--task", "BallRun", "--data", str(tmp_path), *more]
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
 
 
 def test_mistakes_are_told_in_a_line(tmp_path, monkeypatch, capsys) -> None:

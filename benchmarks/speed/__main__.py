@@ -17,7 +17,7 @@ from benchmarks.data.source import choose
 from benchmarks.data.trajectories import Trajectories
 from benchmarks.errors import UserError, exit_status, unknown_name
 from benchmarks.files import replacing
-from benchmarks.machine import available_cores
+from benchmarks.machine import available_cores, devices
 from benchmarks.registry import BUILT_IN, find_method
 from benchmarks.speed.growth import measure_growth
 from benchmarks.speed.loading import compare_loading
@@ -132,7 +132,7 @@ def measure(args: argparse.Namespace) -> list[Comparison]:
         if min(args.seeds) < 1:
             raise UserError("--seeds must be positive")
         ways = {"seeds": args.seeds, "compiled": [False, True][: 1 + args.compile]}
-        more = {"budget": args.budget, "device": args.device, **ways}
+        more = {"budget": args.budget, "device": devices(args.device)[0], **ways}
         return compare_stacks(args.cases, data, task, **more, **turns)
     if args.command == "rollout":
         return compare_rollouts(args.cases, data, task, episodes=args.episodes, **turns)
