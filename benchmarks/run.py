@@ -91,6 +91,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--stage", choices=("both", "train", "evaluate"), default="both")
     engines.add_options(p)
     p.add_argument(
+        "--together",
+        type=int,
+        metavar="SEEDS",
+        help="seeds trained as one in a process, for methods that can; default: 8 on a GPU, else 1",
+    )
+    p.add_argument(
         "--checkpoint-seconds",
         type=float,
         default=Job.checkpoint_seconds,

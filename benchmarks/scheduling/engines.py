@@ -39,12 +39,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="processes at a time; default: one a core, on a GPU as many as its memory holds",
     )
     parser.add_argument(
-        "--together",
-        type=int,
-        metavar="SEEDS",
-        help="seeds trained as one in a process, for methods that can; default: 8 on a GPU, else 1",
-    )
-    parser.add_argument(
         "--timeout", type=float, metavar="MINUTES", help="a job that takes longer has failed"
     )
     parser.add_argument("--address", default="auto", help="of the Ray cluster")
@@ -66,10 +60,6 @@ def check(args: argparse.Namespace) -> None:
         )
     if args.workers is not None and args.workers < 1:
         raise UserError(f"--workers must be at least 1, not {args.workers}")
-    if args.together is not None and args.together < 1:
-        raise UserError(f"--together must be at least 1, not {args.together}")
-    if (args.together or 1) > 1 and args.engine != "local":
-        raise UserError(f"--together is for --engine local: {args.engine} trains each seed alone")
     if args.timeout is not None and not args.timeout > 0:
         raise UserError(f"--timeout must be more than 0 minutes, not {args.timeout:g}")
     if not 0 <= args.gpu_share <= 8:
@@ -132,9 +122,13 @@ def slots(args: argparse.Namespace) -> Mapping[str, int]:
 
 def seeds_together(args: argparse.Namespace) -> int:
     """Seeds that a process may train as one: small networks leave most of a GPU idle."""
-    if args.engine != "local" or args.together is not None:
-        return args.together or 1
-    return _SEEDS if _gpus(args) else 1
+    if args.together is None:
+        return _SEEDS if _gpus(args) else 1
+    if args.together < 1:
+        raise UserError(f"--together must be at least 1, not {args.together}")
+    if args.together > 1 and args.engine != "local":
+        raise UserError(f"--together is for --engine local: {args.engine} trains each seed alone")
+    return int(args.together)
 
 
 def _gpus(args: argparse.Namespace) -> list[str]:
