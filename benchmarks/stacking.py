@@ -85,17 +85,16 @@ class Stack:
         of_each = [algorithm.parts() for algorithm in algorithms]
         in_place: dict[int, Any] = {id(first.draws): draws}
         self._optimisers: list[tuple[Optimizer, list[Optimizer]]] = []
-        for name in first.parts():
-            parts = [parts[name] for parts in of_each]
-            if isinstance(parts[0], nn.Module):
-                _stack_modules(parts, draws, in_place)
-            elif isinstance(parts[0], Tensor):
-                in_place[id(parts[0])] = _stacked_tensor(parts)
-        for name, part in first.parts().items():
-            if isinstance(part, Optimizer):
-                own = [parts[name] for parts in of_each]
-                in_place[id(part)] = _stack_optimiser(own, in_place)
-                self._optimisers.append((in_place[id(part)], own))
+        by_name = [[parts[name] for parts in of_each] for name in of_each[0]]
+        for own in by_name:
+            if isinstance(own[0], nn.Module):
+                _stack_modules(own, draws, in_place)
+            elif isinstance(own[0], Tensor):
+                in_place[id(own[0])] = _stacked_tensor(own)
+        for own in by_name:  # once all that they step is in place
+            if isinstance(own[0], Optimizer):
+                in_place[id(own[0])] = _stack_optimiser(own, in_place)
+                self._optimisers.append((in_place[id(own[0])], own))
         for part in list(in_place.values()):
             if isinstance(part, nn.Module):  # tensors and optimisers that it keeps as attributes
                 vars(part).update({n: in_place.get(id(v), v) for n, v in vars(part).items()})
