@@ -296,7 +296,7 @@ class Algorithm(ABC):
     def state(self) -> dict[str, Any]:
         """All that is needed to act and to train on exactly: plain values and tensors, copied."""
         parts = {
-            name: part.detach().clone() if isinstance(part, Tensor) else deepcopy(part.state_dict())
+            name: _copied(part if isinstance(part, Tensor) else part.state_dict())
             for name, part in self.parts().items()
         }
         return {
@@ -328,6 +328,15 @@ class Algorithm(ABC):
         algorithm.updates = state["updates"]
         algorithm.generators = {**algorithm.generators, **state["generators"]}
         return algorithm
+
+
+def _copied(value: Any) -> Any:
+    """A copy that holds no more than what is shown: `deepcopy` takes all that a view is one of."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if isinstance(value, Mapping):
+        return type(value)((key, _copied(one)) for key, one in value.items())  # type: ignore[call-arg]
+    return [_copied(one) for one in value] if isinstance(value, list) else deepcopy(value)
 
 
 def _number(value: Tensor | float, stacked: bool) -> Any:

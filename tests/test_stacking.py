@@ -335,3 +335,14 @@ def check_compiled(name, seeds, backend):
     for own, other in zip(compiled, plain, strict=True):
         list(other.fit(DATA, 4))
         assert_alike(own, other)
+
+
+def test_a_checkpoint_of_one_of_several_holds_no_other_seed():
+    together, alone = [build("gas", seed) for seed in range(4)], build("gas", 0)
+    list(Stack(together).fit(DATA, 2))
+    list(alone.fit(DATA, 2))
+    sizes = []
+    for one in (together[0], alone):
+        torch.save(one.state(), file := io.BytesIO())
+        sizes.append(len(file.getvalue()))
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.02)
