@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +34,53 @@ def gather(folder: Path) -> Evidence:
     details = _details(jobs)
     if len(missing) and (folder / KEPT).is_file():
         kept_episodes, kept_missing = read_episodes(folder / KEPT), read_missing(folder / LOST)
+        own = jobs
         if (folder / DETAILS).is_file():
             kept = Details.read(folder / DETAILS)
-            known = set(kept.trainings["key"])
+            known = _known(kept)
+            own = [job for job in jobs if _identity(job) in known]
         else:  # made before these were kept: all of it is of this plan unless there is a store
             kept = details
-            known = set() if (folder.parent / "runs").is_dir() else {j.training.key for j in jobs}
-        episodes, missing = _filled(jobs, known, (episodes, missing), (kept_episodes, kept_missing))
+            if (folder.parent / "runs").is_dir():
+                own = []
+        episodes, missing = _filled(own, (episodes, missing), (kept_episodes, kept_missing))
         details = _with_kept(details, kept, episodes)
     return Evidence(manifest["title"], manifest["budget"], episodes, missing, details)
+
+
+def without_kept(folder: Path, jobs: Sequence[Job]) -> list[Job]:
+    """Those of `jobs` that a leaderboard's folder does not keep every episode of.
+
+    The folder need not be there. Raises `UserError` for files that cannot be read.
+    """
+    if not all((folder / name).is_file() for name in (DETAILS, KEPT)):
+        return list(jobs)
+    known = _known(Details.read(folder / DETAILS))
+    runs = _by_run(read_episodes(folder / KEPT))
+
+    def whole(job: Job) -> bool:
+        return all(len(runs.get(run, [])) == job.episodes for run in _runs_of(job))
+
+    return [job for job in jobs if not (_identity(job) in known and whole(job))]
+
+
+def _known(kept: Details) -> set[tuple[str, str, str]]:
+    """The trainings that are kept, each under its options of acting (`_identity`)."""
+    columns = (kept.trainings[name] for name in ("algorithm", "key", "config"))
+    return set(zip(*columns, strict=True))
+
+
+def _identity(job: Job) -> tuple[str, str, str]:
+    return job.shown, job.training.key, _config(job)
+
+
+def _config(job: Job) -> str:
+    return json.dumps(job.training.config | job.acting, separators=(",", ":"))
+
+
+def _runs_of(job: Job) -> list[_Run]:
+    one = job.training
+    return [(job.shown, one.task, round(limit, 9), one.seed) for limit in job.limits]
 
 
 def _key(row: Mapping[Any, Any]) -> _Run:
@@ -58,17 +96,11 @@ def _by_run(frame: pd.DataFrame) -> dict[_Run, Rows]:
 
 def _filled(
     jobs: Iterable[Job],
-    known: set[str],
     stored: tuple[pd.DataFrame, pd.DataFrame],
     kept: tuple[pd.DataFrame, pd.DataFrame],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """`stored` with the runs that only `kept` has, of the trainings in `known`."""
-    wanted: dict[_Run, int] = {}
-    for job in jobs:
-        if job.training.key in known:
-            one = job.training
-            for limit in job.limits:
-                wanted[job.shown, one.task, round(limit, 9), one.seed] = job.episodes
+    """`stored` with the runs of `jobs` that only `kept` has."""
+    wanted = {run: job.episodes for job in jobs for run in _runs_of(job)}
     kept_runs, kept_lost = _by_run(kept[0]), _by_run(kept[1])
     episodes: Rows = stored[0].to_dict("records")
     missing: Rows = []
@@ -133,7 +165,7 @@ def _row(job: Job, run: Run, record: Mapping[str, Any]) -> dict[Any, Any]:
         "train_limit": training.limit,
         "key": training.key,
         "updates": training.updates,
-        "config": json.dumps(training.config | job.acting, separators=(",", ":")),
+        "config": _config(job),
         "status": "failed" if failed else "finished" if done else "missing",
         "reason": failure.get("reason", "") if failure else "" if done else "not run yet",
         "traceback": failure.get("traceback", ""),

@@ -17,6 +17,7 @@ from benchmarks.data.source import DataSet, Network, choose, obtain, usable
 from benchmarks.envs import require_simulators_of
 from benchmarks.errors import UserError, exit_status
 from benchmarks.files import require_writable
+from benchmarks.gather import without_kept
 from benchmarks.jobs import Job
 from benchmarks.leaderboard.__main__ import rebuild
 from benchmarks.machine import devices
@@ -207,9 +208,8 @@ def _work(
 ) -> int:
     """Run what is left of `jobs`, then make the leaderboards; the exit status."""
     left, failed_before = list[Job](), list[Job]()
-    for job in jobs:
-        if not is_done(job):
-            (failed_before if not args.retry_failed and _failed(job) else left).append(job)
+    for job in _open(jobs, [] if args.stage == "train" else folders):
+        (failed_before if not args.retry_failed and _failed(job) else left).append(job)
     with engines.open_scheduler(args) as scheduler:
         _print_plan(jobs, scheduler.places.count, request, left)
         lost, stopped = work_off(scheduler, left)
@@ -223,6 +223,17 @@ def _work(
         print("stopped: run the same command again to go on", file=sys.stderr)
         return 130
     return 1 if lost or failed_before or scheduler.halted else 0
+
+
+def _open(jobs: Sequence[Job], folders: Sequence[Path]) -> list[Job]:
+    """Those of `jobs` that neither the store nor a leaderboard, as one in a clone, has whole."""
+    left = [job for job in jobs if not is_done(job)]
+    for folder in folders:
+        others = without_kept(folder, left)
+        if kept := len(left) - len(others):
+            print(f"{kept} jobs are not run, {folder} keeps their results (delete it to run them)")
+        left = others
+    return left
 
 
 def _failed(job: Job) -> bool:

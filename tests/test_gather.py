@@ -7,7 +7,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from benchmarks.gather import gather
+from benchmarks.gather import gather, without_kept
 from benchmarks.leaderboard import report
 from benchmarks.leaderboard.__main__ import main
 from benchmarks.store import Run
@@ -98,6 +98,36 @@ def test_nor_are_fewer_episodes_than_were_asked_for(folder, tmp_path):
         job["episodes"] = 3
     (copy / "plan.json").write_text(json.dumps(plan))
     assert gather(copy).episodes.empty
+
+
+def test_jobs_that_a_folder_keeps_whole_are_told_from_the_others(folder):
+    jobs = list(jobs_of(PLAN, folder.parent))
+    left = without_kept(folder, jobs)
+    missing = {("two", 1), ("bad", 0)}  # not run, failed
+    assert {(job.training.algorithm, job.training.seed) for job in left} == missing
+    assert len(left) == 4  # one for each of two limits
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda job: replace(job, training=replace(job.training, updates=8)),
+        lambda job: replace(job, training=replace(job.training, checksum="of other data")),
+        lambda job: replace(job, episodes=3),
+        lambda job: replace(job, limits=(*job.limits, 70.0)),
+        lambda job: replace(job, acting={"guidance": 1.0}),
+        lambda job: replace(job, label="another"),
+    ],
+)
+def test_no_job_is_kept_that_asks_for_something_else(folder, change):
+    jobs = [change(job) for job in jobs_of(PLAN, folder.parent)]
+    assert without_kept(folder, jobs) == jobs
+
+
+def test_a_folder_that_is_not_there_or_tells_no_trainings_keeps_no_job(folder, tmp_path):
+    jobs = list(jobs_of(PLAN, folder.parent))
+    assert without_kept(tmp_path / "none", jobs) == jobs
+    assert without_kept(copied(folder, tmp_path / "old", KEPT[:3]), jobs) == jobs
 
 
 def test_the_store_has_the_last_word(folder, tmp_path):

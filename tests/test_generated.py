@@ -2,6 +2,9 @@
 
 import json
 import multiprocessing
+import os
+import subprocess
+import sys
 import time
 from collections import Counter
 from dataclasses import replace
@@ -93,6 +96,43 @@ def test_the_file_does_not_depend_on_processes_and_is_made_once(shipped, tmp_pat
         assert file.attrs["min_return"] == data.returns.min()
         assert file.attrs["max_return"] == data.returns.max()
     assert data.returns.min() < data.returns.max()
+
+
+_OF_SHIPPED = """
+from dataclasses import replace
+from pathlib import Path
+import sys
+from benchmarks.data.generated import Recipe, generate
+from benchmarks.data.trajectories import file_checksum
+from benchmarks.tasks import TASKS
+
+task = replace(TASKS["AntCircle"], horizon=60)
+recipe = Recipe(even=20, aimed=12)
+print(file_checksum(generate(task, Path(sys.argv[1]), processes=1, recipe=recipe)))
+"""
+
+
+def test_processors_that_round_differently_make_the_same_file(tmp_path):
+    """Their sums and functions are stood in for by those that numpy keeps for older ones.
+
+    Of AntCircle, whose episodes differ soonest.
+    """
+    processors = {
+        "this": {},
+        "older": {
+            "OPENBLAS_CORETYPE": "Nehalem",
+            "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3",
+        },
+    }
+    made = [
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", _OF_SHIPPED, tmp_path / name],
+            **{"env": os.environ | changed, "check": True, "capture_output": True, "text": True},
+        ).stdout
+        for name, changed in processors.items()
+    ]
+    assert len(made[0]) == 65
+    assert made[0] == made[1]
 
 
 def test_the_name_tells_recipe_and_policies(shipped, tmp_path):
@@ -396,7 +436,7 @@ def test_figures_are_of_the_shipped_policies_and_recipe(figures, name):
 @pytest.mark.parametrize("name", shipped_tasks())
 def test_a_set_is_large_and_leaves_no_hole(figures, name):
     own, task = figures[name], TASKS[name]
-    assert own["episodes"] >= 500
+    assert own["episodes"] >= 450
     assert own["max_cost"] > task.max_cost
     assert min(tenth["episodes"] for tenth in own["tenths"]) >= 10
 

@@ -75,6 +75,26 @@ def test_nothing_is_computed_twice(
     assert " 0 to do" in capsys.readouterr().out
 
 
+def test_what_a_leaderboard_keeps_is_not_run_again_where_its_store_is_gone(
+    finished: Path, small_data: SmallData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a clone: one task is kept, the other is run, and the tables hold both."""
+    shutil.copytree(finished / "tight", tmp_path / "tight")
+    kept = tmp_path / "tight" / "episodes.csv.gz"
+    whole = pd.read_csv(kept)
+    ball_run = whole[whole["task"] == "BallRun"]
+    ball_run.to_csv(kept, index=False)
+    arguments = command(small_data, tmp_path, "--algorithms", "gas", "bc-safe")
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    assert f"4 jobs are not run, {tmp_path / 'tight'} keeps their results" in out
+    assert "8 jobs, 4 not to run again, 4 to do" in out
+    assert {path.name[:10] for path in (tmp_path / "runs").glob("*/")} == {"BallCircle"}
+    again = pd.read_csv(kept)
+    assert len(again) == len(whole)
+    pd.testing.assert_frame_equal(again[again["task"] == "BallRun"], ball_run, check_like=True)
+
+
 def test_one_worker_gives_what_two_give(
     finished: Path, small_data: SmallData, tmp_path: Path
 ) -> None:

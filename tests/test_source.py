@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.data import __main__ as command
 from benchmarks.data import dsrl, mirror, source
-from benchmarks.data.snapshots import shipped_tasks
+from benchmarks.data.snapshots import recorded_checksum, shipped_tasks
 from benchmarks.data.source import (
     DataSet,
     Network,
@@ -467,7 +467,28 @@ def test_a_missing_generated_set_is_made_with_progress(folders, fetched, monkeyp
     shown = capsys.readouterr().err
     assert "generating BallRun" in shown
     assert "2/2" in shown
+    assert "note: the data of BallRun made here (sha256 " in shown
     assert fetched == []
+
+
+def test_nothing_is_noted_of_a_set_as_it_was_recorded(folders, monkeypatch, capsys):
+    (one,) = choose("generated", [BALL])
+    monkeypatch.setattr(source, "generate", lambda task, cache, **_: put(one.path, task))
+    for recorded in ("the same", None):
+        monkeypatch.setattr(
+            source,
+            "recorded_checksum",
+            lambda task, recorded=recorded: one.checksum() if recorded else None,
+        )
+        assert obtain([one], OFFLINE) == [one]
+        assert "note" not in capsys.readouterr().err
+        one.path.unlink()
+
+
+def test_the_shipped_sets_checksums_are_recorded():
+    assert len({recorded_checksum(task) for task in TASKS}) == len(TASKS)
+    assert all(len(recorded_checksum(task) or "") == 64 for task in TASKS)
+    assert recorded_checksum("PointGoal1") is None
 
 
 # --- python -m benchmarks.data ---------------------------------------------------------------

@@ -102,6 +102,7 @@ def _figures(one: DataSet, summary: Summary) -> dict[str, Any]:
     # JSON has no NaN
     figures: dict[str, Any] = json.loads(json.dumps(asdict(summary)), parse_constant=lambda _: None)
     figures["file"], figures["bytes"] = one.path.name, one.path.stat().st_size
+    figures["sha256"] = one.checksum()
     return figures
 
 

@@ -5,6 +5,7 @@ Trained by `benchmarks.data.behaviour`; nothing here needs torch.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -16,15 +17,22 @@ from numpy.typing import NDArray
 from benchmarks.data.trajectories import file_checksum
 from benchmarks.files import replacing
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]
 OBSERVATION_CLIP = 10.0
 """Bound of a standardised observation."""
+ACTION_STEP = 2.0**-10
+"""Actions are multiples of this.
+
+Processors round a policy's sums differently in their last bits, and a simulator makes other
+episodes of that. In double precision those bits are some 1e-12 of a step, so all round alike.
+"""
 
 
 class Snapshot(NamedTuple):
     """A behaviour policy at one moment: all that is needed to act, in numpy.
 
-    Every array may have a leading axis [n], one policy a row (see `stack`).
+    Every array may have a leading axis [n], one policy a row (see `stack`). Those of shipped
+    snapshots are doubles (`load_snapshots`): what they do is then the same on every processor.
     """
 
     weights: list[Array]
@@ -36,14 +44,15 @@ class Snapshot(NamedTuple):
     def act(self, observations: Array, preferences: Array, noise: Array) -> Array:
         """Actions [n, a] for observations [n, o]; `noise` [n, a] is standard normal or zero.
 
-        A row's action does not depend on the other rows, to the last bit.
+        In [-1, 1], multiples of `ACTION_STEP`. A row's action does not depend on the other rows.
         """
         x = np.clip((observations - self.mean) / self.std, -OBSERVATION_CLIP, OBSERVATION_CLIP)
-        x = np.concatenate([x, 2.0 * preferences[:, None] - 1.0], axis=1, dtype=np.float32)
+        x = np.concatenate([x, 2.0 * preferences[:, None] - 1.0], axis=1)
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             x = np.matmul(weight, (x if i == 0 else np.tanh(x))[..., None])[..., 0] + bias
-        action: Array = np.clip(x + np.exp(self.log_std) * noise, -1.0, 1.0).astype(np.float32)
-        return action
+        action = np.clip(x + np.exp(self.log_std) * noise, -1.0, 1.0)
+        whole: Array = (np.rint(action / ACTION_STEP) * ACTION_STEP).astype(np.float32)
+        return whole
 
     @staticmethod
     def stack(policies: Sequence[Snapshot]) -> Snapshot:
@@ -76,6 +85,15 @@ def snapshot_path(task: str) -> Path:
         return path
 
 
+def recorded_checksum(task: str) -> str | None:
+    """sha256 of the set that these snapshots made when they were shipped; None if not recorded."""
+    path = files("benchmarks.data") / "snapshots" / "figures.json"
+    if not path.is_file():
+        return None
+    figures: dict[str, dict[str, Any]] = json.loads(path.read_text())
+    return figures.get(task, {}).get("sha256")
+
+
 def save_snapshots(path: Path, snapshots: list[Snapshot]) -> None:
     """Write snapshots in the order of training; weights are rounded to half precision."""
     arrays: dict[str, NDArray[Any]] = {}
@@ -94,9 +112,9 @@ def save_snapshots(path: Path, snapshots: list[Snapshot]) -> None:
 
 
 def load_snapshots(path: Path) -> list[Snapshot]:
-    """Read what `save_snapshots` wrote."""
+    """Read what `save_snapshots` wrote, as doubles."""
     with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name].astype(np.float32) for name in file.files}
+        arrays = {name: file[name].astype(np.float64) for name in file.files}
     count = 1 + max(int(name.split("/")[0]) for name in arrays)
     layers = sum(name.startswith("0/weight") for name in arrays)
     return [

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from benchmarks.data import dsrl, mirror
 from benchmarks.data.generated import generate, generated_path
-from benchmarks.data.snapshots import shipped_tasks
+from benchmarks.data.snapshots import recorded_checksum, shipped_tasks
 from benchmarks.data.trajectories import HDF5_ERRORS, file_checksum
 from benchmarks.errors import UserError
 from benchmarks.machine import available_cores
@@ -218,6 +218,7 @@ def obtain(data: Sequence[DataSet], network: Network, skip: bool = False) -> lis
                     generate(
                         one.task, cache_folder(), processes=available_cores(), progress=progress
                     )
+                _compare_with_record(one)
             elif not one.present and one.source == "dsrl":
                 with _bar(f"fetching {one.task.dataset_file}", "B") as progress:
                     dsrl.fetch(one.task, one.path.parent, network.mirrors, progress=progress)
@@ -234,6 +235,18 @@ def obtain(data: Sequence[DataSet], network: Network, skip: bool = False) -> lis
     if data and not there:
         raise UserError("no task is left that has data")
     return there
+
+
+def _compare_with_record(one: DataSet) -> None:
+    """Note it where a set is not, bit for bit, the one that is made everywhere else."""
+    recorded = recorded_checksum(one.task.name)
+    if recorded and (made := one.checksum()) != recorded:
+        print(
+            f"note: the data of {one.task.name} made here (sha256 {made[:12]}) are not those of "
+            "other machines: other versions of the packages, or a processor without FMA? Results "
+            "on them go into no table of theirs",
+            file=sys.stderr,
+        )
 
 
 @contextmanager
