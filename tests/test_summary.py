@@ -17,7 +17,7 @@ from benchmarks.data import __main__ as command
 from benchmarks.data import source, summary
 from benchmarks.data.generated import generated_path
 from benchmarks.data.summary import Summary, Tenth, draw, summarise
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.data.trajectories import Trajectories, file_checksum
 from benchmarks.suites import SUITES
 from benchmarks.tasks import TASKS
 
@@ -321,6 +321,7 @@ def test_generate_records_the_figures_and_keeps_those_of_others(made, tmp_path, 
     own = dict(content["BallRun"])
     path = generated_path(BALL, tmp_path / "cache")
     assert (own.pop("file"), own.pop("bytes")) == (path.name, path.stat().st_size)
+    assert own.pop("sha256") == file_checksum(path)
     assert own["tenths"][0] == {"episodes": 1, "poorest": 3.0, "median": 3.0, "best": 3.0}
     assert own["tenths"][1] == {"episodes": 0, "poorest": None, "median": None, "best": None}
     assert own["best_within"] == [3.0] * 7 + [5.0] * 3
