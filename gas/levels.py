@@ -44,6 +44,9 @@ class LevelsConfig(StitchingConfig):
     """Of the reward at a level that counts as what the level promises."""
     temperature: float = 1.0
     """How much more the better segments weigh in the policy's loss."""
+    noise: float = 0.0
+    """Standard deviation of noise on the states of training, in standard deviations of the data:
+    networks sharper than that mistake states that closed-loop drift leads to."""
     known: float = acting(0.01)
     """A level whose chance at a state is less is not asked for."""
     agreement: float = acting(0.97)
@@ -93,7 +96,7 @@ class LevelGAS(Stitching):
 
     def losses(self, segments: Segments) -> dict[str, Tensor]:
         """Cross-entropies of level, expectile regression of reward, weighted cloning."""
-        level, scaled = self.level(segments.costs), self.scaled(segments)
+        level, scaled = self.level(segments.costs), self.blurred(self.scaled(segments))
         goals = self.goals(scaled.observations, scaled.steps)
         advantage = scaled.rewards - _at(goals.rewards, level)
         asymmetry = expectile_weight(advantage.detach(), self.config.expectile)
@@ -106,6 +109,14 @@ class LevelGAS(Stitching):
             "outcome_loss": -_at(outcomes, level).mean(-1),
             "policy_loss": (weight * error.sum(-1)).mean(-1),
         }
+
+    def blurred(self, scaled: Segments) -> Segments:
+        """Scaled segments with noise on their states."""
+        if not self.config.noise:
+            return scaled
+        states = scaled.observations
+        noise = self.config.noise * self.draws.normal_like(states)
+        return scaled._replace(observations=states + noise)
 
     def cloning_weight(self, advantage: Tensor) -> Tensor:
         """exp(temperature A / mean |A|), bounded, mean 1 [B]."""

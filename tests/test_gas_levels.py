@@ -89,6 +89,24 @@ def test_losses_by_hand(seed, expectile, temperature):
     assert (advantage < 0).any()
 
 
+def test_noise_is_on_the_states_of_training_alone():
+    gas, quiet = built(noise=0.3), built()
+    scaled = gas.scaled(batch_of(gas, 0, size=4000))
+    with gas.random():
+        blurred, again = gas.blurred(scaled), gas.blurred(scaled)
+    noise = blurred.observations - scaled.observations
+    assert noise.std().item() == pytest.approx(0.3, rel=0.05)
+    assert noise.mean().item() == pytest.approx(0.0, abs=0.02)
+    assert not torch.equal(blurred.observations, again.observations)
+    assert all(a is b for a, b in zip(blurred[1:], scaled[1:], strict=True))
+    assert quiet.blurred(scaled) is scaled
+    for own, other in zip(gas.networks, quiet.networks, strict=True):
+        other.load_state_dict(own.state_dict())
+    states, left, budgets = torch.randn(9, 2), torch.rand(9), torch.rand(9)
+    for own, other in zip(*(g.choose(states, left, budgets) for g in (gas, quiet)), strict=True):
+        assert torch.equal(own, other)
+
+
 def test_each_loss_trains_its_own_network_only():
     gas = built()
     owners = {
