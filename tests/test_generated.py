@@ -117,19 +117,16 @@ def test_processors_that_round_differently_make_the_same_file(tmp_path):
 
     Of AntCircle, whose episodes differ soonest.
     """
-    processors = {
-        "this": {},
-        "older": {
-            "OPENBLAS_CORETYPE": "Nehalem",
-            "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3",
-        },
-    }
+    older = {"OPENBLAS_CORETYPE": "Nehalem", "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3"}
     made = [
         subprocess.run(
             [sys.executable, "-W", "ignore", "-c", _OF_SHIPPED, tmp_path / name],
-            **{"env": os.environ | changed, "check": True, "capture_output": True, "text": True},
+            env=os.environ | changed,
+            check=True,
+            capture_output=True,
+            text=True,
         ).stdout
-        for name, changed in processors.items()
+        for name, changed in {"this": {}, "older": older}.items()
     ]
     assert len(made[0]) == 65
     assert made[0] == made[1]
@@ -436,7 +433,7 @@ def test_figures_are_of_the_shipped_policies_and_recipe(figures, name):
 @pytest.mark.parametrize("name", shipped_tasks())
 def test_a_set_is_large_and_leaves_no_hole(figures, name):
     own, task = figures[name], TASKS[name]
-    assert own["episodes"] >= 450
+    assert own["episodes"] >= 500
     assert own["max_cost"] > task.max_cost
     assert min(tenth["episodes"] for tenth in own["tenths"]) >= 10
 
