@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,13 +54,13 @@ def without_kept(folder: Path, jobs: Sequence[Job]) -> list[Job]:
 
     The folder need not be there. Raises `UserError` for files that cannot be read.
     """
-    if not all((folder / name).is_file() for name in (DETAILS, KEPT)):
+    if not jobs or not all((folder / name).is_file() for name in (DETAILS, KEPT)):
         return list(jobs)
     known = _known(Details.read(folder / DETAILS))
-    runs = _by_run(read_episodes(folder / KEPT))
+    episodes = Counter(map(_key, read_episodes(folder / KEPT).to_dict("records")))
 
     def whole(job: Job) -> bool:
-        return all(len(runs.get(run, [])) == job.episodes for run in _runs_of(job))
+        return all(episodes[run] == job.episodes for run in _runs_of(job))
 
     return [job for job in jobs if not (_identity(job) in known and whole(job))]
 

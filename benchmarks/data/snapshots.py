@@ -87,7 +87,7 @@ def snapshot_path(task: str) -> Path:
 
 def recorded_checksum(task: str) -> str | None:
     """sha256 of the set that these snapshots made when they were shipped; None if not recorded."""
-    path = files("benchmarks.data") / "snapshots" / "figures.json"
+    path = snapshot_path(task).with_name("figures.json")
     if not path.is_file():
         return None
     figures: dict[str, dict[str, Any]] = json.loads(path.read_text())
