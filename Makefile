@@ -30,7 +30,7 @@ quickstart: $(STAMP) ## train and rank five methods on four tasks, in minutes
 	unset OMP_NUM_THREADS; $(RUN) -m benchmarks.run --suite tight \
 		--tasks BallRun BallCircle CarRun DroneRun \
 		--algorithms gas cdt cpq coptidice bc-safe \
-		--budget quick --data generated --name quickstart $(ARGS)
+		--budget quick --data generated --name my-quickstart $(ARGS)
 
 test: $(STAMP) ## run the tests
 	$(RUN) -m pytest $(ARGS)

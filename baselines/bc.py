@@ -43,7 +43,7 @@ class BCAll(WrappedAlgorithm):
     config_class = BCConfig
     budgets: ClassVar = {
         "quick": Budget.of(2_000, update_ms=1.8, batch=256),
-        "standard": Budget.of(20_000, update_ms=3.2),
+        "standard": Budget.of(10_000, update_ms=3.2),
         "paper": Budget.of(100_000, update_ms=3.2),
     }
     config: BCConfig

@@ -28,6 +28,9 @@ class BCQLagConfig(LagrangianConfig):
     """How far the actor moves a proposed action at most."""
 
 
+_QUICK = Budget.of(1_000, update_ms=21, batch=128, hidden=128, vae_hidden=128, tau=0.02)
+
+
 class BCQLag(LagrangianAlgorithm):
     """BCQ-Lag as osrl trains it."""
 
@@ -35,8 +38,8 @@ class BCQLag(LagrangianAlgorithm):
     config_class = BCQLagConfig
     budgets: ClassVar = {
         # smaller batches and networks, and targets that follow faster
-        "quick": Budget.of(1_000, update_ms=21, batch=128, hidden=128, vae_hidden=128, tau=0.02),
-        "standard": Budget.of(20_000, update_ms=195),
+        "quick": _QUICK,
+        "standard": _QUICK.extended(4_000),
         "paper": Budget.of(100_000, update_ms=195),
     }
     config: BCQLagConfig

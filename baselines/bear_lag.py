@@ -39,6 +39,9 @@ class BEARLagConfig(LagrangianConfig):
     """Of the discrepancy: "gaussian" or "laplacian"."""
 
 
+_QUICK = Budget.of(1_000, update_ms=18, batch=128, hidden=128, vae_hidden=128, tau=0.02)
+
+
 class BEARLag(LagrangianAlgorithm):
     """BEAR-Lag as osrl trains it."""
 
@@ -46,8 +49,8 @@ class BEARLag(LagrangianAlgorithm):
     config_class = BEARLagConfig
     budgets: ClassVar = {
         # smaller batches and networks, and targets that follow faster
-        "quick": Budget.of(1_000, update_ms=18, batch=128, hidden=128, vae_hidden=128, tau=0.02),
-        "standard": Budget.of(20_000, update_ms=150),
+        "quick": _QUICK,
+        "standard": _QUICK.extended(4_000),
         "paper": Budget.of(300_000, update_ms=150),
     }
     loose_tensors = (*LagrangianAlgorithm.loose_tensors, "log_alpha", "n_train_steps")

@@ -40,14 +40,19 @@ class COptiDICEConfig(TransitionConfig):
     num_chi: int = 2
 
 
+_QUICK = Budget.of(800, update_ms=8, batch=256, hidden=128, actor_lr=1e-3, critic_lr=3e-4)
+# so few steps at osrl's rate would leave lambda where it starts, whatever the limit
+_QUICK_PER_STEP = Budget.of(800, update_ms=8, **_QUICK.options, scalar_lr=1e-2)
+
+
 class COptiDICE(TransitionAlgorithm):
     """COptiDICE as osrl trains it."""
 
     name = "coptidice"
     config_class = COptiDICEConfig
     budgets: ClassVar = {
-        "quick": Budget.of(800, update_ms=8, batch=256, hidden=128, actor_lr=1e-3, critic_lr=3e-4),
-        "standard": Budget.of(20_000, update_ms=27),
+        "quick": _QUICK,
+        "standard": _QUICK.extended(5_000),
         "paper": Budget.of(100_000, update_ms=27),
     }
     loose_tensors = ("tau", "lmbda")
@@ -95,8 +100,8 @@ class COptiDICEPerStep(COptiDICE):
     name = "coptidice-perstep"
     budgets: ClassVar = {
         **COptiDICE.budgets,
-        # so few steps at osrl's rate would leave lambda where it starts, whatever the limit
-        "quick": Budget.of(800, update_ms=8, **COptiDICE.budgets["quick"].options, scalar_lr=1e-2),
+        "quick": _QUICK_PER_STEP,
+        "standard": _QUICK_PER_STEP.extended(5_000),
     }
 
     def build(self) -> tuple[Any, Any]:

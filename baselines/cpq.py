@@ -43,15 +43,19 @@ class CPQConfig(CPQPenalisedConfig):
     moves log alpha alone, which nothing reads: actor and critics are the same without it."""
 
 
+# the targets follow faster, or the cost critic stays below the limit so short a time
+_QUICK = Budget.of(1_000, update_ms=8, batch=256, hidden=128, actor_lr=1e-3, tau=0.02)
+_QUICK_PENALISED = Budget.of(1_000, update_ms=24, **_QUICK.options, vae_hidden=128)
+
+
 class CPQ(VAEAlgorithm):
     """CPQ as osrl trains it."""
 
     name = "cpq"
     config_class: ClassVar[type[CPQPenalisedConfig]] = CPQConfig
     budgets: ClassVar = {
-        # the targets follow faster, or the cost critic stays below the limit so short a time
-        "quick": Budget.of(1_000, update_ms=8, batch=256, hidden=128, actor_lr=1e-3, tau=0.02),
-        "standard": Budget.of(20_000, update_ms=32),
+        "quick": _QUICK,
+        "standard": _QUICK.extended(5_000),
         "paper": Budget.of(100_000, update_ms=32),
     }
     loose_tensors = ("log_alpha",)
@@ -123,8 +127,8 @@ class CPQPenalised(CPQ):
     stackable = False
     config_class = CPQPenalisedConfig
     budgets: ClassVar = {
-        "quick": Budget.of(1_000, update_ms=24, **CPQ.budgets["quick"].options, vae_hidden=128),
-        "standard": Budget.of(20_000, update_ms=140),
+        "quick": _QUICK_PENALISED,
+        "standard": _QUICK_PENALISED.extended(5_000),
         "paper": Budget.of(100_000, update_ms=140),
     }
 

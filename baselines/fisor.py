@@ -69,6 +69,25 @@ class FISORConfig(Config):
     """Actions drawn at each step of an episode; the one with the least Qh is taken."""
 
 
+_QUICK = Budget.of(
+    6_000,
+    update_ms=12,
+    batch=512,
+    critic_share=0.5,
+    actor_steps=1,
+    cosine=1.0,
+    critic_lr=1e-3,
+    actor_lr=1e-3,
+    tau=0.01,
+    actor_tau=0.005,
+    standardise=True,
+    hidden=128,
+    width=128,
+    blocks=2,
+    expansion=2,
+)
+
+
 class FISOR(Algorithm):
     """Feasibility-guided safe offline RL. It ignores the limit: one training serves every limit."""
 
@@ -78,24 +97,8 @@ class FISOR(Algorithm):
     compilable = ("feasibility_loss", "reward_value_loss", "actor_loss")
     config_class = FISORConfig
     budgets: ClassVar = {
-        "quick": Budget.of(
-            6_000,
-            update_ms=12,
-            batch=512,
-            critic_share=0.5,
-            actor_steps=1,
-            cosine=1.0,
-            critic_lr=1e-3,
-            actor_lr=1e-3,
-            tau=0.01,
-            actor_tau=0.005,
-            standardise=True,
-            hidden=128,
-            width=128,
-            blocks=2,
-            expansion=2,
-        ),
-        "standard": Budget.of(50_000, update_ms=90, batch=1024, expansion=2, standardise=True),
+        "quick": _QUICK,
+        "standard": _QUICK.extended(20_000),
         "paper": Budget.of(1_000_000, update_ms=280),
     }
     config: FISORConfig

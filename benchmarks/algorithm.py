@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -72,6 +72,10 @@ class Budget:
     def of(updates: int, *, update_ms: float = 10.0, **options: Any) -> Budget:
         """`Budget.of(6000, update_ms=12, batch=512)`."""
         return Budget(updates, options, update_ms)
+
+    def extended(self, updates: int) -> Budget:
+        """The same options and updates of the same cost, more of them."""
+        return replace(self, updates=updates)
 
 
 @dataclass(frozen=True)
@@ -188,7 +192,7 @@ class Algorithm(ABC):
     """This one trains several seeds: tensors have a leading dimension for them."""
     budgets: ClassVar[Mapping[str, Budget]] = {
         "quick": Budget.of(2_000),
-        "standard": Budget.of(20_000),
+        "standard": Budget.of(10_000),
         "paper": Budget.of(100_000),
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,20 +49,27 @@ def gather(folder: Path) -> Evidence:
     return Evidence(manifest["title"], manifest["budget"], episodes, missing, details)
 
 
-def without_kept(folder: Path, jobs: Sequence[Job]) -> list[Job]:
-    """Those of `jobs` that a leaderboard's folder does not keep every episode of.
+def kept_by(folders: Iterable[Path]) -> Callable[[Job], bool]:
+    """Whether the leaderboards in these folders together keep every episode of a job.
 
-    The folder need not be there. Raises `UserError` for files that cannot be read.
+    A folder need not be there. Raises `UserError` for files that cannot be read.
     """
-    if not jobs or not all((folder / name).is_file() for name in (DETAILS, KEPT)):
-        return list(jobs)
-    known = _known(Details.read(folder / DETAILS))
-    episodes = Counter(map(_key, read_episodes(folder / KEPT).to_dict("records")))
+    kept = [
+        (_known(Details.read(folder / DETAILS)), _counted(folder / KEPT))
+        for folder in folders
+        if all((folder / name).is_file() for name in (DETAILS, KEPT))
+    ]
 
     def whole(job: Job) -> bool:
-        return all(episodes[run] == job.episodes for run in _runs_of(job))
+        own = [episodes for known, episodes in kept if _identity(job) in known]
+        return all(any(one[run] == job.episodes for one in own) for run in _runs_of(job))
 
-    return [job for job in jobs if not (_identity(job) in known and whole(job))]
+    return whole
+
+
+def _counted(episodes: Path) -> Counter[_Run]:
+    """Of every run how many episodes a file keeps."""
+    return Counter(map(_key, read_episodes(episodes).to_dict("records")))
 
 
 def _known(kept: Details) -> set[tuple[str, str, str]]:

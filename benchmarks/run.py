@@ -17,7 +17,7 @@ from benchmarks.data.source import DataSet, Network, choose, obtain, usable
 from benchmarks.envs import require_simulators_of
 from benchmarks.errors import UserError, exit_status
 from benchmarks.files import require_writable
-from benchmarks.gather import without_kept
+from benchmarks.gather import kept_by
 from benchmarks.jobs import Job
 from benchmarks.leaderboard.__main__ import rebuild
 from benchmarks.machine import devices
@@ -226,14 +226,17 @@ def _work(
 
 
 def _open(jobs: Sequence[Job], folders: Sequence[Path]) -> list[Job]:
-    """Those of `jobs` that neither the store nor a leaderboard, as one in a clone, has whole."""
+    """Those of `jobs` that neither the store nor leaderboards, as those in a clone, have whole.
+
+    A job that failed in the store is left, whatever was kept of it: the tables show the failure.
+    """
     left = [job for job in jobs if not is_done(job)]
-    for folder in folders:
-        others = without_kept(folder, left)
-        if kept := len(left) - len(others):
-            print(f"{kept} jobs are not run, {folder} keeps their results (delete it to run them)")
-        left = others
-    return left
+    kept = kept_by(folders if left else [])
+    others = [job for job in left if _failed(job) or not kept(job)]
+    if count := len(left) - len(others):
+        where = ", ".join(str(folder) for folder in folders if folder.is_dir())
+        print(f"{count} jobs are not run, their results are kept (delete to run them): {where}")
+    return others
 
 
 def _failed(job: Job) -> bool:

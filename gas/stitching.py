@@ -43,11 +43,10 @@ class StitchingConfig(Config):
     max_grad_norm: float = 0.25
 
 
+_QUICK = Budget.of(4_000, update_ms=15, batch=512, width=128, blocks=2, expansion=1, dropout=0.0)
 BUDGETS: Mapping[str, Budget] = {
-    "quick": Budget.of(
-        4_000, update_ms=15, batch=512, width=128, blocks=2, expansion=1, dropout=0.0
-    ),
-    "standard": Budget.of(40_000, update_ms=115, batch=1024, width=256, blocks=3, expansion=1),
+    "quick": _QUICK,
+    "standard": _QUICK.extended(10_000),
     "paper": Budget.of(400_000, update_ms=800),
 }
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from benchmarks.gather import gather, without_kept
+from benchmarks.gather import gather, kept_by
 from benchmarks.leaderboard import report
 from benchmarks.leaderboard.__main__ import main
 from benchmarks.store import Run
@@ -43,6 +43,12 @@ def copied(folder, target, names=KEPT):
     for name in names:
         shutil.copy(folder / name, target)
     return target
+
+
+def without_kept(folders, jobs):
+    """The jobs that folders do not keep."""
+    kept = kept_by(folders)
+    return [job for job in jobs if not kept(job)]
 
 
 def csv_of(folder):
@@ -102,10 +108,22 @@ def test_nor_are_fewer_episodes_than_were_asked_for(folder, tmp_path):
 
 def test_jobs_that_a_folder_keeps_whole_are_told_from_the_others(folder):
     jobs = list(jobs_of(PLAN, folder.parent))
-    left = without_kept(folder, jobs)
+    left = without_kept([folder], jobs)
     missing = {("two", 1), ("bad", 0)}  # not run, failed
     assert {(job.training.algorithm, job.training.seed) for job in left} == missing
     assert len(left) == 4  # one for each of two limits
+
+
+def test_a_job_may_be_kept_by_two_folders_together(folder, tmp_path):
+    """As one training is whose limits two suites share."""
+    jobs = [job for job in jobs_of(PLAN, folder.parent) if job.training.algorithm == "one"]
+    episodes = pd.read_csv(folder / report.KEPT)
+    halves = []
+    for limit in sorted(set(episodes["limit"])):
+        halves.append(copied(folder, tmp_path / f"{limit:g}"))
+        episodes[episodes["limit"] == limit].to_csv(halves[-1] / report.KEPT, index=False)
+    assert [len(without_kept([half], jobs)) for half in halves] == [2, 2]
+    assert without_kept(halves, jobs) == []
 
 
 @pytest.mark.parametrize(
@@ -121,13 +139,13 @@ def test_jobs_that_a_folder_keeps_whole_are_told_from_the_others(folder):
 )
 def test_no_job_is_kept_that_asks_for_something_else(folder, change):
     jobs = [change(job) for job in jobs_of(PLAN, folder.parent)]
-    assert without_kept(folder, jobs) == jobs
+    assert without_kept([folder], jobs) == jobs
 
 
 def test_a_folder_that_is_not_there_or_tells_no_trainings_keeps_no_job(folder, tmp_path):
     jobs = list(jobs_of(PLAN, folder.parent))
-    assert without_kept(tmp_path / "none", jobs) == jobs
-    assert without_kept(copied(folder, tmp_path / "old", KEPT[:3]), jobs) == jobs
+    assert without_kept([tmp_path / "none"], jobs) == jobs
+    assert without_kept([copied(folder, tmp_path / "old", KEPT[:3])], jobs) == jobs
 
 
 def test_the_store_has_the_last_word(folder, tmp_path):

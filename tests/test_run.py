@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.collect import jobs_of, read_manifest
 from benchmarks.leaderboard.__main__ import main as leaderboard
 from benchmarks.leaderboard.details import Details
 from benchmarks.machine import devices
 from benchmarks.provenance import commit
 from benchmarks.run import main
+from benchmarks.store import Run
 from benchmarks.tasks import TASKS
 
 from .conftest import SmallData
@@ -87,12 +89,28 @@ def test_what_a_leaderboard_keeps_is_not_run_again_where_its_store_is_gone(
     arguments = command(small_data, tmp_path, "--algorithms", "gas", "bc-safe")
     assert main(arguments) == 0
     out = capsys.readouterr().out
-    assert f"4 jobs are not run, {tmp_path / 'tight'} keeps their results" in out
+    assert "4 jobs are not run, their results are kept" in out
+    assert f"(delete to run them): {tmp_path / 'tight'}\n" in out
     assert "8 jobs, 4 not to run again, 4 to do" in out
     assert {path.name[:10] for path in (tmp_path / "runs").glob("*/")} == {"BallCircle"}
     again = pd.read_csv(kept)
     assert len(again) == len(whole)
     pd.testing.assert_frame_equal(again[again["task"] == "BallRun"], ball_run, check_like=True)
+
+
+def test_what_failed_since_is_run_again_although_it_is_kept(
+    finished: Path, small_data: SmallData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "tight"
+    shutil.copytree(finished / "tight", folder)
+    one = jobs_of(read_manifest(folder), tmp_path)[0]
+    Run.of(one).fail("later", "Traceback of later")
+    arguments = command(small_data, tmp_path, "--algorithms", "gas", "bc-safe")
+    assert main(arguments) == 1
+    assert "1 jobs failed in an earlier run" in capsys.readouterr().out
+    assert main([*arguments, "--retry-failed"]) == 0
+    assert len(evaluations(tmp_path)) == len(one.limits)  # that job and no other
+    assert pd.read_csv(folder / "missing.csv").empty
 
 
 def test_one_worker_gives_what_two_give(
