@@ -32,7 +32,7 @@ from benchmarks.tasks import TASKS, Task
 
 BUDGETS = {
     "quick": "minutes on a CPU",
-    "standard": "hours on a CPU, minutes on a GPU",
+    "standard": "hours on a CPU",
     "paper": "the papers' own numbers of updates",
 }
 SEEDS = {"quick": 1, "standard": 3, "paper": 5}
