@@ -245,8 +245,8 @@ def test_names_are_escaped_and_come_back_equal(tmp_path):
     for block in re.findall(r"(?:^\|.*\n)+", text, re.M):
         bars = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
         assert len(bars) == 1, block
-    # two tasks; overall, average, sweep, methods, profiles, missing
-    assert text.count("\n## ") == 2 + 6
+    # two tasks; overall, average, sweep, methods, both safe, profiles, missing
+    assert text.count("\n## ") == 2 + 7
     back = report.read_episodes(tmp_path / "episodes.csv.gz")
     pd.testing.assert_frame_equal(back, validate(frame), check_exact=True)
     pd.testing.assert_frame_equal(
@@ -279,7 +279,7 @@ def test_the_folder_alone_regenerates_identical_bytes(folder, tmp_path):
         protocol = {"Data source": "seed 7", "x": "y"}
         written = report.write(episodes, missing, tmp_path, "A | title", protocol)
         assert dict(mpl.rcParams) == before
-    assert len(written) == 3 + 3 + 8 + 2 * 4  # data; md, html, csv; tables; pictures
+    assert len(written) == 3 + 3 + 9 + 2 * 4  # data; md, html, csv; tables; pictures
     for path in written:
         other = folder / path.relative_to(tmp_path)
         assert path.read_bytes() == other.read_bytes(), path.name

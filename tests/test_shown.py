@@ -126,6 +126,20 @@ def test_the_comparison_matrix(folder):
             assert text == expected + " † (2 of 4 cells)" * ("broken" in (method, other))
 
 
+def test_the_rewards_where_both_are_safe(folder):
+    found = table(folder, "both-safe").set_index(["algorithm", "other"])
+    names = order(folder)
+    header, *rows = shown(folder)["Where both are safe"]
+    assert header == ["method", *names]
+    assert [row[0] for row in rows] == names
+    for method, *words in rows:
+        for other, text in zip(names, words, strict=True):
+            one = found.loc[(method, other)]
+            scores = [two(one["reward"]), two(one["other_reward"])]
+            shown_scores = " / ".join(scores if method != other and one["cells"] else scores[:1])
+            assert text == f"{shown_scores} ({one['cells']:.0f})"
+
+
 def test_the_costs_of_the_methods(folder):
     found = table(folder, "costs").set_index("algorithm")
     expected = []

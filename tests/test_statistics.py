@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.leaderboard.frame import validate, validate_missing
+from benchmarks.leaderboard.ranking import both_safe
 from benchmarks.leaderboard.resampling import RESAMPLES, SAFE, Stratum, bootstrap, draw
 from benchmarks.leaderboard.statistics import (
     averages,
@@ -46,6 +47,22 @@ def test_standings_as_computed_by_hand():
     assert beta.reward == pytest.approx(0.95)
     assert (beta.safe_rate, beta.violation, beta.safe_reward) == (0.5, 1.5, pytest.approx(0.9))
     assert np.isnan(beta.intervals).all()
+
+
+def test_rewards_where_both_are_safe_as_computed_by_hand():
+    pairs = both_safe(table_of(two_methods(), two_methods_lost()))
+    found = {(pair.method, pair.other): (pair.cells, pair.of) for pair in pairs}
+    pair = ("Alpha", "Beta")
+    assert found == {
+        pair: (1, 2),
+        pair[::-1]: (1, 2),
+        ("Alpha",) * 2: (2, 3),
+        ("Beta",) * 2: (1, 2),
+    }
+    rewards = {(one.method, one.other): (one.reward, one.other_reward) for one in pairs}
+    assert rewards[pair] == pytest.approx((0.7, 0.9))
+    assert rewards[pair[::-1]] == pytest.approx((0.9, 0.7))
+    assert rewards["Alpha", "Alpha"] == pytest.approx((0.525, 0.525))  # 0.7 0.35
 
 
 def test_epsilon_is_one_only_at_limit_zero():

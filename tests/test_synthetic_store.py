@@ -142,6 +142,22 @@ def test_every_rank(folder):
     assert list(found["rank"]) == sorted(found["rank"])
 
 
+def test_every_reward_where_both_are_safe(folder):
+    found = table(folder, "both-safe").set_index(["algorithm", "other"])
+    assert len(found) == len(METHODS) ** 2
+    for (method, other), row in found.iterrows():
+        rewards, both = [], 0
+        for cell in CELLS:
+            pair = [runs(name, *cell) for name in (method, other)]
+            both += all(pair)
+            if all(own and mean(run[4] for run in own) <= 1 for own in pair):
+                rewards.append([mean(run[3] for run in own) for own in pair])
+        assert (row["cells"], row["of"]) == (len(rewards), both)
+        for i, name in enumerate(("reward", "other_reward")):
+            truth = mean([one[i] for one in rewards]) if rewards else math.nan
+            assert row[name] == pytest.approx(truth, nan_ok=True), (method, other)
+
+
 def test_every_share_of_the_profiles(folder):
     found = table(folder, "profiles")
     assert len(found) == len(METHODS) * 2 * 61
@@ -195,7 +211,10 @@ def test_every_published_number_beside_ours(folder):
 def figures(folder):
     """Every figure of every table as text, by method, without ranks, which are relative."""
     found = {}
-    names = ("leaderboard", "overall", "limits", "comparison", "costs", "profiles", "published")
+    names = (
+        *("leaderboard", "overall", "limits", "comparison", "both-safe", "costs", "profiles"),
+        "published",
+    )
     for name in names:
         for row in table(folder, name).to_dict("records"):
             row.pop("of") if name == "comparison" else None

@@ -14,7 +14,14 @@ from benchmarks.leaderboard.families import Family, Sweep, families, sweeps
 from benchmarks.leaderboard.frame import RUN, validate, validate_missing
 from benchmarks.leaderboard.profiles import Profile, profiles
 from benchmarks.leaderboard.published import Apart, Figure, Match, compare_published
-from benchmarks.leaderboard.ranking import Improvement, Place, improvements, places
+from benchmarks.leaderboard.ranking import (
+    BothSafe,
+    Improvement,
+    Place,
+    both_safe,
+    improvements,
+    places,
+)
 from benchmarks.leaderboard.resampling import RESAMPLES
 from benchmarks.leaderboard.statistics import (
     Average,
@@ -59,6 +66,7 @@ class Board:
     means: Sequence[Average]
     improvements: Sequence[Improvement]
     places: Sequence[Place]
+    both_safe: Sequence[BothSafe]
     costs: Sequence[Cost]
     profiles: Sequence[Profile]
     families: Sequence[Family]
@@ -107,6 +115,7 @@ def build(
         averages(table),
         improvements(runs, every),
         places(table),
+        both_safe(table),
         costs(details.trainings),
         profiles(runs),
         related,

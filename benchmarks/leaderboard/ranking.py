@@ -1,14 +1,15 @@
 """Methods against each other: safe beats unsafe; among safe more reward; among unsafe less cost.
 
-These are the only figures of a method that depend on which others there are: a rank is a place
-among them. The probability of improvement depends on its two methods alone.
+A rank is the only figure of a method that depends on which others there are: it is a place among
+them. The probability of improvement, and what two methods get where both are safe, depend on
+these two alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
@@ -53,6 +54,23 @@ class Place:
     cells: int
     """Cells with a run, of the `of` that there should be."""
     of: int
+
+
+@dataclass(frozen=True)
+class BothSafe:
+    """What `method` and `other` get in the cells where both are safe, by the means over seeds.
+
+    Rewards are NaN where there is no such cell. A method beside itself: its own safe cells.
+    """
+
+    method: str
+    other: str
+    reward: float
+    """Mean reward of `method` over the `cells`."""
+    other_reward: float
+    cells: int
+    of: int
+    """Cells in which both have a run."""
 
 
 def wins(ours: Floats, theirs: Floats) -> Floats:
@@ -147,6 +165,30 @@ def places(table: Sequence[Cell]) -> list[Place]:
             filled[name] += key[0] >= 0
     found = [Place(name, float(np.mean(ranks[name])), filled[name], len(here)) for name in methods]
     return sorted(found, key=lambda place: (place.rank, place.method))
+
+
+def both_safe(table: Sequence[Cell]) -> list[BothSafe]:
+    """Every ordered pair of the methods of `table`, those of a method with itself included.
+
+    A mean reward over all cells praises what breaks limits for reward, and one over each method's
+    own safe cells compares unlike cells; over the shared safe cells neither is so.
+    """
+    own: dict[str, dict[tuple[str, float], Cell]] = {}
+    for cell in table:
+        mine = own.setdefault(cell.algorithm, {})
+        if cell.safe is not None:
+            mine[cell.task, cell.limit] = cell
+    found = []
+    for method, other in product(sorted(own), repeat=2):
+        ours, theirs = own[method], own[other]
+        shared = [key for key in ours if key in theirs]
+        safe = [key for key in shared if ours[key].safe and theirs[key].safe]
+        reward, other_reward = (
+            float(np.mean([cells[key].reward for key in safe])) if safe else NAN
+            for cells in (ours, theirs)
+        )
+        found.append(BothSafe(method, other, reward, other_reward, len(safe), len(shared)))
+    return found
 
 
 def _key(cell: Cell | None) -> tuple[int, float]:

@@ -115,6 +115,14 @@ def _scores(board: Board) -> list[Section]:
                 pictures=["matrix"],
             )
         )
+        found.append(
+            Section(
+                "Where both are safe",
+                "Mean reward of the row / of the column over the cells that are safe for both, "
+                "and how many these are; on the diagonal a method's own safe cells.",
+                tables.both_safe_table(board.both_safe, board.methods),
+            )
+        )
     found.append(
         Section(
             "Profiles",

@@ -9,7 +9,7 @@ import pandas as pd
 
 from benchmarks.leaderboard.costs import Cost
 from benchmarks.leaderboard.markup import Entry, Row, Table, name, one_line
-from benchmarks.leaderboard.ranking import Improvement, Place
+from benchmarks.leaderboard.ranking import BothSafe, Improvement, Place
 from benchmarks.leaderboard.resampling import NO_INTERVAL, Interval
 from benchmarks.leaderboard.statistics import Average, Cell, Standing
 
@@ -163,6 +163,22 @@ def comparison_table(found: Sequence[Improvement], ranking: Sequence[Place]) -> 
         for place in ranking
     ]
     return Table(["method", "average rank", *map(name, methods)], rows)
+
+
+def both_safe_table(pairs: Sequence[BothSafe], methods: Sequence[str]) -> Table:
+    """Methods x methods: rewards of the row and the column where both are safe, and in how many."""
+    found = {(pair.method, pair.other): pair for pair in pairs}
+
+    def text(pair: BothSafe) -> str:
+        shown = number(pair.reward)
+        if pair.method != pair.other and pair.cells:
+            shown += f" / {number(pair.other_reward)}"
+        return f"{shown} ({pair.cells})"
+
+    rows: list[Row] = [
+        [name(method), *(text(found[method, other]) for other in methods)] for method in methods
+    ]
+    return Table(["method", *map(name, methods)], rows)
 
 
 def cost_table(costs: Sequence[Cost], methods: Sequence[str]) -> Table:

@@ -45,6 +45,13 @@ def tidy(board: Board) -> dict[str, pd.DataFrame]:
             ("algorithm", "rank", "cells", "of"),
             ([one.method, one.rank, one.cells, one.of] for one in board.places),
         ),
+        "both-safe": _frame(
+            ("algorithm", "other", "reward", "other_reward", "cells", "of"),
+            (
+                [one.method, one.other, one.reward, one.other_reward, one.cells, one.of]
+                for one in board.both_safe
+            ),
+        ),
         "costs": _frame(
             (
                 *("algorithm", "trainings", "of", "fewest_updates", "most_updates"),
