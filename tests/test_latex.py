@@ -55,7 +55,7 @@ def test_tables_have_booktabs_rules_and_the_marks_of_the_field(tmp_path):
     report.write(two_methods(), two_methods_lost(), tmp_path, "t", {}, formats=["latex"])
     text = (tmp_path / "leaderboard.tex").read_text()
     for rule in ("toprule", "midrule", "bottomrule"):
-        assert text.count(f"\\{rule}") == text.count(r"\begin{tabular}") == 5
+        assert text.count(f"\\{rule}") == text.count(r"\begin{tabular}") == 6
     for line in (
         r"method & limit 0 & limit 10 \\",
         r"Alpha & \textbf{0.35 $\pm$ 0.07 / 1.00 $\pm$ 0.00}"
