@@ -153,10 +153,8 @@ def places(table: Sequence[Cell]) -> list[Place]:
     methods = sorted({cell.algorithm for cell in table})
     ranks: dict[str, list[float]] = {name: [] for name in methods}
     filled = dict.fromkeys(methods, 0)
-    here: dict[tuple[str, float], dict[str, Cell]] = {}
-    for cell in table:
-        here.setdefault((cell.task, cell.limit), {})[cell.algorithm] = cell
-    for one in here.values():
+    here = _by_setting(table)
+    for one in here:
         keys = {name: _key(one.get(name)) for name in methods}
         for name, key in keys.items():
             better = sum(other > key for other in keys.values())
@@ -173,22 +171,26 @@ def both_safe(table: Sequence[Cell]) -> list[BothSafe]:
     A mean reward over all cells praises what breaks limits for reward, and one over each method's
     own safe cells compares unlike cells; over the shared safe cells neither is so.
     """
-    own: dict[str, dict[tuple[str, float], Cell]] = {}
-    for cell in table:
-        mine = own.setdefault(cell.algorithm, {})
-        if cell.safe is not None:
-            mine[cell.task, cell.limit] = cell
+    methods = sorted({cell.algorithm for cell in table})
+    here = _by_setting(table)
     found = []
-    for method, other in product(sorted(own), repeat=2):
-        ours, theirs = own[method], own[other]
-        shared = [key for key in ours if key in theirs]
-        safe = [key for key in shared if ours[key].safe and theirs[key].safe]
+    for method, other in product(methods, repeat=2):
+        both = [(one[method], one[other]) for one in here if method in one and other in one]
+        shared = [(a, b) for a, b in both if a.safe is not None and b.safe is not None]
+        safe = [(a.reward, b.reward) for a, b in shared if a.safe and b.safe]
         reward, other_reward = (
-            float(np.mean([cells[key].reward for key in safe])) if safe else NAN
-            for cells in (ours, theirs)
+            (float(np.mean(rewards)) for rewards in zip(*safe, strict=True)) if safe else (NAN, NAN)
         )
         found.append(BothSafe(method, other, reward, other_reward, len(safe), len(shared)))
     return found
+
+
+def _by_setting(table: Sequence[Cell]) -> list[dict[str, Cell]]:
+    """The cells by method, for every task and limit of `table`."""
+    here: dict[tuple[str, float], dict[str, Cell]] = {}
+    for cell in table:
+        here.setdefault((cell.task, cell.limit), {})[cell.algorithm] = cell
+    return list(here.values())
 
 
 def _key(cell: Cell | None) -> tuple[int, float]:
