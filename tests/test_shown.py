@@ -136,8 +136,9 @@ def test_the_rewards_where_both_are_safe(folder):
         for other, text in zip(names, words, strict=True):
             one = found.loc[(method, other)]
             scores = [two(one["reward"]), two(one["other_reward"])]
-            shown_scores = " / ".join(scores if method != other and one["cells"] else scores[:1])
-            assert text == f"{shown_scores} ({one['cells']:.0f})"
+            shown_scores = " / ".join(scores if method != other and one["safe"] else scores[:1])
+            expected = f"{shown_scores} ({one['safe']:.0f})"
+            assert text == expected + " † (2 of 4 cells)" * ("broken" in (method, other))
 
 
 def test_the_costs_of_the_methods(folder):

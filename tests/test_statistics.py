@@ -51,13 +51,13 @@ def test_standings_as_computed_by_hand():
 
 def test_rewards_where_both_are_safe_as_computed_by_hand():
     pairs = both_safe(table_of(two_methods(), two_methods_lost()))
-    found = {(pair.method, pair.other): (pair.cells, pair.of) for pair in pairs}
+    found = {(pair.method, pair.other): (pair.safe, pair.cells, pair.of) for pair in pairs}
     pair = ("Alpha", "Beta")
     assert found == {
-        pair: (1, 2),
-        pair[::-1]: (1, 2),
-        ("Alpha",) * 2: (2, 3),
-        ("Beta",) * 2: (1, 2),
+        pair: (1, 2, 3),
+        pair[::-1]: (1, 2, 3),
+        ("Alpha",) * 2: (2, 3, 3),
+        ("Beta",) * 2: (1, 2, 3),
     }
     rewards = {(one.method, one.other): (one.reward, one.other_reward) for one in pairs}
     assert rewards[pair] == pytest.approx((0.7, 0.9))

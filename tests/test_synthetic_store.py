@@ -152,7 +152,7 @@ def test_every_reward_where_both_are_safe(folder):
             both += all(pair)
             if all(own and mean(run[4] for run in own) <= 1 for own in pair):
                 rewards.append([mean(run[3] for run in own) for own in pair])
-        assert (row["cells"], row["of"]) == (len(rewards), both)
+        assert (row["safe"], row["cells"], row["of"]) == (len(rewards), both, len(CELLS))
         for i, name in enumerate(("reward", "other_reward")):
             truth = mean([one[i] for one in rewards]) if rewards else math.nan
             assert row[name] == pytest.approx(truth, nan_ok=True), (method, other)

@@ -66,11 +66,12 @@ class BothSafe:
     method: str
     other: str
     reward: float
-    """Mean reward of `method` over the `cells`."""
+    """Mean reward of `method` over the cells that are `safe`."""
     other_reward: float
+    safe: int
     cells: int
+    """Cells in which both have a run, of the `of` that there should be."""
     of: int
-    """Cells in which both have a run."""
 
 
 def wins(ours: Floats, theirs: Floats) -> Floats:
@@ -181,7 +182,9 @@ def both_safe(table: Sequence[Cell]) -> list[BothSafe]:
         reward, other_reward = (
             (float(np.mean(rewards)) for rewards in zip(*safe, strict=True)) if safe else (NAN, NAN)
         )
-        found.append(BothSafe(method, other, reward, other_reward, len(safe), len(shared)))
+        found.append(
+            BothSafe(method, other, reward, other_reward, len(safe), len(shared), len(here))
+        )
     return found
 
 

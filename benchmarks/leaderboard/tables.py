@@ -171,9 +171,10 @@ def both_safe_table(pairs: Sequence[BothSafe], methods: Sequence[str]) -> Table:
 
     def text(pair: BothSafe) -> str:
         shown = number(pair.reward)
-        if pair.method != pair.other and pair.cells:
+        if pair.method != pair.other and pair.safe:
             shown += f" / {number(pair.other_reward)}"
-        return f"{shown} ({pair.cells})"
+        shown += f" ({pair.safe})"
+        return f"{shown} † ({pair.cells} of {pair.of} cells)" if pair.cells < pair.of else shown
 
     rows: list[Row] = [
         [name(method), *(text(found[method, other]) for other in methods)] for method in methods

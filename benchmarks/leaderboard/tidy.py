@@ -46,9 +46,12 @@ def tidy(board: Board) -> dict[str, pd.DataFrame]:
             ([one.method, one.rank, one.cells, one.of] for one in board.places),
         ),
         "both-safe": _frame(
-            ("algorithm", "other", "reward", "other_reward", "cells", "of"),
+            ("algorithm", "other", "reward", "other_reward", "safe", "cells", "of"),
             (
-                [one.method, one.other, one.reward, one.other_reward, one.cells, one.of]
+                [
+                    *(one.method, one.other, one.reward, one.other_reward),
+                    *(one.safe, one.cells, one.of),
+                ]
                 for one in board.both_safe
             ),
         ),
