@@ -45,7 +45,7 @@ def gather(folder: Path) -> Evidence:
             if (folder.parent / "runs").is_dir():
                 own = []
         episodes, missing = _filled(own, (episodes, missing), (kept_episodes, kept_missing))
-        details = _with_kept(details, kept, episodes)
+        details = _with_kept(jobs, details, kept, episodes)
     return Evidence(manifest["title"], manifest["budget"], episodes, missing, details)
 
 
@@ -127,15 +127,19 @@ def _filled(
     )
 
 
-def _with_kept(details: Details, kept: Details, episodes: pd.DataFrame) -> Details:
+def _with_kept(
+    jobs: Iterable[Job], details: Details, kept: Details, episodes: pd.DataFrame
+) -> Details:
     """The trainings, those that the store lacks as they are kept."""
     old = {(row["algorithm"], row["key"]): row for row in kept.trainings.to_dict("records")}
-    there = {run[:2] + run[3:] for run in map(tuple, episodes[RUN].drop_duplicates().to_numpy())}
+    asked = {(job.shown, job.training.key): _runs_of(job) for job in jobs}
+    there = {_key(row) for row in episodes[RUN].drop_duplicates().to_dict("records")}
     rows = []
     for row in details.trainings.to_dict("records"):
         if row["status"] == "missing":
-            row = old.get((row["algorithm"], row["key"]), row)
-            if row["status"] == "missing" and (row["algorithm"], row["task"], row["seed"]) in there:
+            name = row["algorithm"], row["key"]
+            row = old.get(name, row)
+            if row["status"] == "missing" and there.issuperset(asked[name]):
                 row = row | {"status": "finished", "reason": ""}
         rows.append(row)
     trainings = validate_trainings(pd.DataFrame(rows, columns=list(TRAININGS)))

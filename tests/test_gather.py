@@ -76,6 +76,17 @@ def test_every_training_is_told_once_with_its_state(folder):
     assert {job.training.key for job in jobs_of(PLAN, folder.parent)} == set(rows["key"])
 
 
+def test_a_limit_that_is_missing_stays_so_beside_another_of_its_seed(tmp_path):
+    folder = write_store(PLAN, tmp_path / "results" / "board")
+    lost = next(job for job in jobs_of(PLAN, folder.parent) if job.training.algorithm == "two")
+    shutil.rmtree(Run.of(lost).folder)
+    csv_of(folder)
+    shutil.copytree(folder / "again", folder, dirs_exist_ok=True)
+    rows = gather(folder).details.trainings.set_index("key")
+    assert rows.loc[lost.training.key, "status"] == "missing"
+    assert rows.loc[rows["algorithm"] == "two", "status"].tolist().count("finished") == 1
+
+
 def test_a_copy_without_the_store_says_the_same(folder, tmp_path):
     assert csv_of(copied(folder, tmp_path / "elsewhere" / "board")) == csv_of(folder)
 
