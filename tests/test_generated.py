@@ -19,7 +19,14 @@ from hypothesis import strategies as st
 
 from benchmarks.data import generated, snapshots
 from benchmarks.data.behaviour import PPOConfig, PreferencePPO
-from benchmarks.data.generated import Candidate, Recipe, Rollout, generate, generated_path
+from benchmarks.data.generated import (
+    Candidate,
+    Recipe,
+    Rollout,
+    common_kernels,
+    generate,
+    generated_path,
+)
 from benchmarks.data.snapshots import (
     Snapshot,
     load_snapshots,
@@ -106,30 +113,65 @@ from benchmarks.data.generated import Recipe, generate
 from benchmarks.data.trajectories import file_checksum
 from benchmarks.tasks import TASKS
 
-task = replace(TASKS["AntCircle"], horizon=60)
+task = replace(TASKS[sys.argv[1]], horizon=int(sys.argv[2]))
 recipe = Recipe(even=20, aimed=12)
-print(file_checksum(generate(task, Path(sys.argv[1]), processes=1, recipe=recipe)))
+print(file_checksum(generate(task, Path(sys.argv[3]), processes=1, recipe=recipe)))
 """
 
 
-def test_processors_that_round_differently_make_the_same_file(tmp_path):
-    """Their sums and functions are stood in for by those that numpy keeps for older ones.
+_FOUND = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
+_OLDER = {
+    "OPENBLAS_CORETYPE": "Nehalem",
+    "NPY_DISABLE_CPU_FEATURES": " ".join(
+        name for name in _FOUND if name in ("AVX2", "FMA3") or name.startswith("AVX512")
+    ),
+}
 
-    Of AntCircle, whose episodes differ soonest.
-    """
-    older = {"OPENBLAS_CORETYPE": "Nehalem", "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3"}
-    made = [
-        subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", _OF_SHIPPED, tmp_path / name],
+
+@pytest.mark.parametrize(
+    ("task", "horizon", "other"),
+    [
+        # the policies' sums, on a processor without FMA: AntCircle's episodes differ soonest
+        ("AntCircle", 60, _OLDER),
+        # the simulator's own: DroneRun's thrust is a dot product of numpy's
+        ("DroneRun", 200, {"OPENBLAS_CORETYPE": "Nehalem"}),
+    ],
+)
+def test_processors_that_round_differently_make_the_same_file(task, horizon, other, tmp_path):
+    """Their sums and functions are stood in for by those that numpy keeps for older ones."""
+
+    def made(changed, folder):
+        run = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", _OF_SHIPPED, task, str(horizon), folder],
             env=os.environ | changed,
             check=True,
             capture_output=True,
             text=True,
-        ).stdout
-        for name, changed in {"this": {}, "older": older}.items()
-    ]
-    assert len(made[0]) == 65
-    assert made[0] == made[1]
+        )
+        return run.stdout
+
+    checksum = made({}, tmp_path / "this")
+    assert len(checksum) == 65
+    assert checksum == made(other, tmp_path / "other")
+
+
+def test_wider_kernels_are_left_out_where_the_processor_has_them():
+    haswell = ["SSSE3", "F16C", "FMA3", "AVX2"]
+    assert common_kernels(["SSE"], ["SSSE3", "AVX"]) == {}  # would not run Haswell's
+    assert common_kernels(["ASIMD"], []) == {}
+    asked = {"OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": ""}
+    assert common_kernels(["SSE"], haswell) == asked
+    assert common_kernels(haswell, []) == asked
+    asked["NPY_DISABLE_CPU_FEATURES"] = "AVX512F AVX512_SKX"
+    assert common_kernels(["SSE"], [*haswell, "AVX512_SKX", "AVX512F"]) == asked
+
+
+def test_the_environment_is_as_it_was_after_a_set_is_made(shipped, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Nehalem")
+    monkeypatch.delenv("NPY_DISABLE_CPU_FEATURES", raising=False)
+    before = dict(os.environ)
+    generate(TASK, tmp_path, processes=1, recipe=TINY)
+    assert dict(os.environ) == before
 
 
 def test_the_name_tells_recipe_and_policies(shipped, tmp_path):

@@ -243,8 +243,8 @@ def _compare_with_record(one: DataSet) -> None:
     if recorded and (made := one.checksum()) != recorded:
         print(
             f"note: the data of {one.task.name} made here (sha256 {made[:12]}) are not those of "
-            "other machines: other versions of the packages, or a processor without FMA? Results "
-            "on them go into no table of theirs",
+            "other machines: other versions of the packages, or a processor without AVX2 and FMA? "
+            "Results on them go into no table of theirs",
             file=sys.stderr,
         )
 
