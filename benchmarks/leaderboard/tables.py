@@ -54,6 +54,11 @@ def with_interval(value: float, interval: Interval) -> str:
     return f"{text} [{number(interval.low)}, {number(interval.high)}]"
 
 
+def _incomplete(cells: int, of: int) -> str:
+    """What follows a figure that lacks some of its cells."""
+    return f" † ({cells} of {of} cells)" if cells < of else ""
+
+
 def overall_table(standings: Sequence[Standing], brief: bool = False) -> Table:
     """A row a method over the cells that it has; `brief` leaves out what the terminal has not."""
     header = ["method", "safe runs", "reward", "IQM of reward", "cost"]
@@ -66,8 +71,7 @@ def _overall(standing: Standing, brief: bool) -> Row:
     if not math.isnan(standing.intervals.safe_rate.low) and not brief:
         rate = with_interval(standing.safe_rate, standing.intervals.safe_rate)
         safe = f"{rate} ({safe})"
-    if standing.cells < standing.of:
-        safe += f" † ({standing.cells} of {standing.of} cells)"
+    safe += _incomplete(standing.cells, standing.of)
     fewest, most = standing.seeds
     seeds = f"{fewest}" if fewest == most else f"{fewest}-{most}"
     intervals = standing.intervals
@@ -131,9 +135,7 @@ def average_table(means: Sequence[Average], methods: Sequence[str]) -> Table:
         if not mean.cells:
             return BLANK
         scores = f"{number(mean.reward)} / {number(mean.cost)} ({mean.safe}/{mean.cells} safe)"
-        if mean.cells == mean.of:
-            return scores
-        return f"{scores} † ({mean.cells} of {mean.of} cells)"
+        return scores + _incomplete(mean.cells, mean.of)
 
     rows: list[Row] = [
         [name(method), *(text(found[method, setting]) for setting in settings)]
@@ -152,7 +154,7 @@ def comparison_table(found: Sequence[Improvement], ranking: Sequence[Place]) -> 
         if one is None:
             return BLANK
         shown = with_interval(one.probability, one.interval)
-        return f"{shown} † ({one.cells} of {one.of} cells)" if one.cells < one.of else shown
+        return shown + _incomplete(one.cells, one.of)
 
     rows: list[Row] = [
         [
@@ -173,8 +175,7 @@ def both_safe_table(pairs: Sequence[BothSafe], methods: Sequence[str]) -> Table:
         shown = number(pair.reward)
         if pair.method != pair.other and pair.safe:
             shown += f" / {number(pair.other_reward)}"
-        shown += f" ({pair.safe})"
-        return f"{shown} † ({pair.cells} of {pair.of} cells)" if pair.cells < pair.of else shown
+        return f"{shown} ({pair.safe}){_incomplete(pair.cells, pair.of)}"
 
     rows: list[Row] = [
         [name(method), *(text(found[method, other]) for other in methods)] for method in methods
