@@ -133,8 +133,8 @@ _OLDER = {
     [
         # the policies' sums, on a processor without FMA: AntCircle's episodes differ soonest
         ("AntCircle", 60, _OLDER),
-        # the simulator's own: DroneRun's thrust is a dot product of numpy's
-        ("DroneRun", 200, {"OPENBLAS_CORETYPE": "Nehalem"}),
+        # the simulator's own: a drone's thrust is a dot product of numpy's
+        ("DroneCircle", 200, {"OPENBLAS_CORETYPE": "Prescott"}),
     ],
 )
 def test_processors_that_round_differently_make_the_same_file(task, horizon, other, tmp_path):
