@@ -14,18 +14,19 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from benchmarks.data.kernels import common_kernels, numpy_features
 from benchmarks.data.snapshots import (
     Snapshot,
     load_snapshots,
@@ -34,6 +35,7 @@ from benchmarks.data.snapshots import (
 )
 from benchmarks.data.trajectories import Floats, Trajectories
 from benchmarks.data.views import view_of
+from benchmarks.environment import variables
 from benchmarks.envs import require_simulators
 from benchmarks.files import replacing
 from benchmarks.lockstep import Lockstep
@@ -215,35 +217,6 @@ def _thin(data: Trajectories, recipe: Recipe) -> Trajectories:
     return data.select(np.sort(keep))
 
 
-def common_kernels(baseline: Collection[str], found: Collection[str]) -> dict[str, str]:
-    """Environment in which numpy computes alike on every x86 processor with AVX2 and FMA.
-
-    `baseline` are the features that numpy was built to need, `found` the processor's others, by
-    numpy's names. Where AVX-512 is found, numpy and its OpenBLAS take kernels for it, whose sums
-    and functions differ in their last bits. Simulators call both (a drone's thrust is a dot
-    product), and so make other episodes of them. Empty on a processor without AVX2 and FMA.
-    """
-    if not {"AVX2", "FMA3"} <= {*baseline, *found}:
-        return {}
-    wider = sorted(name for name in found if name.startswith("AVX512"))
-    return {"OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": " ".join(wider)}
-
-
-@contextmanager
-def _environment(changed: Mapping[str, str]) -> Iterator[None]:
-    """The environment of the processes that are started meanwhile."""
-    before = {name: os.environ.get(name) for name in changed}
-    os.environ.update(changed)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
 _worker: tuple[list[Snapshot], Lockstep]
 """A pool process's own policies and simulators."""
 
@@ -251,9 +224,6 @@ _worker: tuple[list[Snapshot], Lockstep]
 @contextmanager
 def _pool(task: Task, processes: int) -> Iterator[Callable[[list[Candidate]], Iterator[Rollout]]]:
     """A function that rolls out candidates in order, `processes` groups at a time."""
-    show_config: Any = np.show_config  # numpy 1.26's stubs know no mode
-    simd = show_config(mode="dicts")["SIMD Extensions"]
-    kernels = common_kernels(simd.get("baseline", ()), simd.get("found", ()))
     context = multiprocessing.get_context("spawn")
     start = task, snapshot_path(task.name)
     pool = ProcessPoolExecutor(processes, context, initializer=_start_worker, initargs=start)
@@ -264,7 +234,7 @@ def _pool(task: Task, processes: int) -> Iterator[Callable[[list[Candidate]], It
             yield from rollouts
 
     try:
-        with _environment(kernels):
+        with variables(common_kernels(*numpy_features())):
             yield roll_out
     finally:
         pool.shutdown(cancel_futures=True)

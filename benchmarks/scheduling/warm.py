@@ -29,6 +29,7 @@ import numpy as np
 import torch
 
 from benchmarks import worker
+from benchmarks.environment import set_variables
 
 AVAILABLE = sys.platform == "linux"
 """Elsewhere a fork is not safe, or cannot be made to end with its parent."""
@@ -199,11 +200,7 @@ def _become_fresh(files: Sequence[int], changes: Mapping[str, str | None], alone
     for stream, file in enumerate(files[:3]):
         os.dup2(file, stream)
     _close(files[:3])
-    for name, value in changes.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
+    set_variables(changes)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
     if not alone or torch.cuda._is_in_bad_fork():
         os.execv(WORKER[0], WORKER)  # an import has left what no fork can share
