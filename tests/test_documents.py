@@ -3,8 +3,9 @@
 import re
 from pathlib import Path
 
-import pandas as pd
 import pytest
+
+from .known_store import table
 
 ROOT = Path(__file__).parents[1]
 METHODS = (ROOT / "docs" / "methods.md").read_text()
@@ -24,10 +25,9 @@ def quoted(name):
 
 
 def tables(name):
-    folder = ROOT / "results" / name / "tables"
-    overall = pd.read_csv(folder / "overall.csv").set_index("algorithm")
-    pairs = pd.read_csv(folder / "both-safe.csv").set_index(["algorithm", "other"])
-    return overall, pairs
+    folder = ROOT / "results" / name
+    overall = table(folder, "overall").set_index("algorithm")
+    return overall, table(folder, "both-safe").set_index(["algorithm", "other"])
 
 
 @pytest.mark.parametrize("name", ["gas-quick", "gas-standard"])
