@@ -1,9 +1,10 @@
 """Data made here: shipped behaviour policies rolled out in the real simulators.
 
-Candidates come in two rounds. The first spreads preferences evenly over all snapshots; the second
-asks each snapshot for the preferences at which the first round suggests a cost drawn evenly from
-the task's range, so that no part of the range is left bare. All candidates are then thinned on a
-grid of cost and return, as the published sets were.
+Candidates come in rounds. The first spreads preferences evenly over all snapshots. Each later round
+looks for costs that few candidates have had so far, within the range of the published set, and asks
+a snapshot for the preference at which the earlier rounds suggest such a cost. Only candidates whose
+cost and return lie in the published range are kept, and these are thinned on a grid of cost and
+return to about as many as the published set holds (DSRL, arXiv 2306.09303, section 3).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -37,6 +38,7 @@ from benchmarks.data.trajectories import Floats, Trajectories
 from benchmarks.data.views import view_of
 from benchmarks.environment import variables
 from benchmarks.envs import require_simulators
+from benchmarks.errors import UserError
 from benchmarks.files import replacing
 from benchmarks.lockstep import Lockstep
 from benchmarks.tasks import Task
@@ -49,28 +51,35 @@ _TOGETHER = 16
 class Recipe:
     """What a generated set depends on besides the snapshots; a change makes a new file."""
 
-    version: int = 2
+    version: int = 3
     seed: int = 0
-    even: int = 400
-    """Candidates of the first round."""
-    aimed: int = 600
-    """Candidates of the second round."""
-    cost_bins: int = 40
-    return_bins: int = 40
-    per_cell: int = 6
-    """Trajectories kept in a cell of the grid."""
-    beyond: float = 1.1
-    """The second round aims at costs up to this multiple of the task's maximum cost."""
+    candidates: int = 1536
+    """Episodes rolled out, over all rounds."""
+    per_round: int = 256
+    """Candidates of a round."""
+    cost_bins: int = 60
+    """Cells of the grid between no cost and the task's maximum, as DSRL's."""
+    return_bins: int = 50
+    """Cells between the published least and largest return, as DSRL's."""
+    most: int = 2000
+    """Trajectories kept at most; fewer where the published set holds fewer."""
 
 
-_SMALLER = Recipe(even=256, aimed=384, per_cell=10)
 RECIPES = {
-    "CarRun": _SMALLER,
-    "DroneRun": _SMALLER,
-    "CarCircle": Recipe(even=320, aimed=480),
-    "AntCircle": replace(_SMALLER, per_cell=14),
+    "CarRun": Recipe(candidates=1280),
+    "DroneRun": Recipe(candidates=2560),
+    "AntRun": Recipe(candidates=2048),
+    "CarCircle": Recipe(candidates=896),
+    "DroneCircle": Recipe(candidates=2048),
+    "AntCircle": Recipe(candidates=896),
+    "PointCircle2": Recipe(candidates=1280),
+    "CarCircle1": Recipe(candidates=1280),
+    "CarCircle2": Recipe(candidates=1024),
 }
-"""Recipes of the tasks whose simulators take longest, where they are not the default."""
+"""Recipes of the tasks that have not the default's number of candidates.
+
+More where the published set is larger, as far as a set is made in three minutes on two cores.
+"""
 
 
 def recipe_of(task: Task) -> Recipe:
@@ -97,6 +106,21 @@ class Rollout(NamedTuple):
     costs: Floats
     terminated: bool
 
+    @property
+    def cost(self) -> float:
+        """Undiscounted cost of the episode."""
+        return float(self.costs.sum(dtype=np.float64))
+
+    @property
+    def total_reward(self) -> float:
+        """Undiscounted return of the episode."""
+        return float(self.rewards.sum(dtype=np.float64))
+
+
+def published_trajectories(task: Task) -> int:
+    """The number of trajectories in the published set, which its file's name ends with."""
+    return int(Path(task.dataset_file).stem.rpartition("-")[2])
+
 
 def generated_path(task: Task, cache: Path, recipe: Recipe | None = None) -> Path:
     """Where the set of `task` lies in the cache: the name tells recipe and snapshots."""
@@ -116,7 +140,6 @@ def generate(
     """The generated set of `task` as a DSRL file in `cache`, made if it is not there yet.
 
     The file is the same whatever `processes` is. `progress` is told the candidates done and due.
-    The file's attributes hold the range of its returns, for normalising.
     """
     recipe = recipe or recipe_of(task)
     path = generated_path(task, cache, recipe)
@@ -126,63 +149,98 @@ def generate(
             return path
         require_simulators(task.engine)
         rollouts = _roll_out_all(task, recipe, processes, progress)
-        data = _thin(_pack(rollouts), recipe)
-        returns = data.returns
+        kept = _thin(_within_range(rollouts, task), task, recipe)
         with replacing(path) as part:
-            data.save(part, task=task.name, min_return=returns.min(), max_return=returns.max())
+            _pack(kept).save(part, task=task.name)
     return path
 
 
 def _roll_out_all(
     task: Task, recipe: Recipe, processes: int, progress: Callable[[int, int], None]
 ) -> list[Rollout]:
+    """All candidates; those that cost more than the task's maximum are broken off there."""
     rng = np.random.default_rng(recipe.seed)
     count = len(load_snapshots(snapshot_path(task.name)))
-    total = recipe.even + recipe.aimed
-    first = [
-        Candidate(i % count, float(rng.random()), float(rng.random()), int(rng.integers(2**31)))
-        for i in range(recipe.even)
-    ]
+    tried: list[Candidate] = []
     done: list[Rollout] = []
     with _pool(task, processes) as roll_out:
-        for rollout in roll_out(first):
-            done.append(rollout)
-            progress(len(done), total)
-        costs = np.array([float(rollout.costs.sum()) for rollout in done])
-        for rollout in roll_out(_aim(first, costs, task, recipe, rng)):
-            done.append(rollout)
-            progress(len(done), total)
+        while len(done) < recipe.candidates:
+            size = min(recipe.per_round, recipe.candidates - len(done))
+            chosen = (
+                _aim(tried, done, size, task, recipe, rng) if tried else _spread(count, size, rng)
+            )
+            tried += chosen
+            for rollout in roll_out(chosen):
+                done.append(rollout)
+                progress(len(done), recipe.candidates)
     return done
 
 
+def _spread(snapshots: int, size: int, rng: np.random.Generator) -> list[Candidate]:
+    """Candidates of the first round: all snapshots in turn, at any preference."""
+    return [
+        Candidate(i % snapshots, float(rng.random()), float(rng.random()), int(rng.integers(2**31)))
+        for i in range(size)
+    ]
+
+
 def _aim(
-    first: list[Candidate],
-    costs: NDArray[np.float64],
+    tried: list[Candidate],
+    done: list[Rollout],
+    size: int,
     task: Task,
     recipe: Recipe,
     rng: np.random.Generator,
 ) -> list[Candidate]:
-    """Candidates whose cost, read off the first round, is spread evenly over the task's range.
+    """Candidates whose cost, read off those that were tried, is one that few of these had.
 
-    For a cost drawn at random, a neighbouring pair (in preference) of first-round episodes of one
-    snapshot that brackets it is chosen at random, and a preference between the two taken.
+    A cell of the cost range is drawn, the likelier the fewer candidates in the published range it
+    holds, and a cost in it. A pair of candidates of one snapshot, neighbours in preference, that
+    brackets this cost is then drawn among all such, and a preference between the two.
     """
+    costs = np.array([rollout.cost for rollout in done])
+    returns = np.array([rollout.total_reward for rollout in done])
     pairs = []
-    for k in range(1 + max(candidate.snapshot for candidate in first)):
-        own = [i for i, candidate in enumerate(first) if candidate.snapshot == k]
-        own.sort(key=lambda i: first[i].preference)
+    for k in range(1 + max(candidate.snapshot for candidate in tried)):
+        own = [i for i, candidate in enumerate(tried) if candidate.snapshot == k]
+        own.sort(key=lambda i: tried[i].preference)
         pairs += [(k, i, j) for i, j in pairwise(own)]
-    low = np.array([min(costs[i], costs[j]) for _, i, j in pairs])
-    high = np.array([max(costs[i], costs[j]) for _, i, j in pairs])
+    lower, upper = np.array([(i, j) for _, i, j in pairs]).T
+    low, high = np.minimum(costs[lower], costs[upper]), np.maximum(costs[lower], costs[upper])
+    # a broken-off candidate has a return of its own only up to there, and is not judged by it
+    able = np.maximum(returns[lower], returns[upper]) >= task.min_return
+    able |= high > task.max_cost
+    usable = np.flatnonzero(able) if able.any() else np.arange(len(pairs))
+    cells = np.linspace(0.0, task.max_cost, recipe.cost_bins + 1)
+    counts, _ = np.histogram(costs[_in_range(costs, returns, task)], cells)
+    wanted = 1.0 / (1.0 + counts)
     aimed = []
-    for _ in range(recipe.aimed):
-        cost = recipe.beyond * task.max_cost * rng.random()
-        distance = np.maximum(np.maximum(low - cost, cost - high), 0.0)
-        k, i, j = pairs[rng.choice(np.flatnonzero(distance == distance.min()))]
+    for cell in rng.choice(recipe.cost_bins, size, p=wanted / wanted.sum()):
+        cost = rng.uniform(cells[cell], cells[cell + 1])
+        distance = np.maximum(np.maximum(low[usable] - cost, cost - high[usable]), 0.0)
+        k, i, j = pairs[usable[rng.choice(np.flatnonzero(distance == distance.min()))]]
         share = rng.random()
-        preference = share * first[i].preference + (1.0 - share) * first[j].preference
+        preference = share * tried[i].preference + (1.0 - share) * tried[j].preference
         aimed.append(Candidate(k, preference, float(rng.random()), int(rng.integers(2**31))))
     return aimed
+
+
+def _in_range(
+    costs: NDArray[np.float64], returns: NDArray[np.float64], task: Task
+) -> NDArray[np.bool_]:
+    """Which episodes the published set could hold, by their costs and returns [E]."""
+    kept: NDArray[np.bool_] = costs <= task.max_cost
+    return kept & (returns >= task.min_return) & (returns <= task.max_return)
+
+
+def _within_range(rollouts: list[Rollout], task: Task) -> list[Rollout]:
+    """The rollouts in the published range of costs and returns; an error where none is."""
+    costs = np.array([rollout.cost for rollout in rollouts])
+    returns = np.array([rollout.total_reward for rollout in rollouts])
+    kept = np.flatnonzero(_in_range(costs, returns, task))
+    if not len(kept):
+        raise UserError(f"no episode of {task.name} lies in the range of the published set")
+    return [rollouts[i] for i in kept]
 
 
 def _pack(rollouts: list[Rollout]) -> Trajectories:
@@ -200,21 +258,26 @@ def _pack(rollouts: list[Rollout]) -> Trajectories:
     )
 
 
-def _thin(data: Trajectories, recipe: Recipe) -> Trajectories:
-    """At most `per_cell` trajectories, drawn at random, in each cell of the grid."""
+def _thin(rollouts: list[Rollout], task: Task, recipe: Recipe) -> list[Rollout]:
+    """About as many as the published set holds, taken from the cells of the grid in turns.
+
+    Each turn takes one rollout, drawn at random, from every cell that still holds any.
+    """
     rng = np.random.default_rng([recipe.seed, 1])
 
-    def cell(values: NDArray[np.float64], bins: int) -> NDArray[np.intp]:
-        edges = np.linspace(values.min(), values.max(), bins + 1)[1:-1]
-        return np.searchsorted(edges, values, side="right")
+    def cell(values: list[float], low: float, high: float, bins: int) -> NDArray[np.intp]:
+        return np.searchsorted(np.linspace(low, high, bins + 1)[1:-1], values, side="right")
 
-    cells = cell(data.episode_costs, recipe.cost_bins) * recipe.return_bins
-    cells = cells + cell(data.returns, recipe.return_bins)
-    order = rng.permutation(len(data))
+    cells = cell([r.cost for r in rollouts], 0.0, task.max_cost, recipe.cost_bins)
+    cells = cells * recipe.return_bins + cell(
+        [r.total_reward for r in rollouts], task.min_return, task.max_return, recipe.return_bins
+    )
+    order = rng.permutation(len(rollouts))
     ranked = order[np.argsort(cells[order], kind="stable")]
-    first_of_cell = np.searchsorted(cells[ranked], cells[ranked], side="left")
-    keep = ranked[np.arange(len(ranked)) - first_of_cell < recipe.per_cell]
-    return data.select(np.sort(keep))
+    turn = np.arange(len(ranked)) - np.searchsorted(cells[ranked], cells[ranked], side="left")
+    most = min(recipe.most, published_trajectories(task))
+    by_turn = ranked[np.lexsort((rng.random(len(ranked)), turn))]
+    return [rollouts[i] for i in sorted(by_turn[:most])]
 
 
 _worker: tuple[list[Snapshot], Lockstep]
@@ -272,6 +335,7 @@ def _roll_out_group(candidates: list[Candidate]) -> list[Rollout]:
     acted = np.zeros((n, task.horizon, task.action_dim), dtype=np.float32)
     received = np.zeros((n, task.horizon, 2), dtype=np.float32)
     lengths, terminated = np.zeros(n, dtype=int), np.zeros(n, dtype=bool)
+    totals = np.zeros(n)
     running = np.arange(n)
     seen[:, 0] = simulators.reset([candidate.seed for candidate in candidates], running)
     for t in range(task.horizon):
@@ -282,7 +346,8 @@ def _roll_out_group(candidates: list[Candidate]) -> list[Rollout]:
         received[running, t, 0], received[running, t, 1] = step.rewards, step.costs
         lengths[running] += 1
         terminated[running] = step.terminated
-        going = ~(step.terminated | step.truncated)
+        totals[running] += step.costs
+        going = ~(step.terminated | step.truncated | (totals[running] > task.max_cost))
         if not going.all():
             running = running[going]
             if not len(running):

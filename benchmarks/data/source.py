@@ -39,11 +39,7 @@ class DataSet:
         return self.path.is_file()
 
     def return_range(self) -> tuple[float, float]:
-        """R_min and R_max for normalising: the file's own if it states them, else the task's."""
-        if not self.task.file:  # a user's task file has the last word
-            with h5py.File(self.path, "r") as file:
-                if "min_return" in file.attrs:
-                    return float(file.attrs["min_return"]), float(file.attrs["max_return"])
+        """R_min and R_max for normalising: the task's, which are DSRL's for every task of DSRL."""
         return self.task.min_return, self.task.max_return
 
     def checksum(self) -> str:
