@@ -93,6 +93,8 @@ class Problem:
     """Share of the transitions that start an episode."""
     returns: Tensor
     costs: Tensor
+    max_cost: float
+    """Largest cost that counts: the task's maximum, which limits in percent refer to."""
 
     @property
     def observation_dim(self) -> int:
@@ -105,8 +107,11 @@ class Problem:
         return len(self.action_std)
 
     @staticmethod
-    def of(data: Trajectories, horizon: int) -> Problem:
-        """The statistics of `data` for a task of `horizon` steps."""
+    def of(data: Trajectories, horizon: int, max_cost: float | None = None) -> Problem:
+        """The statistics of `data` for a task of `horizon` steps.
+
+        `max_cost` is the task's maximum cost, the largest of `data` where None.
+        """
 
         def tensor(values: Any) -> Tensor:
             return torch.as_tensor(np.asarray(values), dtype=torch.float32)
@@ -119,6 +124,7 @@ class Problem:
             len(data) / len(data.rewards),
             tensor(data.returns),
             tensor(data.episode_costs),
+            float(data.episode_costs.max()) if max_cost is None else max_cost,
         )
 
     def state(self) -> dict[str, Any]:

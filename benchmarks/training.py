@@ -72,7 +72,7 @@ class _Attempt:
         )
         self.algorithm, before = _resumed(cls, self.run, job) or (
             cls(
-                Problem.of(data, task.horizon),
+                Problem.of(data, task.horizon, task.max_cost),
                 cls.config_class(**training.config),
                 limit=training.limit,
                 seed=training.seed,

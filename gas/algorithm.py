@@ -15,7 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.algorithm import Policy, acting
-from benchmarks.data.targets import listed_targets, parse_targets, reward_targets
+from benchmarks.data.targets import (
+    TARGET_MARGIN,
+    TARGET_QUANTILE,
+    listed_targets,
+    parse_targets,
+    reward_targets,
+)
 from benchmarks.errors import unknown_name
 from benchmarks.losses import expectile_weight
 from gas.segments import Segments, relabel_costs, relabel_rewards
@@ -30,20 +36,28 @@ class GASConfig(StitchingConfig):
     """Expectile of the goals and weight of the policy."""
     delta: float = 0.1
     """Reward targets are drawn within (1 - delta) R and (1 + delta) R."""
-    cost_relabelling: str = "full"
-    """"full": cost targets up to the largest cost (paper); "narrow": up to `narrowness` of it above
-    the segment's own, less where less time is left (release); "none": the segment's own."""
+    cost_relabelling: str = "narrow"
+    """"full": cost targets up to C_max (paper); "narrow": up to `narrowness` of it above the
+    segment's own cost, less where less time is left (release); "none": the segment's own."""
     narrowness: float = 0.3
+    """Of C_max (release; 0.2 on AntRun)."""
     goals: bool = True
     """Tell the policy the goals and weight it by them; without, it is cloned for the targets
     alone."""
     indicator: bool = True
     """Count a segment's reward as nothing in A^R where V^C exceeds the cost target."""
     mask: bool = True
-    """Leave segments out of the policy loss where V^C exceeds the cost target."""
+    """Leave segments out of the policy loss where V^C exceeds the cost target (paper)."""
+    cost_filter: bool = True
+    """Leave segments out of the policy loss that cost more than V^C (the sign of a term in the
+    release; not in the paper)."""
     reward_target: float | str | None = acting(None)
     """R-hat at the start of an episode: a number, or numbers by limit such as "8:420 16:430", on
     lines between them; None takes it from the data (`reward_targets`)."""
+    target_quantile: float = acting(TARGET_QUANTILE)
+    """Of the returns within the limit, less the margin, where R-hat is taken from the data."""
+    margin: float = acting(TARGET_MARGIN)
+    """Part of the limit that is not asked for, so that C-hat at the start is less than it."""
     target_factor: float = acting(1.0)
     """What R-hat at the start is multiplied by."""
     halve_below: float = acting(0.0)
@@ -55,6 +69,10 @@ class GASConfig(StitchingConfig):
             raise unknown_name("gas.cost_relabelling", self.cost_relabelling, known)
         if isinstance(self.reward_target, str):
             parse_targets(self.reward_target)
+
+
+_FREE = 0.01
+"""Cost up to which the filter takes a segment for one that costs nothing (release)."""
 
 
 class Request(NamedTuple):
@@ -82,7 +100,7 @@ class Goals(NamedTuple):
 
 
 class GAS(Stitching):
-    """Goal-Assisted Stitching, in the paper's form."""
+    """Goal-Assisted Stitching: the paper's form with two pieces of the authors' release."""
 
     name = "gas"
     config_class = GASConfig
@@ -145,13 +163,15 @@ class GAS(Stitching):
     def policy_loss(
         self, segments: Segments, request: Request, goals: Goals, weight: Tensor
     ) -> Tensor:
-        """1[V^C < C-hat] |alpha - 1[A^R < 0]| ||pi - a||^2, the goals detached."""
+        """1[V^C < C-hat] 1[C <= V^C] |alpha - 1[A^R < 0]| ||pi - a||^2, the goals detached."""
         given = goals.detached
         error = (self.action(request, given) - segments.actions).square().sum(-1)
         if not self.config.goals:
             return error.mean(-1)
         if self.config.mask:
             weight = weight * (given.cost < request.cost)
+        if self.config.cost_filter:
+            weight = weight * (segments.costs <= given.cost.clamp(min=_FREE / self.cost_scale))
         return (weight * error).mean(-1)
 
     def told(self, request: Request, goals: Goals) -> tuple[Tensor, ...]:
@@ -173,15 +193,17 @@ class GAS(Stitching):
 
     def policy(self, limits: Tensor) -> Policy:
         """The learned policy, asked for the reward target that belongs to each limit."""
-        limits, asked = limits.to(self.device), self.config.reward_target
+        c = self.config
+        limits, asked = limits.to(self.device), c.reward_target
+        budgets = (1.0 - c.margin) * limits
         if asked is None:
-            returns, costs = self.problem.returns, self.problem.costs
-            targets = reward_targets(returns, costs, limits.cpu()).to(self.device)
+            data = self.problem.returns, self.problem.costs
+            targets = reward_targets(*data, budgets.cpu(), c.target_quantile).to(self.device)
         elif isinstance(asked, str):
             targets = listed_targets(parse_targets(asked), limits.cpu()).to(self.device)
         else:
             targets = torch.full_like(limits, asked)
-        return GASPolicy(self, self.config.target_factor * targets, limits)
+        return GASPolicy(self, c.target_factor * targets, budgets)
 
 
 class GASPolicy(BudgetPolicy):

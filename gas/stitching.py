@@ -71,8 +71,8 @@ class Stitching(Algorithm):
         c = config or self.config_class()
         super().__init__(problem, c, limit=limit, seed=seed, device=device)
         self.reward_scale = max(float(problem.returns.abs().max()), 1e-6)
-        self.cost_scale = float(problem.costs.max()) or 1.0
-        """C_max, the largest episode cost in the data."""
+        self.cost_scale = problem.max_cost or 1.0
+        """C_max, the task's maximum cost."""
         self._mean = problem.observation_mean.to(self.device)
         self._std = problem.observation_std.to(self.device) + 1e-6
         with self.random():

@@ -10,11 +10,16 @@ from torch import Tensor
 
 from benchmarks.errors import UserError
 
-QUANTILE = 0.95
+TARGET_QUANTILE = 0.8
+"""Of the returns within a limit, where a reward target is taken from the data."""
+TARGET_MARGIN = 0.1
+"""Part of a limit that is left unasked for by methods that ask for a cost."""
 
 
-def reward_targets(returns: Tensor, costs: Tensor, limits: Tensor) -> Tensor:
-    """For each limit [B], the 95 % quantile of the returns [E] of trajectories within it.
+def reward_targets(
+    returns: Tensor, costs: Tensor, limits: Tensor, quantile: float = TARGET_QUANTILE
+) -> Tensor:
+    """For each limit [B], a quantile of the returns [E] of trajectories within it.
 
     Where no trajectory keeps the limit, the return of the least costly one. The quantile rather
     than the maximum, so that one lucky episode does not set the target.
@@ -22,7 +27,7 @@ def reward_targets(returns: Tensor, costs: Tensor, limits: Tensor) -> Tensor:
     targets = torch.empty_like(limits)
     for i, limit in enumerate(limits):
         within = returns[costs <= limit]
-        targets[i] = within.quantile(QUANTILE) if len(within) else returns[costs.argmin()]
+        targets[i] = within.quantile(quantile) if len(within) else returns[costs.argmin()]
     return targets
 
 

@@ -83,7 +83,7 @@ def _updating(task: Task, path: Path) -> Piece:
 
 def _gas(data: Trajectories, task: Task) -> Algorithm:
     config, _ = configure(_GAS, "quick", {})
-    return _GAS(Problem.of(data, task.horizon), config)
+    return _GAS(Problem.of(data, task.horizon, task.max_cost), config)
 
 
 def _with_evaluations(task: Task, name: str, sizes: list[tuple[int, int]], rounds: int) -> Growth:

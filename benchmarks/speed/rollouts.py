@@ -82,7 +82,7 @@ def _method(name: str, data: Trajectories, task: Task, limit: float) -> Algorith
     cls: Any = find_method(name).cls
     config = config_of(name, "paper", 16, {})
     given = None if cls.conditions_on_limit else limit
-    algorithm: Algorithm = cls(Problem.of(data, task.horizon), config, limit=given)
+    algorithm: Algorithm = cls(Problem.of(data, task.horizon, task.max_cost), config, limit=given)
     return algorithm
 
 

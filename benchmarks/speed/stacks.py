@@ -35,7 +35,10 @@ def seeds_update(
     cls = find_method(method).cls
     if not cls.stackable:
         raise UserError(f"{method} is not stackable: its seeds are trained alone")
-    problem, (config, _) = Problem.of(data, task.horizon), configure(cls, budget, {}, {})
+    problem, (config, _) = (
+        Problem.of(data, task.horizon, task.max_cost),
+        configure(cls, budget, {}, {}),
+    )
     limit = None if cls.conditions_on_limit else task.limit(0.2)
     agents = [cls(problem, config, limit=limit, seed=k, device=device) for k in range(seeds)]
     trained = agents[0] if seeds == 1 else Stack(agents).leader

@@ -101,7 +101,7 @@ def _acting(name: str, budget: str, data: Trajectories, task: Task, seconds: flo
     cls = find_method(name).cls
     limits = _LIMITS if cls.conditions_on_limit else 1
     method = cls(
-        Problem.of(data, task.horizon),
+        Problem.of(data, task.horizon, task.max_cost),
         configure(cls, budget, {})[0],
         limit=None if cls.conditions_on_limit else task.limit(0.2),
     )

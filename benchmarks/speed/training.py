@@ -51,7 +51,9 @@ def our_training(
     """Updates as a job makes them, losses read once a call."""
     cls = find_method(method).cls
     algorithm = cls(
-        Problem.of(data, task.horizon), config, limit=None if cls.conditions_on_limit else limit
+        Problem.of(data, task.horizon, task.max_cost),
+        config,
+        limit=None if cls.conditions_on_limit else limit,
     )
     with algorithm.random():
         algorithm.prepare(data)
