@@ -16,9 +16,9 @@ from torch import Tensor
 from baselines.cdt_acting import CDTPolicy
 from baselines.cdt_training import train_step
 from baselines.osrl_adapter import WrappedAlgorithm, import_osrl
-from benchmarks.algorithm import Budget, Config, Policy
+from benchmarks.algorithm import Budget, Config, Policy, acting
 from benchmarks.data.sequences import SequenceSampler, cost_probabilities, relabel_beyond_front
-from benchmarks.data.targets import reward_targets
+from benchmarks.data.targets import TARGET_MARGIN, TARGET_QUANTILE, reward_targets
 from benchmarks.data.trajectories import Trajectories
 from benchmarks.errors import UserError
 
@@ -68,6 +68,11 @@ class CDTConfig(Config):
     largest return in absolute value (osrl: 0.08 to 0.33 of it, by task)."""
     beta: float = 1.0
     """Stand-ins are drawn with weight 1 / (distance + beta)."""
+    target_quantile: float = acting(TARGET_QUANTILE)
+    """Of the returns within the limit, less the margin: what is asked for (osrl: set by hand for
+    each task). The same rule and values as GAS's."""
+    margin: float = acting(TARGET_MARGIN)
+    """Part of the limit that is not asked for (osrl: none)."""
 
 
 _QUICK = Budget.of(
@@ -173,11 +178,13 @@ class CDT(WrappedAlgorithm):
 
     def policy(self, limits: Tensor) -> Policy:
         """The learned policy, asked for each limit and the return that the data hold within it."""
-        targets = reward_targets(self.problem.returns, self.problem.costs, limits.cpu())
+        data, c = self.problem, self.config
+        budgets = (1.0 - c.margin) * limits.to(self.device)
+        targets = reward_targets(data.returns, data.costs, budgets.cpu(), c.target_quantile)
         return CDTPolicy(
             self.model,
             targets.to(self.device),
-            limits.to(self.device),
+            budgets,
             length=self.config.seq_len,
             reward_scale=self.config.reward_scale,
         )

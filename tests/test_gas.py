@@ -53,20 +53,24 @@ def by_hand(gas, segments, request, goals):
         columns = [x if x.dim() == 2 else x[:, None] for x in inputs]
         acted = np.tanh(gas.actor.layers(torch.cat(columns, 1)).numpy())
     error = ((acted - segments.actions.numpy()) ** 2).sum(1)
+    kept = feasible if c.mask else 1.0
+    if c.cost_filter:
+        kept = kept * (cost <= np.maximum(v_c, 0.01 / gas.cost_scale))
     losses = {
         "reward_goal_loss": (weight * advantage**2).mean(),
         "cost_goal_loss": (weight * (cost - v_c) ** 2).mean(),
-        "policy_loss": ((feasible if c.mask else 1.0) * weight * error).mean(),
+        "policy_loss": (kept * weight * error).mean(),
     }
     return advantage, weight, losses
 
 
 @pytest.mark.parametrize("indicator", [True, False])
 @pytest.mark.parametrize("mask", [True, False])
+@pytest.mark.parametrize("cost_filter", [True, False])
 @QUICK
 @given(seed=st.integers(0, 10_000), alpha=st.floats(0.5, 0.99))
-def test_advantage_weight_and_policy_loss(indicator, mask, seed, alpha):
-    gas = built(indicator=indicator, mask=mask, alpha=alpha)
+def test_advantage_weight_and_policy_loss(indicator, mask, cost_filter, seed, alpha):
+    gas = built(indicator=indicator, mask=mask, cost_filter=cost_filter, alpha=alpha)
     segments, request, goals = batch_of(seed)
     advantage, weight, losses = by_hand(gas, segments, request, goals)
     computed = gas.reward_advantage(segments, request, goals)
@@ -87,14 +91,17 @@ def update_on(gas, segments, request):
 
 @pytest.mark.parametrize("indicator", [True, False])
 @pytest.mark.parametrize("mask", [True, False])
-def test_an_update_descends_the_papers_losses(indicator, mask):
-    gas = built(indicator=indicator, mask=mask, max_grad_norm=1e9)
+@pytest.mark.parametrize("cost_filter", [True, False])
+def test_an_update_descends_the_papers_losses(indicator, mask, cost_filter):
+    gas = built(indicator=indicator, mask=mask, cost_filter=cost_filter, max_grad_norm=1e9)
     segments, request, _ = batch_of(1, size=200)
     request = request._replace(cost=segments.costs + 0.3 * torch.randn(200))  # some infeasible
     goals = gas.goals(request)
     _, weight, expected = by_hand(gas, segments, request, goals)
     feasible = (goals.cost < request.cost).float().detach()
     assert 0 < feasible.mean() < 1
+    kept = (segments.costs <= goals.cost.clamp(min=0.01 / gas.cost_scale)).float()
+    assert 0 < kept.mean() < 1
     weight = torch.as_tensor(weight, dtype=torch.float32)
     counted = segments.rewards * feasible if indicator else segments.rewards
     inputs = [*request, goals.reward.detach(), goals.cost.detach()]
@@ -102,7 +109,9 @@ def test_an_update_descends_the_papers_losses(indicator, mask):
     alone = {
         gas.reward_goal: (weight * (counted - goals.reward) ** 2).mean(),
         gas.cost_goal: (weight * (segments.costs - goals.cost) ** 2).mean(),
-        gas.actor: (weight * (feasible if mask else 1.0) * error).mean(),
+        gas.actor: (
+            weight * (feasible if mask else 1.0) * (kept if cost_filter else 1.0) * error
+        ).mean(),
     }
     gradients = {
         net: torch.autograd.grad(loss, list(net.parameters())) for net, loss in alone.items()
@@ -117,9 +126,31 @@ def test_an_update_descends_the_papers_losses(indicator, mask):
             torch.testing.assert_close(parameter.grad, gradient, atol=1e-6, rtol=1e-4)
 
 
+@pytest.mark.parametrize("goal", [-1.0, 0.0, 0.3])
+def test_the_filter_keeps_what_costs_no_more_than_the_goal_or_next_to_nothing(goal):
+    gas = built(mask=False)
+    costs = torch.tensor([0.0, 0.01, 0.02, 0.29, 0.31]) / gas.cost_scale
+    segments, request, goals = batch_of(4, size=5)
+    segments = segments._replace(costs=costs)
+    goals = Goals(goals.reward, torch.full((5,), goal / gas.cost_scale))
+    alone = [
+        gas.policy_loss(
+            Segments(*(part[[k]] for part in segments)),
+            Request(*(part[[k]] for part in request)),
+            Goals(*(part[[k]] for part in goals)),
+            torch.ones(1),
+        ).item()
+        for k in range(5)
+    ]
+    assert [loss > 0 for loss in alone] == [
+        c <= max(goal, 0.01) for c in (0, 0.01, 0.02, 0.29, 0.31)
+    ]
+
+
 def test_each_loss_trains_its_own_network_only():
     gas = built()
     segments, request, _ = batch_of(2)
+    segments = segments._replace(costs=torch.zeros(24))  # so that the filter keeps them
     goals = gas.goals(request)
     advantage = gas.reward_advantage(segments, request, goals)
     weight = gas.expectile_weight(advantage)
@@ -140,6 +171,7 @@ def test_each_loss_trains_its_own_network_only():
 def test_gradients_are_clipped_a_network():
     gas = built(max_grad_norm=1e-3)
     segments, request, _ = batch_of(3)
+    segments = segments._replace(costs=torch.zeros(24))
     update_on(gas, segments, request)
     for network in gas.networks:
         norm = math.sqrt(sum(p.grad.square().sum().item() for p in network.parameters()))

@@ -9,12 +9,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from baselines.cdt import CDT
 from benchmarks.algorithm import Problem
-from benchmarks.data.targets import QUANTILE, reward_targets
+from benchmarks.data.targets import TARGET_QUANTILE, reward_targets
 from gas import GAS
 from gas.algorithm import Goals
 
 from .gas_cases import HORIZON, QUICK, SMALL, built, check_episodes_alone, made_up, trained
+
+
+def cdt(**options):
+    """A small CDT."""
+    small = {"batch": 4, "embedding_dim": 8, "num_layers": 1, "num_heads": 1}
+    return CDT(Problem.of(made_up([12, 5, 8]), HORIZON), CDT.config_class(**small, **options))
+
 
 episodes_with_costs = st.lists(
     st.tuples(st.integers(-100, 100), st.integers(0, 20)), min_size=1, max_size=30
@@ -33,7 +41,7 @@ def test_reward_targets_are_a_quantile_of_what_keeps_the_limit(episodes, limits)
             least = min(c for _, c in episodes)
             assert target in [r for r, c in episodes if c == least]
             continue
-        at = QUANTILE * (len(within) - 1)
+        at = TARGET_QUANTILE * (len(within) - 1)
         low, high = within[math.floor(at)], within[math.ceil(at)]
         assert target == pytest.approx(low + (at - math.floor(at)) * (high - low), abs=1e-3)
         assert within[0] <= target <= within[-1]
@@ -59,6 +67,25 @@ def test_a_looser_limit_may_ask_for_less():
     assert targets.tolist() == [10.0, 0.0]
 
 
+@QUICK
+@given(episodes_with_costs, st.floats(0.0, 0.9), st.floats(0.0, 1.0))
+def test_margin_and_quantile_say_what_is_asked_for(episodes, margin, quantile):
+    limits = torch.tensor([1.0, 7.0, 20.0])
+    returns, costs = torch.tensor(episodes, dtype=torch.float32).T
+    for made in (built, cdt):
+        method = made(margin=margin, target_quantile=quantile)
+        method.problem = replace(method.problem, returns=returns, costs=costs)
+        policy = method.policy(limits)
+        budgets = (1.0 - margin) * limits
+        targets = reward_targets(returns, costs, budgets, quantile)
+        asked = (
+            (policy.rewards_left, policy.costs_left)
+            if made is built
+            else (policy.returns_to_go / policy.reward_scale, policy.costs_to_go)
+        )
+        torch.testing.assert_close(asked, (targets, budgets))
+
+
 class Recorded(GAS):
     """Keeps what its networks are asked; its goals and actions are functions of the request."""
 
@@ -78,7 +105,7 @@ def recorded(**options):
 @QUICK
 @given(st.data())
 def test_targets_shrink_by_what_was_received(draw):
-    gas = recorded()
+    gas = recorded(margin=0.0)
     limits = [0.0, 2.0, 9.0]
     policy = gas.policy(torch.tensor(limits))
     targets = reward_targets(gas.problem.returns, gas.problem.costs, torch.tensor(limits)).numpy()
@@ -113,7 +140,7 @@ def test_targets_shrink_by_what_was_received(draw):
 
 
 def test_an_exceeded_limit_is_remembered():
-    gas, row = recorded(), torch.tensor([0])
+    gas, row = recorded(margin=0.0), torch.tensor([0])
     policy = gas.policy(torch.tensor([3.0]))
     for cost, left in [(5.0, 0.0), (-4.0, 2.0)]:  # a refund counts against what was overspent
         policy.observe(torch.zeros(1), torch.tensor([cost]), row)
@@ -122,7 +149,7 @@ def test_an_exceeded_limit_is_remembered():
 
 
 def test_policies_share_nothing():
-    gas, limits = recorded(), torch.tensor([3.0, 4.0])
+    gas, limits = recorded(margin=0.0), torch.tensor([3.0, 4.0])
     one, other = gas.policy(limits), gas.policy(limits)
     one.observe(torch.ones(2), torch.ones(2), torch.arange(2))
     assert limits.tolist() == [3.0, 4.0]

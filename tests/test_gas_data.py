@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from benchmarks.algorithm import Problem
 from benchmarks.errors import UserError
-from gas import GASConfig
+from gas import GAS, GASConfig
 from gas.reshaping import best_episodes, best_rows
 from gas.segments import Segments, SegmentSampler, relabel_costs, relabel_rewards
 
-from .gas_cases import HORIZON, QUICK, built, made_up, some_data
+from .gas_cases import HORIZON, QUICK, SMALL, built, made_up, some_data
 
 shares = st.floats(0.0, 1.0, exclude_max=True, width=32)
 
@@ -153,9 +154,10 @@ def test_cost_targets_of_a_request(rule, draw):
     assert (asked.amin(0) <= raw.costs + 0.1 * room + 1e-4).all()
 
 
-def test_largest_cost_is_the_datas():
+def test_largest_cost_is_the_tasks_or_else_the_datas():
     data = made_up([12, 3, 7])
     assert built(data=data).cost_scale == data.episode_costs.max()
+    assert GAS(Problem.of(data, HORIZON, 5.0), SMALL).cost_scale == 5.0
     assert built(data=data).reward_scale == pytest.approx(np.abs(data.returns).max())
 
 

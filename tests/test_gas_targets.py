@@ -52,9 +52,23 @@ def earned(method, limit):
     return play(method, limit, STEPS, lambda _: [1.0], of_speed)
 
 
+STRICT = {"cost_relabelling": "full", "cost_filter": False, "target_quantile": 0.95, "margin": 0.0}
+"""The equations of the paper and no more."""
+
+
 @pytest.fixture(scope="module", params=[0, 1])
 def papers_form(request):
-    return learned(GAS, GASConfig(**SIZE), request.param)
+    return learned(GAS, GASConfig(**SIZE, **STRICT), request.param)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_default_form_keeps_each_limit_and_uses_most_of_it(seed):
+    gas = learned(GAS, GASConfig(**SIZE), seed)
+    totals = [earned(gas, limit) for limit in (LIMIT, 4.0, 6.0)]
+    for (total, cost), limit in zip(totals, (LIMIT, 4.0, 6.0), strict=True):
+        assert cost <= limit
+        assert total == best(cost)
+    assert totals[-1] > totals[0]
 
 
 def asked_for(gas, target, limit=LIMIT):
