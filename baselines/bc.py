@@ -17,10 +17,10 @@ from torch import Tensor
 from baselines.networks import descend
 from baselines.osrl_adapter import WrappedAlgorithm, import_osrl
 from benchmarks.algorithm import Budget, Config, MemorylessPolicy, Policy
+from benchmarks.common.errors import UserError
 from benchmarks.data.sampling import TransitionSampler
 from benchmarks.data.sequences import Indices, Values, fit_front, pareto_front
 from benchmarks.data.trajectories import Trajectories
-from benchmarks.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from torch import Tensor
 from baselines.osrl_adapter import VAEAlgorithm, VAEConfig, import_osrl
 from baselines.several_seeds import cpq_step
 from benchmarks.algorithm import Budget, MemorylessPolicy, Policy
+from benchmarks.common.errors import UserError
 from benchmarks.data.sampling import Transitions
-from benchmarks.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from baselines.acceleration import accelerate
 from benchmarks.algorithm import Algorithm, Config, Problem
+from benchmarks.common.errors import UserError
 from benchmarks.data.sampling import TransitionSampler
 from benchmarks.data.trajectories import Trajectories
-from benchmarks.errors import UserError
 
 
 class LossLog:

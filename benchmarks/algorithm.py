@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.common.random_streams import Draws
 from benchmarks.data.trajectories import Trajectories
-from benchmarks.draws import Draws
 
 LOG_EVERY = 500
 """Updates from one reading of the losses to the next."""

@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks.common.errors import UserError
+from benchmarks.common.files import write_atomic
 from benchmarks.data.source import DataSet
-from benchmarks.errors import UserError
-from benchmarks.files import write_atomic
 from benchmarks.jobs import Job
 from benchmarks.leaderboard.frame import EPISODES, MISSING
 from benchmarks.store import Run

@@ -10,10 +10,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common.errors import UserError, exit_status
+from benchmarks.common.files import require_writable
 from benchmarks.data.own_task import resolve_task
 from benchmarks.envs import require_simulators_of
-from benchmarks.errors import UserError, exit_status
-from benchmarks.files import require_writable
 from benchmarks.jobs import Job, Training, joined_code
 from benchmarks.progress import summarise, work_off
 from benchmarks.provenance import command_line

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from tqdm import tqdm
 
-from benchmarks.interrupts import two_steps
+from benchmarks.common.interrupts import two_steps
 from benchmarks.jobs import Job
 from benchmarks.scheduling.events import Event
 from benchmarks.scheduling.scheduler import Scheduler

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks import machine
-from benchmarks.files import write_atomic
+from benchmarks.common import hardware
+from benchmarks.common.files import write_atomic
 
 PACKAGES = (
     *("osrl-bench", "torch", "numpy", "pandas", "h5py", "gymnasium", "pybullet"),
@@ -98,7 +98,7 @@ def peak_memory(device: str) -> float:
     """Most memory that this process had, in MB: of the device on a GPU, otherwise of the host."""
     if device.partition(":")[0] == "cuda" and torch.cuda.is_available():
         return torch.cuda.max_memory_allocated(device) / 1e6
-    return machine.peak_memory() / 1e6
+    return hardware.peak_memory() / 1e6
 
 
 def data_frontier(

@@ -15,7 +15,7 @@ from types import NoneType, UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from benchmarks.algorithm import Algorithm, Config
-from benchmarks.errors import UserError, unknown_name
+from benchmarks.common.errors import UserError, unknown_name
 from benchmarks.variants import MARK, label, split
 
 ENTRY_POINTS = "osrl_bench.algorithms"

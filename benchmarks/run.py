@@ -12,15 +12,15 @@ from typing import TypeVar
 
 from benchmarks import registry, trackers
 from benchmarks.collect import write_manifest
+from benchmarks.common.errors import UserError, exit_status
+from benchmarks.common.files import require_writable
+from benchmarks.common.hardware import devices
 from benchmarks.data.own_task import resolve_task
 from benchmarks.data.source import DataSet, Network, choose, obtain, usable
 from benchmarks.envs import require_simulators_of
-from benchmarks.errors import UserError, exit_status
-from benchmarks.files import require_writable
 from benchmarks.gather import kept_by
 from benchmarks.jobs import Job
 from benchmarks.leaderboard.__main__ import rebuild
-from benchmarks.machine import devices
 from benchmarks.plan import Request, plan
 from benchmarks.progress import summarise, work_off
 from benchmarks.provenance import command_line

@@ -9,8 +9,8 @@ A method can be stacked (`Algorithm.stackable`) if its `update`
 - draws random numbers from `self.draws` alone, and `prepare` draws none;
 - counts dimensions from the last, and keeps its losses apart: [B] becomes [K, B], a loss [K];
 - descends the sum of all losses and clips by `clip_gradients`;
-- uses linear layers, layer norms, dropout from `benchmarks.draws`, and layers without parameters;
-  a tensor among its `parts`, of shape s, becomes [K, *s].
+- uses linear layers, layer norms, dropout from `benchmarks.common.random_streams`, and layers
+  without parameters; a tensor among its `parts`, of shape s, becomes [K, *s].
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from benchmarks.algorithm import LOG_EVERY, Algorithm, Progress, progress
+from benchmarks.common.random_streams import Draws, Dropout, StackedDraws
 from benchmarks.data.trajectories import Trajectories
-from benchmarks.draws import Draws, Dropout, StackedDraws
 
 _COUNT = "step"
 """In an optimiser's state the count of its steps, which all seeds share."""

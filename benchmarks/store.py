@@ -31,8 +31,8 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from benchmarks.errors import UserError
-from benchmarks.files import remove_parts, write_atomic
+from benchmarks.common.errors import UserError
+from benchmarks.common.files import remove_parts, write_atomic
 from benchmarks.jobs import Job, Training
 from benchmarks.rollout import Episode
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from benchmarks.errors import UserError, unknown_name
+from benchmarks.common.errors import UserError, unknown_name
 from benchmarks.tasks import Task
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from importlib.resources import files
 from typing import Any
 
-from benchmarks.errors import unknown_name
+from benchmarks.common.errors import unknown_name
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.algorithm import Progress
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
 from benchmarks.jobs import Job
 
 _PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb"}

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
 
 MARK = "@"
 """Between a method and the options of a variant: "gas@alpha=0.9,mask=false"."""

@@ -23,8 +23,8 @@ import torch
 
 from benchmarks import provenance
 from benchmarks.algorithm import Algorithm
+from benchmarks.common.errors import UserError, disk_refuses
 from benchmarks.data.own_task import resolve_task
-from benchmarks.errors import UserError, disk_refuses
 from benchmarks.jobs import Ending, Job
 from benchmarks.rollout import evaluate
 from benchmarks.store import BusyError, Run, open_jobs

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.common.random_streams import ONE_STREAM, Draws
 from benchmarks.data.trajectories import Trajectories
-from benchmarks.draws import ONE_STREAM, Draws
 
 
 class Segments(NamedTuple):

@@ -20,8 +20,8 @@ from baselines.coptidice import COptiDICE, COptiDICEPerStep
 from baselines.cpq import CPQ, CPQPenalised
 from baselines.osrl_adapter import import_osrl
 from benchmarks.algorithm import MemorylessPolicy, Problem
+from benchmarks.common.errors import UserError
 from benchmarks.data.trajectories import Trajectories
-from benchmarks.errors import UserError
 
 HORIZON = 24
 LIMIT = 7.0

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.common.errors import UserError
 from benchmarks.data import __main__ as command
 from benchmarks.data import behaviour
 from benchmarks.data.behaviour import (
@@ -20,7 +21,6 @@ from benchmarks.data.behaviour import (
     train_behaviour,
 )
 from benchmarks.data.snapshots import ACTION_STEP, Snapshot, load_snapshots, save_snapshots
-from benchmarks.errors import UserError
 from benchmarks.lockstep import Steps
 from benchmarks.tasks import TASKS
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
 from benchmarks.leaderboard.__main__ import main
 from benchmarks.leaderboard.changes import comparison
 from benchmarks.leaderboard.compare import (

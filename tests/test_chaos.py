@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.errors import exit_status
+from benchmarks.common.errors import exit_status
 from benchmarks.jobs import Ending, Job
 from benchmarks.run import main
 from benchmarks.store import Run, is_done

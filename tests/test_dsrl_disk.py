@@ -9,9 +9,9 @@ from hashlib import sha256
 
 import pytest
 
+from benchmarks.common.errors import UserError
 from benchmarks.data import dsrl
 from benchmarks.data.dsrl import enforce_checksum
-from benchmarks.errors import UserError
 from tests.loopback import NAME, SIZE, assert_whole, get, leave_part, one_line
 
 # --- disks -----------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from benchmarks import envs
+from benchmarks.common.errors import UserError
 from benchmarks.envs import Simulator, require_simulators, strip_textures
-from benchmarks.errors import UserError
 from benchmarks.tasks import TASKS
 
 BULLET = [name for name, task in TASKS.items() if task.engine == "bullet"]

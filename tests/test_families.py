@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
 from benchmarks.leaderboard import report
 from benchmarks.leaderboard.details import Details
 from benchmarks.leaderboard.families import families, sweeps

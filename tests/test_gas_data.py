@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
 from gas import GASConfig
 from gas.reshaping import best_episodes, best_rows
 from gas.segments import Segments, SegmentSampler, relabel_costs, relabel_rewards

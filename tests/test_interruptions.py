@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.interrupts import two_steps
+from benchmarks.common.interrupts import two_steps
 from benchmarks.jobs import Ending
 from benchmarks.run import main
 from benchmarks.scheduling.events import Ended, Piece

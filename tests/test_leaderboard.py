@@ -13,7 +13,7 @@ import pytest
 from matplotlib.image import imread
 from matplotlib.markers import CARETDOWNBASE, CARETRIGHTBASE, CARETUPBASE
 
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
 from benchmarks.leaderboard import report
 from benchmarks.leaderboard.frame import validate, validate_missing
 from benchmarks.leaderboard.markup import Entry, ascii_name, entry, escape

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.common.errors import UserError
 from benchmarks.data.__main__ import main as data_command
 from benchmarks.data.own_task import resolve_task
 from benchmarks.data.source import choose
 from benchmarks.data.trajectories import Trajectories
 from benchmarks.envs import Simulator, check_simulator
-from benchmarks.errors import UserError
 from benchmarks.jobs import Job
 from benchmarks.leaderboard.__main__ import main as leaderboard
 from benchmarks.lockstep import Lockstep

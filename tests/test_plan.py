@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from baselines.bc import BCSafe
 from benchmarks.algorithm import Budget
+from benchmarks.common.errors import UserError
 from benchmarks.data.source import DataSet
-from benchmarks.errors import UserError
 from benchmarks.jobs import Job, Training
 from benchmarks.plan import Request
 from benchmarks.registry import Method

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import provenance
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
 from benchmarks.leaderboard.costs import costs
 from benchmarks.leaderboard.details import Details, mixtures, thinned
 from benchmarks.leaderboard.frame import TRAININGS, validate, validate_trainings

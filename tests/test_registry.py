@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from baselines.bc import BCAll, BCSafe
 from benchmarks import registry
 from benchmarks.algorithm import Budget, Config
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
 from benchmarks.registry import BUILT_IN, configure, find_method, known_names, parse_options
 from gas import GAS, GASConfig
 

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from benchmarks.collect import jobs_of, read_manifest
+from benchmarks.common.hardware import devices
 from benchmarks.leaderboard.__main__ import main as leaderboard
 from benchmarks.leaderboard.details import Details
-from benchmarks.machine import devices
 from benchmarks.provenance import commit
 from benchmarks.run import main
 from benchmarks.store import Run

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from benchmarks.common.errors import UserError
 from benchmarks.data import __main__ as command
 from benchmarks.data import dsrl, mirror, source
 from benchmarks.data.snapshots import recorded_checksum, shipped_tasks
@@ -23,7 +24,6 @@ from benchmarks.data.source import (
     usable,
 )
 from benchmarks.data.trajectories import Trajectories, file_checksum
-from benchmarks.errors import UserError
 from benchmarks.tasks import ALL_TASKS, TASKS
 
 BALL, CAR = TASKS["BallRun"], TASKS["CarRun"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
 from benchmarks.registry import configure, find_method
 from benchmarks.suites import SUITES, Limit, find_suite, parse_limit
 from benchmarks.tasks import TASKS

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from benchmarks import trackers
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
 from benchmarks.training import StoppedError
 from benchmarks.worker import run_job
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.common.errors import UserError
 from benchmarks.data.trajectories import Trajectories
-from benchmarks.errors import UserError
 
 lengths = st.lists(st.integers(1, 9), min_size=1, max_size=12)
 quick = settings(deadline=None, max_examples=50)  # a busy machine is no failure

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
 from benchmarks.leaderboard.__main__ import main as leaderboard
 from benchmarks.leaderboard.details import Details
 from benchmarks.plan import plan

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.common.errors import UserError, exit_status
+from benchmarks.common.files import write_atomic
 from benchmarks.data.own_task import resolve_task
 from benchmarks.data.snapshots import save_snapshots, shipped_tasks
 from benchmarks.data.source import (
@@ -29,8 +31,6 @@ from benchmarks.data.source import (
 from benchmarks.data.summary import Summary, draw, summarise
 from benchmarks.data.trajectories import Trajectories
 from benchmarks.data.verify import examine
-from benchmarks.errors import UserError, exit_status
-from benchmarks.files import write_atomic
 from benchmarks.tasks import ALL_TASKS, TASKS, Task, find_task
 
 Episode = tuple[float, float, float]

@@ -18,10 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmarks.common.errors import UserError
+from benchmarks.common.files import replacing
 from benchmarks.data.snapshots import OBSERVATION_CLIP, Snapshot
 from benchmarks.data.views import view_of
-from benchmarks.errors import UserError
-from benchmarks.files import replacing
 from benchmarks.lockstep import Lockstep, Steps
 from benchmarks.tasks import Task
 

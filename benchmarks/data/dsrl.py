@@ -16,6 +16,8 @@ from typing import Any
 
 from filelock import FileLock
 
+from benchmarks.common.errors import UserError
+from benchmarks.common.files import write_atomic
 from benchmarks.data.mirror import (
     SHA256,
     Again,
@@ -28,8 +30,6 @@ from benchmarks.data.mirror import (
 )
 from benchmarks.data.trajectories import file_checksum
 from benchmarks.data.verify import findings
-from benchmarks.errors import UserError
-from benchmarks.files import write_atomic
 from benchmarks.tasks import Task
 
 Progress = Callable[[int, int | None], None]

@@ -26,6 +26,8 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from benchmarks.common.files import replacing
+from benchmarks.common.os_env import variables
 from benchmarks.data.kernels import common_kernels, numpy_features
 from benchmarks.data.snapshots import (
     Snapshot,
@@ -35,9 +37,7 @@ from benchmarks.data.snapshots import (
 )
 from benchmarks.data.trajectories import Floats, Trajectories
 from benchmarks.data.views import view_of
-from benchmarks.environment import variables
 from benchmarks.envs import require_simulators
-from benchmarks.files import replacing
 from benchmarks.lockstep import Lockstep
 from benchmarks.tasks import Task
 

@@ -12,7 +12,7 @@ from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
 from benchmarks.tasks import Task
 
 MIRRORS: tuple[str, ...] = ("https://huggingface.co/datasets/YYY-45/DSRL/resolve/main",)

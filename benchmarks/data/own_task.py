@@ -8,9 +8,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common.errors import UserError, unknown_name
 from benchmarks.data.trajectories import Trajectories
 from benchmarks.data.verify import ROUNDING
-from benchmarks.errors import UserError, unknown_name
 from benchmarks.tasks import ALL_TASKS, Task, find_task
 
 _REQUIRED = {"name": str, "simulator": str, "data": str, "horizon": int, "max_cost": float}

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.common.files import replacing
 from benchmarks.data.trajectories import file_checksum
-from benchmarks.files import replacing
 
 Array = NDArray[Any]
 OBSERVATION_CLIP = 10.0

@@ -13,12 +13,12 @@ from pathlib import Path
 import h5py
 from tqdm import tqdm
 
+from benchmarks.common.errors import UserError
+from benchmarks.common.hardware import available_cores
 from benchmarks.data import dsrl, mirror
 from benchmarks.data.generated import generate, generated_path
 from benchmarks.data.snapshots import recorded_checksum, shipped_tasks
 from benchmarks.data.trajectories import HDF5_ERRORS, file_checksum
-from benchmarks.errors import UserError
-from benchmarks.machine import available_cores
 from benchmarks.tasks import Task
 
 _KEYS = ("observations", "next_observations", "actions", "rewards", "costs", "terminals")

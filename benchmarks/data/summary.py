@@ -12,8 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.common.files import write_atomic
 from benchmarks.data.trajectories import Trajectories
-from benchmarks.files import write_atomic
 from benchmarks.suites import SUITES
 from benchmarks.tasks import Task
 

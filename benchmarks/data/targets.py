@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
 
 QUANTILE = 0.95
 

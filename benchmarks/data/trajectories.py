@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
 
 Floats = NDArray[np.float32]
 

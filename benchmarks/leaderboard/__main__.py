@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.collect import MANIFEST
-from benchmarks.errors import UserError, exit_status, unknown_name
+from benchmarks.common.errors import UserError, exit_status, unknown_name
 from benchmarks.gather import gather
 from benchmarks.leaderboard import report
 from benchmarks.leaderboard.changes import FORMATS as TEXTS

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
 from benchmarks.leaderboard.frame import TRAININGS, validate_trainings
 
 Frontier = Sequence[tuple[float, float]]

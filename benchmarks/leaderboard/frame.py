@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
 from benchmarks.tasks import TASKS
 
 Kind = Literal["text", "integer", "number", "optional number"]

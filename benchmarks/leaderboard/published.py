@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
 from benchmarks.leaderboard.frame import RUN
 from benchmarks.leaderboard.resampling import NO_INTERVALS, Intervals, bootstrap, strata_of
 from benchmarks.leaderboard.statistics import run_scores

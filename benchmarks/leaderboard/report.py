@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure as Picture
 
-from benchmarks.errors import UserError
-from benchmarks.files import write_atomic
+from benchmarks.common.errors import UserError
+from benchmarks.common.files import write_atomic
 from benchmarks.leaderboard import charts, option_charts, page, plots, sweep, tables, tidy
 from benchmarks.leaderboard.board import Board, build
 from benchmarks.leaderboard.details import Details

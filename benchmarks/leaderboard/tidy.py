@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
 from benchmarks.leaderboard.board import Board
 from benchmarks.leaderboard.profiles import COSTS, REWARDS, Profile
 from benchmarks.leaderboard.statistics import Standing

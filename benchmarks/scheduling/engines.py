@@ -9,8 +9,8 @@ import importlib.util
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 
-from benchmarks.errors import UserError
-from benchmarks.machine import available_cores, devices
+from benchmarks.common.errors import UserError
+from benchmarks.common.hardware import available_cores, devices
 from benchmarks.scheduling.events import Launch
 from benchmarks.scheduling.local import WorkerProcess
 from benchmarks.scheduling.nvml import open_inventory

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from benchmarks.files import write_atomic
+from benchmarks.common.files import write_atomic
 from benchmarks.jobs import Job
 from benchmarks.scheduling.events import Piece
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
 from benchmarks.scheduling.events import Ended, Heard, Launch, Piece
 from benchmarks.scheduling.places import Places
 from benchmarks.scheduling.remote import Mark, Node, absolute, folder_files, keep

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.files import write_atomic
+from benchmarks.common.files import write_atomic
 from benchmarks.jobs import Job
 from benchmarks.scheduling.events import Ended, Piece
 from benchmarks.scheduling.local import WorkerProcess

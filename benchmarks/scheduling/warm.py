@@ -29,7 +29,7 @@ import numpy as np
 import torch
 
 from benchmarks import worker
-from benchmarks.environment import set_variables
+from benchmarks.common.os_env import set_variables
 
 AVAILABLE = sys.platform == "linux"
 """Elsewhere a fork is not safe, or cannot be made to end with its parent."""

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 
 from benchmarks.algorithm import Problem
+from benchmarks.common.errors import UserError
 from benchmarks.data.trajectories import Trajectories
-from benchmarks.errors import UserError
 from benchmarks.registry import configure, find_method
 from benchmarks.speed.timing import Comparison, Piece, compare
 from benchmarks.stacking import Stack

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.machine import peak_memory
+from benchmarks.common.hardware import peak_memory
 
 Piece = Callable[[int], object]
 """Does so many units of work."""

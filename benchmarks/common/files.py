@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
 
 
 @contextmanager

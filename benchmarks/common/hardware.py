@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
 
 
 def available_cores() -> int:
