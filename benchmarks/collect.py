@@ -16,8 +16,8 @@ from benchmarks.data.source import DataSet
 from benchmarks.jobs import Job
 from benchmarks.leaderboard.frame import EPISODES, MISSING
 from benchmarks.store import Run
-from benchmarks.suites import Limit
-from benchmarks.tasks import Task
+from benchmarks.tasks.suites import Limit
+from benchmarks.tasks.tasks import Task
 
 MANIFEST = "plan.json"
 _WHERE = (

@@ -13,15 +13,15 @@ from typing import Any
 from benchmarks.common.errors import UserError, exit_status
 from benchmarks.common.files import require_writable
 from benchmarks.data.own_task import resolve_task
-from benchmarks.envs import require_simulators_of
 from benchmarks.jobs import Job, Training, joined_code
 from benchmarks.progress import summarise, work_off
 from benchmarks.provenance import command_line
 from benchmarks.registry import Method, find_method, known_names
 from benchmarks.scheduling import engines
+from benchmarks.simulators.simulator import require_simulators_of
 from benchmarks.store import Run, is_done
-from benchmarks.suites import Limit, parse_limit
-from benchmarks.tasks import ALL_TASKS, Task
+from benchmarks.tasks.suites import Limit, parse_limit
+from benchmarks.tasks.tasks import ALL_TASKS, Task
 
 
 def parser() -> argparse.ArgumentParser:

@@ -11,8 +11,8 @@ from benchmarks.common.errors import UserError, unknown_name
 from benchmarks.data.source import DataSet
 from benchmarks.jobs import Job, Training, joined_code
 from benchmarks.registry import Method, configure, parse_options
-from benchmarks.suites import Limit
-from benchmarks.tasks import Task
+from benchmarks.tasks.suites import Limit
+from benchmarks.tasks.tasks import Task
 
 
 @dataclass(frozen=True)

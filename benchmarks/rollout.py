@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from benchmarks.algorithm import Algorithm
-from benchmarks.lockstep import Lockstep
-from benchmarks.tasks import Task
+from benchmarks.simulators.vector import Lockstep
+from benchmarks.tasks.tasks import Task
 
 
 class Episode(NamedTuple):

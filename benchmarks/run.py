@@ -17,7 +17,6 @@ from benchmarks.common.files import require_writable
 from benchmarks.common.hardware import devices
 from benchmarks.data.own_task import resolve_task
 from benchmarks.data.source import DataSet, Network, choose, obtain, usable
-from benchmarks.envs import require_simulators_of
 from benchmarks.gather import kept_by
 from benchmarks.jobs import Job
 from benchmarks.leaderboard.__main__ import rebuild
@@ -26,9 +25,10 @@ from benchmarks.progress import summarise, work_off
 from benchmarks.provenance import command_line
 from benchmarks.scheduling import engines
 from benchmarks.scheduling.places import Places
+from benchmarks.simulators.simulator import require_simulators_of
 from benchmarks.store import Run, is_done
-from benchmarks.suites import SUITES, Suite, find_suite, parse_limit
-from benchmarks.tasks import TASKS, Task
+from benchmarks.tasks.suites import SUITES, Suite, find_suite, parse_limit
+from benchmarks.tasks.tasks import TASKS, Task
 
 BUDGETS = {
     "quick": "minutes on a CPU",

@@ -19,7 +19,7 @@ from benchmarks.jobs import Job, joined_code
 from benchmarks.registry import find_method
 from benchmarks.stacking import Stack
 from benchmarks.store import Run
-from benchmarks.tasks import Task
+from benchmarks.tasks.tasks import Task
 from benchmarks.trackers import open_trackers
 
 _SHARE = 20

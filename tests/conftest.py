@@ -13,8 +13,8 @@ import torch
 
 from benchmarks.data import dsrl
 from benchmarks.data.trajectories import Trajectories
-from benchmarks.lockstep import Lockstep
-from benchmarks.tasks import TASKS
+from benchmarks.simulators.vector import Lockstep
+from benchmarks.tasks.tasks import TASKS
 from tests.loopback import CONTENT, Server
 
 

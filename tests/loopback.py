@@ -16,7 +16,7 @@ import pytest
 
 from benchmarks.data.dsrl import fetch
 from benchmarks.data.trajectories import Trajectories
-from benchmarks.tasks import TASKS
+from benchmarks.tasks.tasks import TASKS
 
 TASK = TASKS["BallRun"]
 NAME = TASK.dataset_file

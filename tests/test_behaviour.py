@@ -21,8 +21,8 @@ from benchmarks.data.behaviour import (
     train_behaviour,
 )
 from benchmarks.data.snapshots import ACTION_STEP, Snapshot, load_snapshots, save_snapshots
-from benchmarks.lockstep import Steps
-from benchmarks.tasks import TASKS
+from benchmarks.simulators.vector import Steps
+from benchmarks.tasks.tasks import TASKS
 
 TASK = replace(TASKS["BallRun"], horizon=20)
 SMALL = PPOConfig(environments=4, epochs=2, minibatch=40, hidden=16)

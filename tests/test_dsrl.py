@@ -179,7 +179,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from benchmarks.data.dsrl import fetch
-from benchmarks.tasks import TASKS
+from benchmarks.tasks.tasks import TASKS
 print("ready", flush=True)
 print(fetch(TASKS["BallRun"], Path(sys.argv[1]), [sys.argv[2]]))
 """

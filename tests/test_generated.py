@@ -27,9 +27,9 @@ from benchmarks.data.snapshots import (
 )
 from benchmarks.data.trajectories import Trajectories
 from benchmarks.data.views import view_of
-from benchmarks.envs import Simulator
-from benchmarks.lockstep import Lockstep
-from benchmarks.tasks import TASKS
+from benchmarks.simulators.simulator import Simulator
+from benchmarks.simulators.vector import Lockstep
+from benchmarks.tasks.tasks import TASKS
 
 TASK = replace(TASKS["BallRun"], horizon=20)
 TINY = Recipe(even=24, aimed=20, cost_bins=3, return_bins=3, per_cell=5)

@@ -14,7 +14,7 @@ from pathlib import Path
 import sys
 from benchmarks.data.generated import Recipe, generate
 from benchmarks.data.trajectories import file_checksum
-from benchmarks.tasks import TASKS
+from benchmarks.tasks.tasks import TASKS
 
 task = replace(TASKS[sys.argv[1]], horizon=int(sys.argv[2]))
 recipe = Recipe(even=20, aimed=12)

@@ -13,8 +13,8 @@ from benchmarks.data.source import DataSet
 from benchmarks.plan import Request
 from benchmarks.registry import find_method
 from benchmarks.store import Run, is_done
-from benchmarks.suites import find_suite
-from benchmarks.tasks import TASKS
+from benchmarks.tasks.suites import find_suite
+from benchmarks.tasks.tasks import TASKS
 
 SEEDS = 70
 EPISODES = 2

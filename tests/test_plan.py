@@ -15,8 +15,8 @@ from benchmarks.data.source import DataSet
 from benchmarks.jobs import Job, Training
 from benchmarks.plan import Request
 from benchmarks.registry import Method
-from benchmarks.suites import Limit, find_suite
-from benchmarks.tasks import TASKS
+from benchmarks.tasks.suites import Limit, find_suite
+from benchmarks.tasks.tasks import TASKS
 from gas import GAS, GASConfig
 
 QUICK = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -16,8 +16,8 @@ from benchmarks.leaderboard.published import (
     compare_published,
     read_published,
 )
-from benchmarks.suites import Limit
-from benchmarks.tasks import TASKS
+from benchmarks.tasks.suites import Limit
+from benchmarks.tasks.tasks import TASKS
 
 from .leaderboard_cases import episodes_of, run
 

@@ -19,7 +19,7 @@ from benchmarks.data.trajectories import file_checksum
 from benchmarks.jobs import Ending, Job, Training
 from benchmarks.registry import BUILT_IN, configure, find_method
 from benchmarks.store import BusyError, Run
-from benchmarks.tasks import TASKS
+from benchmarks.tasks.tasks import TASKS
 from benchmarks.training import StoppedError
 from benchmarks.worker import ending_of, run_job
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from benchmarks.algorithm import MemorylessPolicy
-from benchmarks.lockstep import Lockstep
 from benchmarks.rollout import evaluate
-from benchmarks.tasks import TASKS
+from benchmarks.simulators.vector import Lockstep
+from benchmarks.tasks.tasks import TASKS
 
 LIMITS = (5.0, 20.0)
 

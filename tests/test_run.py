@@ -18,7 +18,7 @@ from benchmarks.leaderboard.details import Details
 from benchmarks.provenance import commit
 from benchmarks.run import main
 from benchmarks.store import Run
-from benchmarks.tasks import TASKS
+from benchmarks.tasks.tasks import TASKS
 
 from .conftest import SmallData
 from .runs import command, evaluations, files

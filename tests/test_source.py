@@ -24,7 +24,7 @@ from benchmarks.data.source import (
     usable,
 )
 from benchmarks.data.trajectories import Trajectories, file_checksum
-from benchmarks.tasks import ALL_TASKS, TASKS
+from benchmarks.tasks.tasks import ALL_TASKS, TASKS
 
 BALL, CAR = TASKS["BallRun"], TASKS["CarRun"]
 ONLINE = Network(["http://one.invalid", "http://two.invalid"])

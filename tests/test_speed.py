@@ -14,7 +14,7 @@ from benchmarks.speed.rollouts import compare_rollouts
 from benchmarks.speed.stacks import compare_stacks
 from benchmarks.speed.tables import table
 from benchmarks.speed.timing import Comparison, compare, peak_mib
-from benchmarks.tasks import find_task
+from benchmarks.tasks.tasks import find_task
 
 from .test_baselines import small_data
 

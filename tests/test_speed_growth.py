@@ -12,7 +12,7 @@ from benchmarks.speed.schedule import Usage, sleeping, working
 from benchmarks.speed.suite import Estimate
 from benchmarks.speed.synthetic import planned, request, store_results, trajectories
 from benchmarks.speed.tables import growth_table, usage_table
-from benchmarks.tasks import find_task
+from benchmarks.tasks.tasks import find_task
 
 
 def test_usage_counts_processes_and_workers() -> None:

@@ -18,8 +18,8 @@ from benchmarks.data import source, summary
 from benchmarks.data.generated import generated_path
 from benchmarks.data.summary import Summary, Tenth, draw, summarise
 from benchmarks.data.trajectories import Trajectories, file_checksum
-from benchmarks.suites import SUITES
-from benchmarks.tasks import TASKS
+from benchmarks.tasks.suites import SUITES
+from benchmarks.tasks.tasks import TASKS
 
 BALL, CIRCLE = TASKS["BallRun"], TASKS["BallCircle"]
 TASK = replace(BALL, max_cost=20.0)

@@ -16,8 +16,8 @@ from benchmarks.plan import plan
 from benchmarks.registry import find_method
 from benchmarks.run import main
 from benchmarks.store import Run, is_done, open_jobs
-from benchmarks.suites import SUITES, parse_limit
-from benchmarks.tasks import TASKS
+from benchmarks.tasks.suites import SUITES, parse_limit
+from benchmarks.tasks.tasks import TASKS
 from benchmarks.worker import run_job
 from gas import GAS
 

@@ -15,7 +15,7 @@ from benchmarks.data import __main__ as command
 from benchmarks.data.source import choose
 from benchmarks.data.trajectories import Trajectories
 from benchmarks.data.verify import Findings, examine, findings
-from benchmarks.tasks import TASKS
+from benchmarks.tasks.tasks import TASKS
 
 TASK = replace(TASKS["BallRun"], horizon=4)
 NAME = "SafetyBallRun-v0-4-3.hdf5"

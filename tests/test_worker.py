@@ -12,7 +12,7 @@ from benchmarks.data.trajectories import file_checksum
 from benchmarks.jobs import Job, Training
 from benchmarks.registry import configure, find_method
 from benchmarks.store import Run
-from benchmarks.tasks import TASKS
+from benchmarks.tasks.tasks import TASKS
 from benchmarks.worker import run_job
 
 from .conftest import SmallData

@@ -31,7 +31,7 @@ from benchmarks.data.source import (
 from benchmarks.data.summary import Summary, draw, summarise
 from benchmarks.data.trajectories import Trajectories
 from benchmarks.data.verify import examine
-from benchmarks.tasks import ALL_TASKS, TASKS, Task, find_task
+from benchmarks.tasks.tasks import ALL_TASKS, TASKS, Task, find_task
 
 Episode = tuple[float, float, float]
 """Preference, return and cost of a training episode."""

@@ -22,8 +22,8 @@ from benchmarks.common.errors import UserError
 from benchmarks.common.files import replacing
 from benchmarks.data.snapshots import OBSERVATION_CLIP, Snapshot
 from benchmarks.data.views import view_of
-from benchmarks.lockstep import Lockstep, Steps
-from benchmarks.tasks import Task
+from benchmarks.simulators.vector import Lockstep, Steps
+from benchmarks.tasks.tasks import Task
 
 SNAPSHOT_FRACTIONS = (0.0, 0.03, 0.07, 0.12, 0.2, 0.3, 0.45, 0.65, 0.85, 1.0)
 """Parts of the training after which a snapshot is taken: unskilled ones matter as well."""

@@ -30,7 +30,7 @@ from benchmarks.data.mirror import (
 )
 from benchmarks.data.trajectories import file_checksum
 from benchmarks.data.verify import findings
-from benchmarks.tasks import Task
+from benchmarks.tasks.tasks import Task
 
 Progress = Callable[[int, int | None], None]
 

@@ -37,9 +37,9 @@ from benchmarks.data.snapshots import (
 )
 from benchmarks.data.trajectories import Floats, Trajectories
 from benchmarks.data.views import view_of
-from benchmarks.envs import require_simulators
-from benchmarks.lockstep import Lockstep
-from benchmarks.tasks import Task
+from benchmarks.simulators.simulator import require_simulators
+from benchmarks.simulators.vector import Lockstep
+from benchmarks.tasks.tasks import Task
 
 _TOGETHER = 16
 """Episodes that a process advances in lockstep; part of what the data depend on."""

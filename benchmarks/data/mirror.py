@@ -13,7 +13,7 @@ from urllib.parse import quote
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from benchmarks.common.errors import UserError
-from benchmarks.tasks import Task
+from benchmarks.tasks.tasks import Task
 
 MIRRORS: tuple[str, ...] = ("https://huggingface.co/datasets/YYY-45/DSRL/resolve/main",)
 """Folders on web servers that hold the published files."""

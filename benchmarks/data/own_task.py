@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.common.errors import UserError, unknown_name
 from benchmarks.data.trajectories import Trajectories
 from benchmarks.data.verify import ROUNDING
-from benchmarks.tasks import ALL_TASKS, Task, find_task
+from benchmarks.tasks.tasks import ALL_TASKS, Task, find_task
 
 _REQUIRED = {"name": str, "simulator": str, "data": str, "horizon": int, "max_cost": float}
 _OPTIONAL = {"min_return": float, "max_return": float, "steps_per_second": int}

@@ -19,7 +19,7 @@ from benchmarks.data import dsrl, mirror
 from benchmarks.data.generated import generate, generated_path
 from benchmarks.data.snapshots import recorded_checksum, shipped_tasks
 from benchmarks.data.trajectories import HDF5_ERRORS, file_checksum
-from benchmarks.tasks import Task
+from benchmarks.tasks.tasks import Task
 
 _KEYS = ("observations", "next_observations", "actions", "rewards", "costs", "terminals")
 

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from benchmarks.common.files import write_atomic
 from benchmarks.data.trajectories import Trajectories
-from benchmarks.suites import SUITES
-from benchmarks.tasks import Task
+from benchmarks.tasks.suites import SUITES
+from benchmarks.tasks.tasks import Task
 
 _COLUMNS = 4
 """Panels beside each other."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.data.trajectories import HDF5_ERRORS
-from benchmarks.tasks import Task
+from benchmarks.tasks.tasks import Task
 
 ROUNDING = 1e-4
 """How far an action may lie outside [-1, 1]: what single precision loses."""

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.common.errors import UserError
-from benchmarks.tasks import TASKS
+from benchmarks.tasks.tasks import TASKS
 
 Kind = Literal["text", "integer", "number", "optional number"]
 
@@ -136,7 +136,7 @@ def validate_trainings(trainings: pd.DataFrame) -> pd.DataFrame:
 
 
 def ordered_tasks(names: Iterable[str]) -> list[str]:
-    """Each of `names` once, in the order of `benchmarks.tasks`; unknown ones last, by name."""
+    """Each of `names` once, in the order of the table of tasks; unknown ones last, by name."""
     place = {name: i for i, name in enumerate(TASKS)}
     return sorted(set(names), key=lambda name: (place.get(name, len(place)), name))
 

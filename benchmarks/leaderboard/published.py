@@ -14,8 +14,8 @@ from benchmarks.common.errors import UserError
 from benchmarks.leaderboard.frame import RUN
 from benchmarks.leaderboard.resampling import NO_INTERVALS, Intervals, bootstrap, strata_of
 from benchmarks.leaderboard.statistics import run_scores
-from benchmarks.suites import Limit, parse_limit
-from benchmarks.tasks import TASKS
+from benchmarks.tasks.suites import Limit, parse_limit
+from benchmarks.tasks.tasks import TASKS
 
 COLUMNS = (
     *("paper", "method", "task", "limits", "episodes", "seeds", "data", "reward", "cost"),

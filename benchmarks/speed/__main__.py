@@ -28,7 +28,7 @@ from benchmarks.speed.suite import predict_suites
 from benchmarks.speed.tables import growth_table, suite_tables, table, usage_table
 from benchmarks.speed.timing import Comparison
 from benchmarks.speed.training import CASES, compare_training
-from benchmarks.tasks import TASKS, find_task
+from benchmarks.tasks.tasks import TASKS, find_task
 
 _CASES: dict[str, Sequence[str]] = {
     "train": list(CASES),

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 from benchmarks.algorithm import Algorithm, Problem
 from benchmarks.collect import collect, jobs_of, read_manifest
 from benchmarks.data.trajectories import Trajectories
-from benchmarks.lockstep import Lockstep
 from benchmarks.registry import configure, find_method
 from benchmarks.rollout import evaluate
+from benchmarks.simulators.vector import Lockstep
 from benchmarks.speed.schedule import sleeping
 from benchmarks.speed.synthetic import planned, request, store_results, trajectories
 from benchmarks.speed.timing import Piece, peak_mib, processor_seconds, repeat
 from benchmarks.speed.training import our_training
-from benchmarks.tasks import Task
+from benchmarks.tasks.tasks import Task
 
 _GAS = find_method("gas").cls
 

@@ -12,13 +12,13 @@ import numpy as np
 
 from benchmarks.algorithm import Algorithm, Problem
 from benchmarks.data.trajectories import Trajectories
-from benchmarks.envs import Simulator
-from benchmarks.lockstep import Lockstep
 from benchmarks.registry import find_method
 from benchmarks.rollout import evaluate
+from benchmarks.simulators.simulator import Simulator
+from benchmarks.simulators.vector import Lockstep
 from benchmarks.speed.timing import Comparison, compare, repeat
 from benchmarks.speed.training import config_of
-from benchmarks.tasks import Task
+from benchmarks.tasks.tasks import Task
 
 ROLLOUTS = {"bc-all": "bc-all", "cpq": "cpq", "cdt": "cdt", "gas": "cdt", "gas-levels": "cdt"}
 """Method of ours: the one of osrl that evaluates in its stead."""

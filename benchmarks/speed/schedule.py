@@ -25,8 +25,8 @@ from benchmarks.scheduling.scheduler import Scheduler
 from benchmarks.scheduling.warm import Server
 from benchmarks.speed.synthetic import trajectories
 from benchmarks.store import Run
-from benchmarks.suites import find_suite
-from benchmarks.tasks import find_task
+from benchmarks.tasks.suites import find_suite
+from benchmarks.tasks.tasks import find_task
 
 # -S: what starts in no time leaves the schedule itself to be seen
 SLEEPER = (sys.executable, "-S", str(Path(__file__).with_name("sleeper.py")))

@@ -13,7 +13,7 @@ from benchmarks.data.trajectories import Trajectories
 from benchmarks.registry import configure, find_method
 from benchmarks.speed.timing import Comparison, Piece, compare
 from benchmarks.stacking import Stack
-from benchmarks.tasks import Task
+from benchmarks.tasks.tasks import Task
 
 STACKS = ("gas", "gas-levels", "fisor", "cpq", "coptidice", "bc-all")
 """Methods measured by default; any that is stackable may be."""

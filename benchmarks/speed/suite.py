@@ -15,14 +15,14 @@ import torch
 
 from benchmarks.algorithm import Problem
 from benchmarks.data.trajectories import Trajectories
-from benchmarks.envs import Simulator
 from benchmarks.registry import configure, find_method
+from benchmarks.simulators.simulator import Simulator
 from benchmarks.speed.schedule import working
 from benchmarks.speed.synthetic import EPISODES, planned, request, trajectories
 from benchmarks.speed.timing import processor_seconds, repeat
 from benchmarks.speed.training import our_training
-from benchmarks.suites import find_suite
-from benchmarks.tasks import Task, find_task
+from benchmarks.tasks.suites import find_suite
+from benchmarks.tasks.tasks import Task, find_task
 
 SUITES = "tight", "loose"
 _LIMITS = sum(len(find_suite(name).limits) for name in SUITES)

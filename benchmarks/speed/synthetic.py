@@ -16,8 +16,8 @@ from benchmarks.plan import Request
 from benchmarks.registry import find_method
 from benchmarks.rollout import Episode
 from benchmarks.store import Run
-from benchmarks.suites import find_suite
-from benchmarks.tasks import TASKS, Task, find_task
+from benchmarks.tasks.suites import find_suite
+from benchmarks.tasks.tasks import TASKS, Task, find_task
 
 EPISODES = 10
 """Of every request, at each limit."""

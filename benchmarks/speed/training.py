@@ -11,7 +11,7 @@ from benchmarks.data.trajectories import Trajectories
 from benchmarks.registry import find_method
 from benchmarks.speed import reference
 from benchmarks.speed.timing import Comparison, Piece, compare, peak_mib
-from benchmarks.tasks import Task
+from benchmarks.tasks.tasks import Task
 
 
 class Case(NamedTuple):

@@ -52,7 +52,7 @@ def _read_table() -> tuple[dict[str, Task], list[str]]:
     """Every task by name, and the names of those that make up the suites."""
     tasks, suite = dict[str, Task](), list[str]()
     kinds = {"int": int, "float": float, "str": str}
-    with (files("benchmarks") / "tasks.csv").open(encoding="utf-8") as table:
+    with (files("benchmarks.tasks") / "tasks.csv").open(encoding="utf-8") as table:
         for row in csv.DictReader(table):
             if row.pop("suite") == "yes":
                 suite.append(row["name"])

@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common.errors import UserError
-from benchmarks.tasks import Task
+from benchmarks.tasks.tasks import Task
 
 Array = NDArray[np.float32]
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.envs import Array, Simulator
-from benchmarks.tasks import Task
+from benchmarks.simulators.simulator import Array, Simulator
+from benchmarks.tasks.tasks import Task
 
 Rows = NDArray[np.intp]
 

@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from benchmarks.common.errors import UserError, unknown_name
-from benchmarks.tasks import Task
+from benchmarks.tasks.tasks import Task
 
 
 class Limit(NamedTuple):
