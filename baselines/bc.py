@@ -18,9 +18,9 @@ from baselines.networks import descend
 from baselines.osrl_adapter import WrappedAlgorithm, import_osrl
 from benchmarks.algorithm import Budget, Config, MemorylessPolicy, Policy
 from benchmarks.common.errors import UserError
-from benchmarks.data.sampling import TransitionSampler
-from benchmarks.data.sequences import Indices, Values, fit_front, pareto_front
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.sampling import TransitionSampler
+from benchmarks.datasets.sequences import Indices, Values, fit_front, pareto_front
+from benchmarks.datasets.trajectories import Trajectories
 
 
 @dataclass(frozen=True)

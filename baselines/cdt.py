@@ -18,9 +18,9 @@ from baselines.cdt_training import train_step
 from baselines.osrl_adapter import WrappedAlgorithm, import_osrl
 from benchmarks.algorithm import Budget, Config, Policy
 from benchmarks.common.errors import UserError
-from benchmarks.data.sequences import SequenceSampler, cost_probabilities, relabel_beyond_front
-from benchmarks.data.targets import reward_targets
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.sequences import SequenceSampler, cost_probabilities, relabel_beyond_front
+from benchmarks.datasets.targets import reward_targets
+from benchmarks.datasets.trajectories import Trajectories
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.data.sequences import Sequences
+from benchmarks.datasets.sequences import Sequences
 
 WINDOWS = 32
 """Windows in a block on the CPU; an accelerator takes the whole batch at once."""

@@ -20,7 +20,7 @@ from baselines.osrl_adapter import VAEAlgorithm, VAEConfig, import_osrl
 from baselines.several_seeds import cpq_step
 from benchmarks.algorithm import Budget, MemorylessPolicy, Policy
 from benchmarks.common.errors import UserError
-from benchmarks.data.sampling import Transitions
+from benchmarks.datasets.sampling import Transitions
 
 
 @dataclass(frozen=True)

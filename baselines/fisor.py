@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from baselines.diffusion import Denoiser, Diffusion
 from baselines.networks import Twin, critic, descend, expectile_loss, frozen, track
 from benchmarks.algorithm import Algorithm, Budget, Config, Policy, Problem
-from benchmarks.data.sampling import Transitions, TransitionSampler
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.sampling import Transitions, TransitionSampler
+from benchmarks.datasets.trajectories import Trajectories
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from baselines.acceleration import accelerate
 from benchmarks.algorithm import Algorithm, Config, Problem
 from benchmarks.common.errors import UserError
-from benchmarks.data.sampling import TransitionSampler
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.sampling import TransitionSampler
+from benchmarks.datasets.trajectories import Trajectories
 
 
 class LossLog:

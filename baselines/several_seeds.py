@@ -18,7 +18,7 @@ from torch.nn import functional
 from baselines.acceleration import LOG_STD
 from baselines.networks import descend
 from benchmarks.common.random_streams import Draws
-from benchmarks.data.sampling import Transitions
+from benchmarks.datasets.sampling import Transitions
 
 
 def cpq_step(model: Any, b: Transitions, draws: Draws) -> dict[str, Tensor | float]:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.common.random_streams import Draws
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.trajectories import Trajectories
 
 LOG_EVERY = 500
 """Updates from one reading of the losses to the next."""

@@ -12,7 +12,7 @@ import pandas as pd
 
 from benchmarks.common.errors import UserError
 from benchmarks.common.files import write_atomic
-from benchmarks.data.source import DataSet
+from benchmarks.datasets.source import DataSet
 from benchmarks.jobs import Job
 from benchmarks.leaderboard.frame import EPISODES, MISSING
 from benchmarks.store import Run

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.algorithm import Algorithm, Config, Problem, Progress
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.stacking import Stack
 
 HORIZON, EPISODES, STEPS = 20, 6, 8

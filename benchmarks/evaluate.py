@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.common.errors import UserError, exit_status
 from benchmarks.common.files import require_writable
-from benchmarks.data.own_task import resolve_task
+from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.jobs import Job, Training, joined_code
 from benchmarks.progress import summarise, work_off
 from benchmarks.provenance import command_line

@@ -114,7 +114,7 @@ class Job:
 
     @property
     def task(self) -> str:
-        """What finds the task in another process (`benchmarks.data.own_task.resolve_task`)."""
+        """How another process finds the task (`benchmarks.datasets.custom_task.resolve_task`)."""
         return self.task_file or self.training.task
 
     def to_json(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.algorithm import acting_options, training_options
 from benchmarks.common.errors import UserError, unknown_name
-from benchmarks.data.source import DataSet
+from benchmarks.datasets.source import DataSet
 from benchmarks.jobs import Job, Training, joined_code
 from benchmarks.registry import Method, configure, parse_options
 from benchmarks.tasks.suites import Limit

@@ -15,8 +15,8 @@ from benchmarks.collect import write_manifest
 from benchmarks.common.errors import UserError, exit_status
 from benchmarks.common.files import require_writable
 from benchmarks.common.hardware import devices
-from benchmarks.data.own_task import resolve_task
-from benchmarks.data.source import DataSet, Network, choose, obtain, usable
+from benchmarks.datasets.custom_task import resolve_task
+from benchmarks.datasets.source import DataSet, Network, choose, obtain, usable
 from benchmarks.gather import kept_by
 from benchmarks.jobs import Job
 from benchmarks.leaderboard.__main__ import rebuild

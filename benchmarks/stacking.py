@@ -26,7 +26,7 @@ from torch.optim import Optimizer
 
 from benchmarks.algorithm import LOG_EVERY, Algorithm, Progress, progress
 from benchmarks.common.random_streams import Draws, Dropout, StackedDraws
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.trajectories import Trajectories
 
 _COUNT = "step"
 """In an optimiser's state the count of its steps, which all seeds share."""

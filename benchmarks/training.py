@@ -13,8 +13,8 @@ import torch
 from benchmarks import provenance
 from benchmarks.algorithm import LOG_EVERY, Algorithm, Problem, Progress
 from benchmarks.common.errors import UserError
-from benchmarks.data.own_task import resolve_task
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.custom_task import resolve_task
+from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.jobs import Job, joined_code
 from benchmarks.registry import find_method
 from benchmarks.stacking import Stack

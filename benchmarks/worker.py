@@ -24,7 +24,7 @@ import torch
 from benchmarks import provenance
 from benchmarks.algorithm import Algorithm
 from benchmarks.common.errors import UserError, disk_refuses
-from benchmarks.data.own_task import resolve_task
+from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.jobs import Ending, Job
 from benchmarks.rollout import evaluate
 from benchmarks.store import BusyError, Run, open_jobs

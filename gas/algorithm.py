@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from benchmarks.algorithm import Policy, acting
 from benchmarks.common.errors import unknown_name
-from benchmarks.data.targets import listed_targets, parse_targets, reward_targets
+from benchmarks.datasets.targets import listed_targets, parse_targets, reward_targets
 from benchmarks.losses import expectile_weight
 from gas.segments import Segments, relabel_costs, relabel_rewards
 from gas.stitching import BUDGETS, BudgetPolicy, Stitching, StitchingConfig

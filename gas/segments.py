@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.common.random_streams import ONE_STREAM, Draws
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.trajectories import Trajectories
 
 
 class Segments(NamedTuple):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.algorithm import Algorithm, Budget, Config, Policy, Problem
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.stacking import clip_gradients
 from gas.networks import ResidualMLP
 from gas.reshaping import best_rows

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.data import dsrl
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets import dsrl
+from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.simulators.vector import Lockstep
 from benchmarks.tasks.tasks import TASKS
 from tests.loopback import CONTENT, Server

@@ -15,7 +15,7 @@ from baselines.coptidice import COptiDICE, COptiDICEPerStep
 from baselines.cpq import CPQ, CPQPenalised
 from baselines.osrl_adapter import import_osrl
 from benchmarks.algorithm import Problem
-from benchmarks.data.targets import reward_targets
+from benchmarks.datasets.targets import reward_targets
 
 from .test_baselines import HORIZON, LIMIT, build, small_data
 

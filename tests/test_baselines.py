@@ -21,7 +21,7 @@ from baselines.cpq import CPQ, CPQPenalised
 from baselines.osrl_adapter import import_osrl
 from benchmarks.algorithm import MemorylessPolicy, Problem
 from benchmarks.common.errors import UserError
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.trajectories import Trajectories
 
 HORIZON = 24
 LIMIT = 7.0
@@ -314,7 +314,7 @@ heavy = {"osrl", "fsrl", "gymnasium", "wandb", "tensorboard"}
 assert not heavy & {name.split(".")[0] for name in sys.modules}
 assert state() == before
 from benchmarks.algorithm import Problem
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.trajectories import Trajectories
 pair, two = numpy.zeros((2, 3)), numpy.zeros(2)
 problem = Problem.of(Trajectories.from_arrays(pair, pair, two, two, two, two), 5)
 baselines.cpq.CPQ(problem, limit=1.0)

@@ -10,8 +10,8 @@ from hashlib import sha256
 import pytest
 
 from benchmarks.common.errors import UserError
-from benchmarks.data import dsrl
-from benchmarks.data.dsrl import enforce_checksum
+from benchmarks.datasets import dsrl
+from benchmarks.datasets.dsrl import enforce_checksum
 from tests.loopback import NAME, SIZE, assert_whole, get, leave_part, one_line
 
 # --- disks -----------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from hashlib import sha256
 import pytest
 
 from benchmarks.common.errors import UserError
-from benchmarks.data.verify import findings
+from benchmarks.datasets.verify import findings
 from tests.loopback import (
     CONTENT,
     HTML,

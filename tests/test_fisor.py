@@ -9,8 +9,8 @@ from baselines.fisor import FISOR, FISORConfig
 from baselines.networks import descend, track
 from benchmarks.algorithm import Problem
 from benchmarks.conformance import HORIZON, made_up_data
-from benchmarks.data.sampling import Transitions
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.sampling import Transitions
+from benchmarks.datasets.trajectories import Trajectories
 
 SMALL = {"batch": 32, "hidden": 16, "width": 16, "blocks": 1}
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.algorithm import Problem
-from benchmarks.data.targets import QUANTILE, reward_targets
+from benchmarks.datasets.targets import QUANTILE, reward_targets
 from gas import GAS
 from gas.algorithm import Goals
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.algorithm import Problem
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.trajectories import Trajectories
 from gas import LevelGAS, LevelsConfig
 from gas.levels import Goals, level_edges
 from gas.segments import Segments

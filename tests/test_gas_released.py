@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from benchmarks.algorithm import acting_options
 from benchmarks.common.errors import UserError
-from benchmarks.data.targets import listed_targets, parse_targets
+from benchmarks.datasets.targets import listed_targets, parse_targets
 from benchmarks.tasks.tasks import TASKS
 from gas import GAS, GASConfig, ReleasedConfig, ReleasedGAS
 from gas.algorithm import Goals, Request

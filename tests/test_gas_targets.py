@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.algorithm import Problem
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.trajectories import Trajectories
 from gas import GAS, GASConfig, LevelGAS, LevelsConfig
 
 from .gas_cases import play, trained

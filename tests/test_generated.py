@@ -15,18 +15,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.data import generated, snapshots
-from benchmarks.data.behaviour import PPOConfig, PreferencePPO
-from benchmarks.data.generated import Candidate, Recipe, Rollout, generate, generated_path
-from benchmarks.data.snapshots import (
+from benchmarks.datasets.generation import policies as policies_module
+from benchmarks.datasets.generation import rollouts
+from benchmarks.datasets.generation.policies import (
     Snapshot,
     load_snapshots,
     save_snapshots,
     shipped_tasks,
     snapshot_path,
 )
-from benchmarks.data.trajectories import Trajectories
-from benchmarks.data.views import view_of
+from benchmarks.datasets.generation.ppo import PPOConfig, PreferencePPO
+from benchmarks.datasets.generation.rollouts import (
+    Candidate,
+    Recipe,
+    Rollout,
+    generate,
+    generated_path,
+)
+from benchmarks.datasets.generation.views import view_of
+from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.simulators.simulator import Simulator
 from benchmarks.simulators.vector import Lockstep
 from benchmarks.tasks.tasks import TASKS
@@ -53,7 +60,7 @@ def shipped(monkeypatch, tmp_path):
     """A file of policies that stands for the shipped ones."""
     path = tmp_path / "policies.npz"
     save_snapshots(path, policies(TASK))
-    for module in (generated, snapshots):
+    for module in (rollouts, policies_module):
         monkeypatch.setattr(module, "snapshot_path", lambda name: path)
     return path
 
@@ -77,7 +84,7 @@ def test_the_file_does_not_depend_on_processes_and_is_made_once(shipped, tmp_pat
     assert len({path.name for path in paths}) == 1
     assert told == 2 * [(done, 44) for done in range(1, 45)]
 
-    monkeypatch.setattr(generated, "_roll_out_all", None)  # a second call makes nothing
+    monkeypatch.setattr(rollouts, "_roll_out_all", None)  # a second call makes nothing
     assert generate(TASK, tmp_path / "one", processes=1, recipe=TINY) == paths[0]
     with pytest.raises(TypeError):
         generate(TASK, tmp_path / "one", processes=1, recipe=replace(TINY, seed=1))
@@ -129,7 +136,7 @@ def test_two_processes_at_once_make_it_once(shipped, tmp_path, monkeypatch):
         time.sleep(0.3)
         return [rollout(k, k) for k in range(9)]
 
-    monkeypatch.setattr(generated, "_roll_out_all", slowly)
+    monkeypatch.setattr(rollouts, "_roll_out_all", slowly)
     fork = multiprocessing.get_context("fork")  # so that the children know of it
     options = {"processes": 1, "recipe": TINY}
     children = [fork.Process(target=generate, args=(TASK, tmp_path), kwargs=options) for _ in "ab"]
@@ -146,10 +153,10 @@ def test_a_failure_leaves_nothing_behind(shipped, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(generated, "_roll_out_all", fail)
+    monkeypatch.setattr(rollouts, "_roll_out_all", fail)
     with pytest.raises(KeyboardInterrupt):
         generate(TASK, tmp_path, processes=1, recipe=TINY)
-    monkeypatch.setattr(generated, "_roll_out_all", lambda *_: [rollout(1, 1)])
+    monkeypatch.setattr(rollouts, "_roll_out_all", lambda *_: [rollout(1, 1)])
     monkeypatch.setattr(Trajectories, "save", fail)
     with pytest.raises(KeyboardInterrupt):
         generate(TASK, tmp_path, processes=1, recipe=TINY)
@@ -174,8 +181,8 @@ def roll_out(monkeypatch):
 
     def group(task, own, chosen):
         with Lockstep(task, 16) as simulators:
-            monkeypatch.setattr(generated, "_worker", (own, simulators), raising=False)
-            return generated._roll_out_group(chosen)
+            monkeypatch.setattr(rollouts, "_worker", (own, simulators), raising=False)
+            return rollouts._roll_out_group(chosen)
 
     return group
 
@@ -215,7 +222,7 @@ def test_a_group_rolls_out_each_candidate_as_if_alone(roll_out, name):
 
 def test_packed_rollouts_are_its_episodes():
     short = rollout(3.0, 1.0)._replace(terminated=True)
-    data = generated._pack([rollout(1.0, 0.0), short, rollout(2.0, 2.0)])
+    data = rollouts._pack([rollout(1.0, 0.0), short, rollout(2.0, 2.0)])
     assert data.returns.tolist() == [1.0, 3.0, 2.0]
     assert data.episode_costs.tolist() == [0.0, 1.0, 2.0]
     assert data.terminals.tolist() == [False, False, False, True, False, False]
@@ -256,7 +263,7 @@ def test_costs_asked_for_are_bracketed(count, seed, number):
     nearest = {pair for pair, distance in allowed.items() if distance == min(allowed.values())}
     taken = set()
     recipe = replace(TINY, aimed=30)
-    for candidate in generated._aim(first, costs, TASK, recipe, OneNumber(number, seed)):
+    for candidate in rollouts._aim(first, costs, TASK, recipe, OneNumber(number, seed)):
         pairs = {
             (snapshot, w, next_w)
             for snapshot, w, next_w in allowed
@@ -273,7 +280,7 @@ def test_aimed_candidates_are_spread_evenly_over_the_costs():
     first = [Candidate(i % 2, i / 80, 0.5, i) for i in range(80)]
     costs = np.array([0.0 if c.snapshot else 100 * (1 - c.preference) for c in first])
     recipe = replace(Recipe(), aimed=8000)
-    aimed = generated._aim(first, costs, TASK, recipe, np.random.default_rng(0))
+    aimed = rollouts._aim(first, costs, TASK, recipe, np.random.default_rng(0))
     costless = [candidate for candidate in aimed if candidate.snapshot == 1]
     assert len(costless) < 200  # asked for costs below the first policy's least
     aimed = [candidate for candidate in aimed if candidate.snapshot == 0]
@@ -308,7 +315,7 @@ def test_thinning_keeps_what_a_cell_holds_up_to_the_cap(pairs, cost_bins, return
     costs, returns = np.array(pairs, dtype=float).T
     data = episodes_with(returns, costs)
     recipe = Recipe(cost_bins=cost_bins, return_bins=return_bins, per_cell=cap, seed=seed)
-    thinned = generated._thin(data, recipe)
+    thinned = rollouts._thin(data, recipe)
     kept = thinned.observations[:, 0].astype(int)
     assert (np.diff(kept) > 0).all()  # none twice, in the order of the data
     np.testing.assert_array_equal(thinned.returns, returns[kept])
@@ -327,7 +334,7 @@ def test_thinning_keeps_what_a_cell_holds_up_to_the_cap(pairs, cost_bins, return
 def test_a_crowded_cell_keeps_each_equally_often():
     data = episodes_with(np.zeros(6), np.zeros(6))
     kept = Counter(
-        float(generated._thin(data, Recipe(per_cell=1, seed=seed)).observations[0, 0])
+        float(rollouts._thin(data, Recipe(per_cell=1, seed=seed)).observations[0, 0])
         for seed in range(300)
     )
     assert len(kept) == 6

@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from benchmarks.data.kernels import common_kernels, numpy_features
+from benchmarks.datasets.generation.kernels import common_kernels, numpy_features
 
 _OF_SHIPPED = """
 from dataclasses import replace
 from pathlib import Path
 import sys
-from benchmarks.data.generated import Recipe, generate
-from benchmarks.data.trajectories import file_checksum
+from benchmarks.datasets.generation.rollouts import Recipe, generate
+from benchmarks.datasets.trajectories import file_checksum
 from benchmarks.tasks.tasks import TASKS
 
 task = replace(TASKS[sys.argv[1]], horizon=int(sys.argv[2]))

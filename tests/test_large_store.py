@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.collect import collect, jobs_of
-from benchmarks.data.source import DataSet
+from benchmarks.datasets.source import DataSet
 from benchmarks.plan import Request
 from benchmarks.registry import find_method
 from benchmarks.store import Run, is_done

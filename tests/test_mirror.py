@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from benchmarks.common.errors import UserError
-from benchmarks.data.mirror import MIRRORS, mirrors, reachable
+from benchmarks.datasets.mirror import MIRRORS, mirrors, reachable
 from tests.loopback import NAME, TASK, closed_port, one_line
 
 # --- addresses -------------------------------------------------------------------------------

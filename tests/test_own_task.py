@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 
 from benchmarks.common.errors import UserError
-from benchmarks.data.__main__ import main as data_command
-from benchmarks.data.own_task import resolve_task
-from benchmarks.data.source import choose
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.data import main as data_command
+from benchmarks.datasets.custom_task import resolve_task
+from benchmarks.datasets.source import choose
+from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.jobs import Job
 from benchmarks.leaderboard.__main__ import main as leaderboard
 from benchmarks.plan import Request

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from baselines.bc import BCSafe
 from benchmarks.algorithm import Budget
 from benchmarks.common.errors import UserError
-from benchmarks.data.source import DataSet
+from benchmarks.datasets.source import DataSet
 from benchmarks.jobs import Job, Training
 from benchmarks.plan import Request
 from benchmarks.registry import Method

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from benchmarks.algorithm import Budget
-from benchmarks.data.trajectories import file_checksum
+from benchmarks.datasets.trajectories import file_checksum
 from benchmarks.jobs import Ending, Job, Training
 from benchmarks.registry import BUILT_IN, configure, find_method
 from benchmarks.store import BusyError, Run

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines.osrl_adapter import import_osrl
-from benchmarks.data.sequences import (
+from benchmarks.datasets.sequences import (
     Relabelled,
     SequenceSampler,
     cost_probabilities,

@@ -9,11 +9,11 @@ import h5py
 import numpy as np
 import pytest
 
+from benchmarks import data as command
 from benchmarks.common.errors import UserError
-from benchmarks.data import __main__ as command
-from benchmarks.data import dsrl, mirror, source
-from benchmarks.data.snapshots import recorded_checksum, shipped_tasks
-from benchmarks.data.source import (
+from benchmarks.datasets import dsrl, mirror, source
+from benchmarks.datasets.generation.policies import recorded_checksum, shipped_tasks
+from benchmarks.datasets.source import (
     DataSet,
     Network,
     cache_folder,
@@ -23,7 +23,7 @@ from benchmarks.data.source import (
     obtain,
     usable,
 )
-from benchmarks.data.trajectories import Trajectories, file_checksum
+from benchmarks.datasets.trajectories import Trajectories, file_checksum
 from benchmarks.tasks.tasks import ALL_TASKS, TASKS
 
 BALL, CAR = TASKS["BallRun"], TASKS["CarRun"]

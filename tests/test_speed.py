@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.speed import training
 from benchmarks.speed.__main__ import main
 from benchmarks.speed.loading import compare_loading

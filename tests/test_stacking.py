@@ -14,7 +14,7 @@ from torch import nn
 from benchmarks.algorithm import Algorithm, Config, MemorylessPolicy, Problem
 from benchmarks.common.random_streams import Draws, Dropout, StackedDraws
 from benchmarks.conformance import HORIZON, check_algorithm, made_up_data
-from benchmarks.data.sampling import TransitionSampler
+from benchmarks.datasets.sampling import TransitionSampler
 from benchmarks.registry import BUILT_IN, find_method
 from benchmarks.stacking import Stack, clip_gradients
 

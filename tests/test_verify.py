@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.data import __main__ as command
-from benchmarks.data.source import choose
-from benchmarks.data.trajectories import Trajectories
-from benchmarks.data.verify import Findings, examine, findings
+from benchmarks import data as command
+from benchmarks.datasets.source import choose
+from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.datasets.verify import Findings, examine, findings
 from benchmarks.tasks.tasks import TASKS
 
 TASK = replace(TASKS["BallRun"], horizon=4)

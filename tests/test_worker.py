@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.common.errors import UserError
-from benchmarks.data.trajectories import file_checksum
+from benchmarks.datasets.trajectories import file_checksum
 from benchmarks.jobs import Job, Training
 from benchmarks.registry import configure, find_method
 from benchmarks.store import Run

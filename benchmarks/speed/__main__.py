@@ -16,8 +16,8 @@ from benchmarks.algorithm import Algorithm
 from benchmarks.common.errors import UserError, exit_status, unknown_name
 from benchmarks.common.files import replacing
 from benchmarks.common.hardware import available_cores, devices
-from benchmarks.data.source import choose
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.source import choose
+from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.registry import BUILT_IN, find_method
 from benchmarks.speed.growth import measure_growth
 from benchmarks.speed.loading import compare_loading

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.algorithm import Algorithm, Problem
 from benchmarks.collect import collect, jobs_of, read_manifest
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.registry import configure, find_method
 from benchmarks.rollout import evaluate
 from benchmarks.simulators.vector import Lockstep

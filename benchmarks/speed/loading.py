@@ -8,9 +8,9 @@ from typing import Any
 import h5py
 
 from baselines.cdt import CDTConfig
-from benchmarks.data.sampling import TransitionSampler
-from benchmarks.data.sequences import SequenceSampler
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.sampling import TransitionSampler
+from benchmarks.datasets.sequences import SequenceSampler
+from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.speed import reference
 from benchmarks.speed.timing import Comparison, Piece, compare, repeat
 

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from baselines.osrl_adapter import WrappedAlgorithm, import_osrl
 from benchmarks.algorithm import Config, Problem
 from benchmarks.common.errors import UserError
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.speed.timing import Piece
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.algorithm import Algorithm, Problem
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.registry import find_method
 from benchmarks.rollout import evaluate
 from benchmarks.simulators.simulator import Simulator

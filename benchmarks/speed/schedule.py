@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.data.source import DataSet
-from benchmarks.data.trajectories import file_checksum
+from benchmarks.datasets.source import DataSet
+from benchmarks.datasets.trajectories import file_checksum
 from benchmarks.jobs import Job, Training
 from benchmarks.plan import Request
 from benchmarks.registry import find_method

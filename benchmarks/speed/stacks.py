@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.algorithm import Problem
 from benchmarks.common.errors import UserError
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.registry import configure, find_method
 from benchmarks.speed.timing import Comparison, Piece, compare
 from benchmarks.stacking import Stack

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from benchmarks.algorithm import Problem
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.registry import configure, find_method
 from benchmarks.simulators.simulator import Simulator
 from benchmarks.speed.schedule import working

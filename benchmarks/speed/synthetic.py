@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.collect import write_manifest
-from benchmarks.data.source import DataSet
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.source import DataSet
+from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.jobs import Job
 from benchmarks.plan import Request
 from benchmarks.registry import find_method

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from benchmarks.algorithm import Config, Problem
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.registry import find_method
 from benchmarks.speed import reference
 from benchmarks.speed.timing import Comparison, Piece, compare, peak_mib

@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 from benchmarks.common.errors import UserError, exit_status
 from benchmarks.common.files import write_atomic
-from benchmarks.data.own_task import resolve_task
-from benchmarks.data.snapshots import save_snapshots, shipped_tasks
-from benchmarks.data.source import (
+from benchmarks.datasets.custom_task import resolve_task
+from benchmarks.datasets.generation.policies import save_snapshots, shipped_tasks
+from benchmarks.datasets.source import (
     DataSet,
     Network,
     cache_folder,
@@ -28,9 +28,9 @@ from benchmarks.data.source import (
     obtain,
     usable,
 )
-from benchmarks.data.summary import Summary, draw, summarise
-from benchmarks.data.trajectories import Trajectories
-from benchmarks.data.verify import examine
+from benchmarks.datasets.summary import Summary, draw, summarise
+from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.datasets.verify import examine
 from benchmarks.tasks.tasks import ALL_TASKS, TASKS, Task, find_task
 
 Episode = tuple[float, float, float]
@@ -153,7 +153,7 @@ def train(name: str, steps: int | None, folder: Path, seed: int) -> None:
     """Train behaviour policies of a task, resuming where an earlier call stopped."""
     import torch  # seconds, for this verb alone
 
-    from benchmarks.data.behaviour import STEPS, train_behaviour
+    from benchmarks.datasets.generation.ppo import STEPS, train_behaviour
 
     task = find_task(name)
     steps = STEPS.get(name, 1_000_000) if steps is None else steps
@@ -179,7 +179,10 @@ def train(name: str, steps: int | None, folder: Path, seed: int) -> None:
         snapshots = train_behaviour(task, steps, checkpoint, seed=seed, report=report)
     path = folder / f"{name}.npz"
     save_snapshots(path, snapshots)
-    print(f"{len(snapshots)} snapshots in {path}; shipped ones lie in benchmarks/data/snapshots/")
+    print(
+        f"{len(snapshots)} snapshots in {path}; "
+        "shipped ones lie in benchmarks/datasets/generation/snapshots/"
+    )
 
 
 def frontier(episodes: Sequence[Episode]) -> list[str]:

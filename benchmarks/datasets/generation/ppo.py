@@ -3,7 +3,7 @@
 A preference w in [0, 1] is drawn for each episode and appended to the observation as 2w - 1; the
 policy is trained on (1 - w) r / sigma_r - 2 w c (`PreferencePPO.goal`), so that one short training
 covers the whole range from reward-seeking to safe. Snapshots taken along the way span unskilled to
-skilled, too; rolled out again they make a data set (`benchmarks.data.generated`).
+skilled, too; rolled out again they make a data set (`benchmarks.datasets.generation.rollouts`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from benchmarks.common.errors import UserError
 from benchmarks.common.files import replacing
-from benchmarks.data.snapshots import OBSERVATION_CLIP, Snapshot
-from benchmarks.data.views import view_of
+from benchmarks.datasets.generation.policies import OBSERVATION_CLIP, Snapshot
+from benchmarks.datasets.generation.views import view_of
 from benchmarks.simulators.vector import Lockstep, Steps
 from benchmarks.tasks.tasks import Task
 
@@ -66,7 +66,7 @@ def circling_reward(seen: NDArray[Any], steps: Steps) -> NDArray[np.float64]:
     Its own is 0.1 * distance * clockwise speed / (1 + |distance - 7|): next to nothing where it
     starts, 2 to 4 from the centre. Added is 0.1 * (7 - |distance - 7|) * clockwise speed, or -1
     for a fall.
-    `seen` [n, 35] is `benchmarks.data.views.circling_ant`'s.
+    `seen` [n, 35] is `benchmarks.datasets.generation.views.circling_ant`'s.
     """
     distance, speed = seen[:, 0] / 0.1, -seen[:, 3] / 0.3  # the simulator's scales
     outwards = 0.1 * (7.0 - np.abs(distance - 7.0)) * speed

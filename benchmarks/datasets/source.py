@@ -15,10 +15,10 @@ from tqdm import tqdm
 
 from benchmarks.common.errors import UserError
 from benchmarks.common.hardware import available_cores
-from benchmarks.data import dsrl, mirror
-from benchmarks.data.generated import generate, generated_path
-from benchmarks.data.snapshots import recorded_checksum, shipped_tasks
-from benchmarks.data.trajectories import HDF5_ERRORS, file_checksum
+from benchmarks.datasets import dsrl, mirror
+from benchmarks.datasets.generation.policies import recorded_checksum, shipped_tasks
+from benchmarks.datasets.generation.rollouts import generate, generated_path
+from benchmarks.datasets.trajectories import HDF5_ERRORS, file_checksum
 from benchmarks.tasks.tasks import Task
 
 _KEYS = ("observations", "next_observations", "actions", "rewards", "costs", "terminals")

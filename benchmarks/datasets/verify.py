@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.data.trajectories import HDF5_ERRORS
+from benchmarks.datasets.trajectories import HDF5_ERRORS
 from benchmarks.tasks.tasks import Task
 
 ROUNDING = 1e-4

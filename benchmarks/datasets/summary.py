@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.common.files import write_atomic
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.tasks.suites import SUITES
 from benchmarks.tasks.tasks import Task
 

@@ -1,6 +1,6 @@
 """Behaviour policies as they are shipped: a few snapshots a task, in half precision, in numpy.
 
-Trained by `benchmarks.data.behaviour`; nothing here needs torch.
+Trained by `benchmarks.datasets.generation.ppo`; nothing here needs torch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common.files import replacing
-from benchmarks.data.trajectories import file_checksum
+from benchmarks.datasets.trajectories import file_checksum
 
 Array = NDArray[Any]
 OBSERVATION_CLIP = 10.0
@@ -74,14 +74,14 @@ class Snapshot(NamedTuple):
 
 def shipped_tasks() -> list[str]:
     """Names of the tasks that behaviour policies are shipped for, sorted."""
-    folder = files("benchmarks.data") / "snapshots"
+    folder = files("benchmarks.datasets.generation") / "snapshots"
     names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
     return sorted(name.removesuffix(".npz") for name in names if name.endswith(".npz"))
 
 
 def snapshot_path(task: str) -> Path:
     """Where the snapshots of `task` lie in the installed package (the file may be missing)."""
-    with as_file(files("benchmarks.data") / "snapshots" / f"{task}.npz") as path:
+    with as_file(files("benchmarks.datasets.generation") / "snapshots" / f"{task}.npz") as path:
         return path
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common.errors import UserError, unknown_name
-from benchmarks.data.trajectories import Trajectories
-from benchmarks.data.verify import ROUNDING
+from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.datasets.verify import ROUNDING
 from benchmarks.tasks.tasks import ALL_TASKS, Task, find_task
 
 _REQUIRED = {"name": str, "simulator": str, "data": str, "horizon": int, "max_cost": float}

@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from benchmarks.common.errors import UserError
 from benchmarks.common.files import write_atomic
-from benchmarks.data.mirror import (
+from benchmarks.datasets.mirror import (
     SHA256,
     Again,
     Refused,
@@ -28,8 +28,8 @@ from benchmarks.data.mirror import (
     pieces_of,
     read_headers,
 )
-from benchmarks.data.trajectories import file_checksum
-from benchmarks.data.verify import findings
+from benchmarks.datasets.trajectories import file_checksum
+from benchmarks.datasets.verify import findings
 from benchmarks.tasks.tasks import Task
 
 Progress = Callable[[int, int | None], None]

@@ -15,7 +15,7 @@ from numpy.polynomial import Polynomial
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.trajectories import Trajectories
 
 Values = NDArray[np.float64]
 Indices = NDArray[np.intp]

@@ -28,15 +28,15 @@ from numpy.typing import NDArray
 
 from benchmarks.common.files import replacing
 from benchmarks.common.os_env import variables
-from benchmarks.data.kernels import common_kernels, numpy_features
-from benchmarks.data.snapshots import (
+from benchmarks.datasets.generation.kernels import common_kernels, numpy_features
+from benchmarks.datasets.generation.policies import (
     Snapshot,
     load_snapshots,
     snapshot_checksum,
     snapshot_path,
 )
-from benchmarks.data.trajectories import Floats, Trajectories
-from benchmarks.data.views import view_of
+from benchmarks.datasets.generation.views import view_of
+from benchmarks.datasets.trajectories import Floats, Trajectories
 from benchmarks.simulators.simulator import require_simulators
 from benchmarks.simulators.vector import Lockstep
 from benchmarks.tasks.tasks import Task
