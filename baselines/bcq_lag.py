@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from baselines.osrl_adapter import LagrangianAlgorithm, LagrangianConfig, import_osrl
-from benchmarks.algorithm import Budget, MemorylessPolicy, Policy
+from benchmarks.methods.algorithm import Budget, MemorylessPolicy, Policy
 
 
 @dataclass(frozen=True)

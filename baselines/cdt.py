@@ -16,11 +16,11 @@ from torch import Tensor
 from baselines.cdt_acting import CDTPolicy
 from baselines.cdt_training import train_step
 from baselines.osrl_adapter import WrappedAlgorithm, import_osrl
-from benchmarks.algorithm import Budget, Config, Policy
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.sequences import SequenceSampler, cost_probabilities, relabel_beyond_front
 from benchmarks.datasets.targets import reward_targets
 from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.methods.algorithm import Budget, Config, Policy
 
 
 @dataclass(frozen=True)

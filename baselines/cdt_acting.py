@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from baselines.cdt_training import attend, barrier_before, embeddings, finish, project
-from benchmarks.algorithm import Policy
+from benchmarks.methods.algorithm import Policy
 
 _TOKENS = 4
 """That arrive at once: the action before, return to go, cost to go, state."""

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from baselines.osrl_adapter import TransitionAlgorithm, TransitionConfig, import_osrl
 from baselines.several_seeds import coptidice_step
-from benchmarks.algorithm import Budget, MemorylessPolicy, Policy
+from benchmarks.methods.algorithm import Budget, MemorylessPolicy, Policy
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from baselines.osrl_adapter import VAEAlgorithm, VAEConfig, import_osrl
 from baselines.several_seeds import cpq_step
-from benchmarks.algorithm import Budget, MemorylessPolicy, Policy
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.sampling import Transitions
+from benchmarks.methods.algorithm import Budget, MemorylessPolicy, Policy
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from baselines.acceleration import accelerate
-from benchmarks.algorithm import Algorithm, Config, Problem
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.sampling import TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.methods.algorithm import Algorithm, Config, Problem
 
 
 class LossLog:

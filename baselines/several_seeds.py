@@ -1,4 +1,4 @@
-"""CPQ's and COptiDICE's updates for several seeds as one (`benchmarks.stacking`).
+"""CPQ's and COptiDICE's updates for several seeds as one (`benchmarks.methods.stacking`).
 
 osrl's losses are means over all that they are given, and step their optimisers themselves: they
 know no further dimension. These are the same losses in the same order, with the same draws, one

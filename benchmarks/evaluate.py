@@ -14,9 +14,9 @@ from benchmarks.common.errors import UserError, exit_status
 from benchmarks.common.files import require_writable
 from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.jobs import Job, Training, joined_code
+from benchmarks.methods.registry import Method, find_method, known_names
 from benchmarks.progress import summarise, work_off
 from benchmarks.provenance import command_line
-from benchmarks.registry import Method, find_method, known_names
 from benchmarks.scheduling import engines
 from benchmarks.simulators.simulator import require_simulators_of
 from benchmarks.store import Run, is_done

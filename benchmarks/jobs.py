@@ -40,7 +40,7 @@ class Training:
     code: str
     """sha256 of the files of the user's own that run (see `joined_code`); empty for none."""
     config: dict[str, Any]
-    """The options, those of acting (`benchmarks.algorithm.acting`) at their defaults."""
+    """The options, those of acting (`benchmarks.methods.algorithm.acting`) at their defaults."""
     task: str
     checksum: str
     """sha256 of the data file."""
@@ -69,7 +69,7 @@ class Job:
     limits: tuple[float, ...]
     episodes: int
     method: str
-    """What finds the method in another process (`benchmarks.registry.find_method`)."""
+    """What finds the method in another process (`benchmarks.methods.registry.find_method`)."""
     data: str
     """Path of the data file."""
     source: str
@@ -94,7 +94,7 @@ class Job:
     acting: dict[str, Any] = field(default_factory=dict)
     """Options of acting that are not at their defaults."""
     together: int = 1
-    """Seeds that may be trained as one (`benchmarks.stacking`)."""
+    """Seeds that may be trained as one (`benchmarks.methods.stacking`)."""
     compiled: bool = False
     """Train by compiled updates, where the method has any."""
     beside: tuple[int, ...] = ()

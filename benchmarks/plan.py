@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.algorithm import acting_options, training_options
 from benchmarks.common.errors import UserError, unknown_name
 from benchmarks.datasets.source import DataSet
 from benchmarks.jobs import Job, Training, joined_code
-from benchmarks.registry import Method, configure, parse_options
+from benchmarks.methods.algorithm import acting_options, training_options
+from benchmarks.methods.registry import Method, configure, parse_options
 from benchmarks.tasks.suites import Limit
 from benchmarks.tasks.tasks import Task
 

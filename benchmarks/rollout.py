@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.algorithm import Algorithm
+from benchmarks.methods.algorithm import Algorithm
 from benchmarks.simulators.vector import Lockstep
 from benchmarks.tasks.tasks import Task
 

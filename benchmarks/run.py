@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks import registry, trackers
+from benchmarks import trackers
 from benchmarks.collect import write_manifest
 from benchmarks.common.errors import UserError, exit_status
 from benchmarks.common.files import require_writable
@@ -20,6 +20,7 @@ from benchmarks.datasets.source import DataSet, Network, choose, obtain, usable
 from benchmarks.gather import kept_by
 from benchmarks.jobs import Job
 from benchmarks.leaderboard.__main__ import rebuild
+from benchmarks.methods import registry
 from benchmarks.plan import Request, plan
 from benchmarks.progress import summarise, work_off
 from benchmarks.provenance import command_line

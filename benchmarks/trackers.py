@@ -14,9 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.algorithm import Progress
 from benchmarks.common.errors import UserError
 from benchmarks.jobs import Job
+from benchmarks.methods.algorithm import Progress
 
 _PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb"}
 """The package that each tracker needs, which is also the name of the extra."""

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 
 from benchmarks import provenance
-from benchmarks.algorithm import LOG_EVERY, Algorithm, Problem, Progress
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.jobs import Job, joined_code
-from benchmarks.registry import find_method
-from benchmarks.stacking import Stack
+from benchmarks.methods.algorithm import LOG_EVERY, Algorithm, Problem, Progress
+from benchmarks.methods.registry import find_method
+from benchmarks.methods.stacking import Stack
 from benchmarks.store import Run
 from benchmarks.tasks.tasks import Task
 from benchmarks.trackers import open_trackers

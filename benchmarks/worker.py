@@ -22,10 +22,10 @@ from typing import Any
 import torch
 
 from benchmarks import provenance
-from benchmarks.algorithm import Algorithm
 from benchmarks.common.errors import UserError, disk_refuses
 from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.jobs import Ending, Job
+from benchmarks.methods.algorithm import Algorithm
 from benchmarks.rollout import evaluate
 from benchmarks.store import BusyError, Run, open_jobs
 from benchmarks.training import StoppedError, find_class, train

@@ -11,7 +11,7 @@ from pathlib import Path
 from .conftest import SmallData
 
 FAILING = """
-from benchmarks.algorithm import Budget
+from benchmarks.methods.algorithm import Budget
 from gas import GAS
 
 class Failing(GAS):

@@ -14,8 +14,8 @@ from baselines.cdt import CDT
 from baselines.coptidice import COptiDICE, COptiDICEPerStep
 from baselines.cpq import CPQ, CPQPenalised
 from baselines.osrl_adapter import import_osrl
-from benchmarks.algorithm import Problem
 from benchmarks.datasets.targets import reward_targets
+from benchmarks.methods.algorithm import Problem
 
 from .test_baselines import HORIZON, LIMIT, build, small_data
 

@@ -19,9 +19,9 @@ from baselines.cdt import CDT
 from baselines.coptidice import COptiDICE, COptiDICEPerStep
 from baselines.cpq import CPQ, CPQPenalised
 from baselines.osrl_adapter import import_osrl
-from benchmarks.algorithm import MemorylessPolicy, Problem
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.methods.algorithm import MemorylessPolicy, Problem
 
 HORIZON = 24
 LIMIT = 7.0
@@ -313,7 +313,7 @@ import baselines.coptidice, baselines.cpq, baselines.osrl_adapter
 heavy = {"osrl", "fsrl", "gymnasium", "wandb", "tensorboard"}
 assert not heavy & {name.split(".")[0] for name in sys.modules}
 assert state() == before
-from benchmarks.algorithm import Problem
+from benchmarks.methods.algorithm import Problem
 from benchmarks.datasets.trajectories import Trajectories
 pair, two = numpy.zeros((2, 3)), numpy.zeros(2)
 problem = Problem.of(Trajectories.from_arrays(pair, pair, two, two, two, two), 5)

@@ -13,7 +13,7 @@ import torch
 from benchmarks import evaluate
 from benchmarks.evaluate import main
 from benchmarks.jobs import Ending, Job, Training
-from benchmarks.registry import find_method
+from benchmarks.methods.registry import find_method
 from benchmarks.scheduling.events import Ended, Piece
 from benchmarks.store import Run
 from benchmarks.worker import run_job

@@ -13,7 +13,7 @@ from benchmarks.leaderboard.families import families, sweeps
 from benchmarks.leaderboard.frame import TRAININGS, validate
 from benchmarks.leaderboard.option_charts import option_chart, variant_chart
 from benchmarks.leaderboard.statistics import averages, run_scores
-from benchmarks.variants import label, split, values
+from benchmarks.methods.variants import label, split, values
 
 from .leaderboard_cases import episodes_of, missing_of, run, table_of
 

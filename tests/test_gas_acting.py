@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.algorithm import Problem
 from benchmarks.datasets.targets import QUANTILE, reward_targets
+from benchmarks.methods.algorithm import Problem
 from gas import GAS
 from gas.algorithm import Goals
 

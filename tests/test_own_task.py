@@ -20,8 +20,8 @@ from benchmarks.datasets.source import choose
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.jobs import Job
 from benchmarks.leaderboard.__main__ import main as leaderboard
+from benchmarks.methods.registry import find_method
 from benchmarks.plan import Request
-from benchmarks.registry import find_method
 from benchmarks.run import main
 from benchmarks.simulators.simulator import Simulator, check_simulator
 from benchmarks.simulators.vector import Lockstep

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.algorithm import Budget
 from benchmarks.datasets.trajectories import file_checksum
 from benchmarks.jobs import Ending, Job, Training
-from benchmarks.registry import BUILT_IN, configure, find_method
+from benchmarks.methods.algorithm import Budget
+from benchmarks.methods.registry import BUILT_IN, configure, find_method
 from benchmarks.store import BusyError, Run
 from benchmarks.tasks.tasks import TASKS
 from benchmarks.training import StoppedError

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.algorithm import MemorylessPolicy
+from benchmarks.methods.algorithm import MemorylessPolicy
 from benchmarks.rollout import evaluate
 from benchmarks.simulators.vector import Lockstep
 from benchmarks.tasks.tasks import TASKS

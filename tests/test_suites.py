@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.common.errors import UserError
-from benchmarks.registry import configure, find_method
+from benchmarks.methods.registry import configure, find_method
 from benchmarks.tasks.suites import SUITES, Limit, find_suite, parse_limit
 from benchmarks.tasks.tasks import TASKS
 

@@ -12,8 +12,8 @@ import pytest
 from benchmarks.common.errors import UserError
 from benchmarks.leaderboard.__main__ import main as leaderboard
 from benchmarks.leaderboard.details import Details
+from benchmarks.methods.registry import find_method
 from benchmarks.plan import plan
-from benchmarks.registry import find_method
 from benchmarks.run import main
 from benchmarks.store import Run, is_done, open_jobs
 from benchmarks.tasks.suites import SUITES, parse_limit

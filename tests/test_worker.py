@@ -10,7 +10,7 @@ import pytest
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.trajectories import file_checksum
 from benchmarks.jobs import Job, Training
-from benchmarks.registry import configure, find_method
+from benchmarks.methods.registry import configure, find_method
 from benchmarks.store import Run
 from benchmarks.tasks.tasks import TASKS
 from benchmarks.worker import run_job

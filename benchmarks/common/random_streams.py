@@ -11,8 +11,8 @@ from torch import Generator, Tensor, nn
 class Draws:
     """Draws from torch's default generator, which `Algorithm.random` makes the method's own.
 
-    Methods that can be stacked (`benchmarks.stacking`) draw all their random numbers here: with a
-    stream a seed in place of the one, each result has a leading dimension of seeds.
+    Methods that can be stacked (`benchmarks.methods.stacking`) draw all their random numbers here:
+    with a stream a seed in place of the one, each result has a leading dimension of seeds.
     """
 
     streams: Sequence[Generator] | None = None

@@ -11,7 +11,7 @@ import pandas as pd
 
 from benchmarks.common.errors import UserError
 from benchmarks.leaderboard.compare import Variant, difference, order_of_options
-from benchmarks.variants import split, values
+from benchmarks.methods.variants import split, values
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from typing import Any, Protocol
 
 import torch
 
-from benchmarks.algorithm import Algorithm
 from benchmarks.common.errors import UserError, exit_status, unknown_name
 from benchmarks.common.files import replacing
 from benchmarks.common.hardware import available_cores, devices
 from benchmarks.datasets.source import choose
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.registry import BUILT_IN, find_method
+from benchmarks.methods.algorithm import Algorithm
+from benchmarks.methods.registry import BUILT_IN, find_method
 from benchmarks.speed.growth import measure_growth
 from benchmarks.speed.loading import compare_loading
 from benchmarks.speed.rollouts import ROLLOUTS, compare_rollouts

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.algorithm import Algorithm, Problem
 from benchmarks.collect import collect, jobs_of, read_manifest
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.registry import configure, find_method
+from benchmarks.methods.algorithm import Algorithm, Problem
+from benchmarks.methods.registry import configure, find_method
 from benchmarks.rollout import evaluate
 from benchmarks.simulators.vector import Lockstep
 from benchmarks.speed.schedule import sleeping

@@ -16,9 +16,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from baselines.osrl_adapter import WrappedAlgorithm, import_osrl
-from benchmarks.algorithm import Config, Problem
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.methods.algorithm import Config, Problem
 from benchmarks.speed.timing import Piece
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.algorithm import Algorithm, Problem
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.registry import find_method
+from benchmarks.methods.algorithm import Algorithm, Problem
+from benchmarks.methods.registry import find_method
 from benchmarks.rollout import evaluate
 from benchmarks.simulators.simulator import Simulator
 from benchmarks.simulators.vector import Lockstep

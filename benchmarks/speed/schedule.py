@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from benchmarks.datasets.source import DataSet
 from benchmarks.datasets.trajectories import file_checksum
 from benchmarks.jobs import Job, Training
+from benchmarks.methods.registry import find_method
 from benchmarks.plan import Request
-from benchmarks.registry import find_method
 from benchmarks.scheduling.events import Ended, Heard, Launch, Piece
 from benchmarks.scheduling.local import WorkerProcess
 from benchmarks.scheduling.places import Places

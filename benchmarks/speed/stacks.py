@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import torch
 
-from benchmarks.algorithm import Problem
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.registry import configure, find_method
+from benchmarks.methods.algorithm import Problem
+from benchmarks.methods.registry import configure, find_method
+from benchmarks.methods.stacking import Stack
 from benchmarks.speed.timing import Comparison, Piece, compare
-from benchmarks.stacking import Stack
 from benchmarks.tasks.tasks import Task
 
 STACKS = ("gas", "gas-levels", "fisor", "cpq", "coptidice", "bc-all")

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.algorithm import Problem
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.registry import configure, find_method
+from benchmarks.methods.algorithm import Problem
+from benchmarks.methods.registry import configure, find_method
 from benchmarks.simulators.simulator import Simulator
 from benchmarks.speed.schedule import working
 from benchmarks.speed.synthetic import EPISODES, planned, request, trajectories

@@ -12,8 +12,8 @@ from benchmarks.collect import write_manifest
 from benchmarks.datasets.source import DataSet
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.jobs import Job
+from benchmarks.methods.registry import find_method
 from benchmarks.plan import Request
-from benchmarks.registry import find_method
 from benchmarks.rollout import Episode
 from benchmarks.store import Run
 from benchmarks.tasks.suites import find_suite

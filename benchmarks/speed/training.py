@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from benchmarks.algorithm import Config, Problem
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.registry import find_method
+from benchmarks.methods.algorithm import Config, Problem
+from benchmarks.methods.registry import find_method
 from benchmarks.speed import reference
 from benchmarks.speed.timing import Comparison, Piece, compare, peak_mib
 from benchmarks.tasks.tasks import Task

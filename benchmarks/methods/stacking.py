@@ -24,9 +24,9 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from benchmarks.algorithm import LOG_EVERY, Algorithm, Progress, progress
 from benchmarks.common.random_streams import Draws, Dropout, StackedDraws
 from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.methods.algorithm import LOG_EVERY, Algorithm, Progress, progress
 
 _COUNT = "step"
 """In an optimiser's state the count of its steps, which all seeds share."""

@@ -1,4 +1,4 @@
-"""The conformance test: whether a class fulfils the contract of `benchmarks.algorithm`."""
+"""The conformance test: whether a class fulfils the contract of `benchmarks.methods.algorithm`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.algorithm import Algorithm, Config, Problem, Progress
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.stacking import Stack
+from benchmarks.methods.algorithm import Algorithm, Config, Problem, Progress
+from benchmarks.methods.stacking import Stack
 
 HORIZON, EPISODES, STEPS = 20, 6, 8
 UPDATES, BREAKS = 9, (1, 2, 6)
@@ -169,8 +169,8 @@ def _check_stack(build: Callable[[int], Algorithm], data: Trajectories) -> None:
                 error = abs(row[k].losses[name] - loss)
                 assert error <= 1e-4 * max(abs(loss), 1.0), (
                     f"trained as one with another seed, {name} is {row[k].losses[name]:.6g} after "
-                    f"{own.updates} updates, alone {loss:.6g}: `benchmarks.stacking` says what a "
-                    "stackable method keeps apart"
+                    f"{own.updates} updates, alone {loss:.6g}: `benchmarks.methods.stacking` says "
+                    "what a stackable method keeps apart"
                 )
 
 

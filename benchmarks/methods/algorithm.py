@@ -185,7 +185,7 @@ class Algorithm(ABC):
     """One training serves every cost limit; otherwise one training a limit."""
     config_class: ClassVar[type[Config]] = Config
     stackable: ClassVar[bool] = False
-    """Several seeds can be trained as one: what that asks for, `benchmarks.stacking` says."""
+    """Several seeds can be trained as one; `benchmarks.methods.stacking` says what that needs."""
     compilable: ClassVar[tuple[str, ...]] = ()
     """Methods that `compile` compiles: functions of tensors, their random numbers from `draws`."""
     stacked = False

@@ -14,9 +14,9 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-from benchmarks.algorithm import Algorithm, Config
 from benchmarks.common.errors import UserError, unknown_name
-from benchmarks.variants import MARK, label, split
+from benchmarks.methods.algorithm import Algorithm, Config
+from benchmarks.methods.variants import MARK, label, split
 
 ENTRY_POINTS = "osrl_bench.algorithms"
 BUILT_IN = {
@@ -122,7 +122,9 @@ def _said(error: Exception) -> str:
 
 def _checked(cls: Any, spec: str) -> type[Algorithm]:
     if not (inspect.isclass(cls) and issubclass(cls, Algorithm)):
-        raise UserError(f"algorithm {spec!r} is not a subclass of benchmarks.algorithm.Algorithm")
+        raise UserError(
+            f"algorithm {spec!r} is not a subclass of benchmarks.methods.algorithm.Algorithm"
+        )
     if inspect.isabstract(cls):
         lacking = ", ".join(sorted(cls.__abstractmethods__))
         raise UserError(f"algorithm {spec!r} does not implement {lacking}")
