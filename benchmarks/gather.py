@@ -10,13 +10,13 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks import provenance
 from benchmarks.collect import collect, jobs_of, read_manifest
-from benchmarks.jobs import Job
 from benchmarks.leaderboard.details import Details, Evidence, Frontier, thinned
 from benchmarks.leaderboard.frame import EPISODES, MISSING, RUN, TRAININGS, validate_trainings
 from benchmarks.leaderboard.report import DETAILS, KEPT, LOST, read_episodes, read_missing
-from benchmarks.store import Run
+from benchmarks.runs import provenance
+from benchmarks.runs.jobs import Job
+from benchmarks.runs.store import Run
 
 Rows = list[dict[Any, Any]]
 _Run = tuple[str, str, float, int]

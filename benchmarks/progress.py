@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from tqdm import tqdm
 
 from benchmarks.common.interrupts import two_steps
-from benchmarks.jobs import Job
+from benchmarks.runs.jobs import Job
+from benchmarks.runs.store import Run
 from benchmarks.scheduling.events import Event
 from benchmarks.scheduling.scheduler import Scheduler
-from benchmarks.store import Run
 
 
 def work_off(scheduler: Scheduler, jobs: Sequence[Job]) -> tuple[list[Event], bool]:

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks import trackers
 from benchmarks.collect import write_manifest
 from benchmarks.common.errors import UserError, exit_status
 from benchmarks.common.files import require_writable
@@ -18,16 +17,17 @@ from benchmarks.common.hardware import devices
 from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.datasets.source import DataSet, Network, choose, obtain, usable
 from benchmarks.gather import kept_by
-from benchmarks.jobs import Job
 from benchmarks.leaderboard.__main__ import rebuild
 from benchmarks.methods import registry
-from benchmarks.plan import Request, plan
 from benchmarks.progress import summarise, work_off
-from benchmarks.provenance import command_line
+from benchmarks.runs import trackers
+from benchmarks.runs.jobs import Job
+from benchmarks.runs.plan import Request, plan
+from benchmarks.runs.provenance import command_line
+from benchmarks.runs.store import Run, is_done
 from benchmarks.scheduling import engines
 from benchmarks.scheduling.places import Places
 from benchmarks.simulators.simulator import require_simulators_of
-from benchmarks.store import Run, is_done
 from benchmarks.tasks.suites import SUITES, Suite, find_suite, parse_limit
 from benchmarks.tasks.tasks import TASKS, Task
 

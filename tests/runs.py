@@ -84,7 +84,7 @@ def children(pid: int) -> list[int]:
     for child in _children(pid):
         if b"benchmarks.scheduling.warm" in _command(child):
             found += _children(child)
-        elif b"benchmarks.worker" in _command(child):
+        elif b"benchmarks.runs.worker" in _command(child):
             found.append(child)
     return found
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks.jobs import Ending
 from benchmarks.run import main
+from benchmarks.runs.jobs import Ending
+from benchmarks.runs.store import Run
+from benchmarks.runs.worker import run_job
 from benchmarks.scheduling.remote import Mark, Node, absolute, folder_files, keep
-from benchmarks.store import Run
-from benchmarks.worker import run_job
 
 from .conftest import SmallData
 from .runs import FAILING, command, evaluations, start, wait_for

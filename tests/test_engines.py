@@ -11,7 +11,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from benchmarks.common.errors import UserError
-from benchmarks.jobs import Job, Training
+from benchmarks.runs.jobs import Job, Training
 from benchmarks.scheduling import engines
 from benchmarks.scheduling.nvml import open_inventory
 

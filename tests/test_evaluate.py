@@ -12,11 +12,11 @@ import torch
 
 from benchmarks import evaluate
 from benchmarks.evaluate import main
-from benchmarks.jobs import Ending, Job, Training
 from benchmarks.methods.registry import find_method
+from benchmarks.runs.jobs import Ending, Job, Training
+from benchmarks.runs.store import Run
+from benchmarks.runs.worker import run_job
 from benchmarks.scheduling.events import Ended, Piece
-from benchmarks.store import Run
-from benchmarks.worker import run_job
 
 from .conftest import SmallData
 from .test_resume import make_job

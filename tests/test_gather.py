@@ -10,7 +10,7 @@ import pytest
 from benchmarks.gather import gather, kept_by
 from benchmarks.leaderboard import report
 from benchmarks.leaderboard.__main__ import main
-from benchmarks.store import Run
+from benchmarks.runs.store import Run
 
 from .synthetic_store import Plan, jobs_of, write_store
 

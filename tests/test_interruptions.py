@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from benchmarks.common.interrupts import two_steps
-from benchmarks.jobs import Ending
 from benchmarks.run import main
+from benchmarks.runs.jobs import Ending
 from benchmarks.scheduling.events import Ended, Piece
 
 from .conftest import SmallData

@@ -11,8 +11,8 @@ import pytest
 from benchmarks.collect import collect, jobs_of
 from benchmarks.datasets.source import DataSet
 from benchmarks.methods.registry import find_method
-from benchmarks.plan import Request
-from benchmarks.store import Run, is_done
+from benchmarks.runs.plan import Request
+from benchmarks.runs.store import Run, is_done
 from benchmarks.tasks.suites import find_suite
 from benchmarks.tasks.tasks import TASKS
 

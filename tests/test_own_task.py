@@ -18,17 +18,17 @@ from benchmarks.data import main as data_command
 from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.datasets.source import choose
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.jobs import Job
 from benchmarks.leaderboard.__main__ import main as leaderboard
 from benchmarks.methods.registry import find_method
-from benchmarks.plan import Request
 from benchmarks.run import main
+from benchmarks.runs.jobs import Job
+from benchmarks.runs.plan import Request
+from benchmarks.runs.store import Run, is_done
+from benchmarks.runs.worker import run_job
 from benchmarks.simulators.simulator import Simulator, check_simulator
 from benchmarks.simulators.vector import Lockstep
-from benchmarks.store import Run, is_done
 from benchmarks.tasks.suites import parse_limit
 from benchmarks.tasks.tasks import ALL_TASKS, Task
-from benchmarks.worker import run_job
 
 from .own_task.reach import GOAL, Reach
 from .runs import files

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from baselines.bc import BCSafe
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.source import DataSet
-from benchmarks.jobs import Job, Training
 from benchmarks.methods.algorithm import Budget
 from benchmarks.methods.registry import Method
-from benchmarks.plan import Request
+from benchmarks.runs.jobs import Job, Training
+from benchmarks.runs.plan import Request
 from benchmarks.tasks.suites import Limit, find_suite
 from benchmarks.tasks.tasks import TASKS
 from gas import GAS, GASConfig

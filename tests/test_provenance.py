@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import provenance
 from benchmarks.common.errors import UserError
 from benchmarks.leaderboard.costs import costs
 from benchmarks.leaderboard.details import Details, mixtures, thinned
 from benchmarks.leaderboard.frame import TRAININGS, validate, validate_trainings
+from benchmarks.runs import provenance
 
 from .leaderboard_cases import episodes_of, run
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from benchmarks.methods.algorithm import MemorylessPolicy
-from benchmarks.rollout import evaluate
+from benchmarks.runs.evaluation import evaluate
 from benchmarks.simulators.vector import Lockstep
 from benchmarks.tasks.tasks import TASKS
 

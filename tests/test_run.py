@@ -15,9 +15,9 @@ from benchmarks.collect import jobs_of, read_manifest
 from benchmarks.common.hardware import devices
 from benchmarks.leaderboard.__main__ import main as leaderboard
 from benchmarks.leaderboard.details import Details
-from benchmarks.provenance import commit
 from benchmarks.run import main
-from benchmarks.store import Run
+from benchmarks.runs.provenance import commit
+from benchmarks.runs.store import Run
 from benchmarks.tasks.tasks import TASKS
 
 from .conftest import SmallData

@@ -13,12 +13,12 @@ from benchmarks.common.errors import UserError
 from benchmarks.leaderboard.__main__ import main as leaderboard
 from benchmarks.leaderboard.details import Details
 from benchmarks.methods.registry import find_method
-from benchmarks.plan import plan
 from benchmarks.run import main
-from benchmarks.store import Run, is_done, open_jobs
+from benchmarks.runs.plan import plan
+from benchmarks.runs.store import Run, is_done, open_jobs
+from benchmarks.runs.worker import run_job
 from benchmarks.tasks.suites import SUITES, parse_limit
 from benchmarks.tasks.tasks import TASKS
-from benchmarks.worker import run_job
 from gas import GAS
 
 from .conftest import SmallData

@@ -9,11 +9,11 @@ import pytest
 
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.trajectories import file_checksum
-from benchmarks.jobs import Job, Training
 from benchmarks.methods.registry import configure, find_method
-from benchmarks.store import Run
+from benchmarks.runs.jobs import Job, Training
+from benchmarks.runs.store import Run
+from benchmarks.runs.worker import run_job
 from benchmarks.tasks.tasks import TASKS
-from benchmarks.worker import run_job
 
 from .conftest import SmallData
 

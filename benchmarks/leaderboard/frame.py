@@ -47,7 +47,7 @@ TRAININGS: dict[str, Kind] = {
     "task": "text",
     "seed": "integer",
     "train_limit": "optional number",  # NaN where one training serves all limits
-    "key": "text",  # of the training, as `benchmarks.jobs.Training.key`
+    "key": "text",  # of the training, as `benchmarks.runs.jobs.Training.key`
     "updates": "integer",
     "config": "text",  # a JSON object, as are `versions` and `curve`
     "status": "text",

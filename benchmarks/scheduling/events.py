@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
-from benchmarks.jobs import Job
+from benchmarks.runs.jobs import Job
 
 
 class Event(NamedTuple):

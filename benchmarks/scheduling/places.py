@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmarks.common.files import write_atomic
-from benchmarks.jobs import Job
+from benchmarks.runs.jobs import Job
 from benchmarks.scheduling.events import Piece
 
 GIB = 2**30

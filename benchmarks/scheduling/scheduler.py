@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.jobs import Ending, Job
+from benchmarks.runs.jobs import Ending, Job
+from benchmarks.runs.store import Run, is_done
 from benchmarks.scheduling.events import Attempt, Ended, Event, Launch, Piece
 from benchmarks.scheduling.places import Places
-from benchmarks.store import Run, is_done
 
 STOP_SECONDS = 4.3
 """From asking a process to stop until it is killed."""

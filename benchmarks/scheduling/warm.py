@@ -28,12 +28,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from benchmarks import worker
 from benchmarks.common.os_env import set_variables
+from benchmarks.runs import worker
 
 AVAILABLE = sys.platform == "linux"
 """Elsewhere a fork is not safe, or cannot be made to end with its parent."""
-WORKER = (sys.executable, "-m", "benchmarks.worker")
+WORKER = (sys.executable, "-m", "benchmarks.runs.worker")
 """A worker that is started afresh."""
 _SERVER = (sys.executable, "-m", "benchmarks.scheduling.warm")
 _LATE = ("torch._dynamo", "scipy.optimize", "gymnasium")

@@ -11,7 +11,7 @@ from benchmarks.collect import collect, jobs_of, read_manifest
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Problem
 from benchmarks.methods.registry import configure, find_method
-from benchmarks.rollout import evaluate
+from benchmarks.runs.evaluation import evaluate
 from benchmarks.simulators.vector import Lockstep
 from benchmarks.speed.schedule import sleeping
 from benchmarks.speed.synthetic import planned, request, store_results, trajectories

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Problem
 from benchmarks.methods.registry import find_method
-from benchmarks.rollout import evaluate
+from benchmarks.runs.evaluation import evaluate
 from benchmarks.simulators.simulator import Simulator
 from benchmarks.simulators.vector import Lockstep
 from benchmarks.speed.timing import Comparison, compare, repeat

@@ -15,16 +15,16 @@ from typing import Any, NamedTuple
 
 from benchmarks.datasets.source import DataSet
 from benchmarks.datasets.trajectories import file_checksum
-from benchmarks.jobs import Job, Training
 from benchmarks.methods.registry import find_method
-from benchmarks.plan import Request
+from benchmarks.runs.jobs import Job, Training
+from benchmarks.runs.plan import Request
+from benchmarks.runs.store import Run
 from benchmarks.scheduling.events import Ended, Heard, Launch, Piece
 from benchmarks.scheduling.local import WorkerProcess
 from benchmarks.scheduling.places import Places
 from benchmarks.scheduling.scheduler import Scheduler
 from benchmarks.scheduling.warm import Server
 from benchmarks.speed.synthetic import trajectories
-from benchmarks.store import Run
 from benchmarks.tasks.suites import find_suite
 from benchmarks.tasks.tasks import find_task
 

@@ -11,11 +11,11 @@ import numpy as np
 from benchmarks.collect import write_manifest
 from benchmarks.datasets.source import DataSet
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.jobs import Job
 from benchmarks.methods.registry import find_method
-from benchmarks.plan import Request
-from benchmarks.rollout import Episode
-from benchmarks.store import Run
+from benchmarks.runs.evaluation import Episode
+from benchmarks.runs.jobs import Job
+from benchmarks.runs.plan import Request
+from benchmarks.runs.store import Run
 from benchmarks.tasks.suites import find_suite
 from benchmarks.tasks.tasks import TASKS, Task, find_task
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common.errors import UserError
-from benchmarks.jobs import Job
 from benchmarks.methods.algorithm import Progress
+from benchmarks.runs.jobs import Job
 
 _PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb"}
 """The package that each tracker needs, which is also the name of the extra."""

@@ -86,7 +86,7 @@ class Job:
     checkpoint_seconds: float = 60.0
     """Time between two checkpoints of an unfinished training."""
     trackers: tuple[str, ...] = ()
-    """Where else the losses go (`benchmarks.trackers`)."""
+    """Where else the losses go (`benchmarks.runs.trackers`)."""
     command: str = ""
     """The command that asked for the job, as provenance."""
     label: str = ""

@@ -10,17 +10,17 @@ from typing import Any
 
 import torch
 
-from benchmarks import provenance
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.jobs import Job, joined_code
 from benchmarks.methods.algorithm import LOG_EVERY, Algorithm, Problem, Progress
 from benchmarks.methods.registry import find_method
 from benchmarks.methods.stacking import Stack
-from benchmarks.store import Run
+from benchmarks.runs import provenance
+from benchmarks.runs.jobs import Job, joined_code
+from benchmarks.runs.store import Run
+from benchmarks.runs.trackers import open_trackers
 from benchmarks.tasks.tasks import Task
-from benchmarks.trackers import open_trackers
 
 _SHARE = 20
 """Checkpoints take at most one part in so many of the time."""

@@ -28,7 +28,7 @@ PACKAGES = (
 )
 """Distributions whose version may change a result."""
 CODE = ("gas", "baselines", "benchmarks")
-_ROOT = Path(__file__).resolve().parents[1]
+_ROOT = Path(__file__).resolve().parents[2]
 _SECONDS = 20
 """How long git may take on a slow disk before the commit counts as unknown."""
 

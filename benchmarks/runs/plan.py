@@ -8,9 +8,9 @@ from typing import Any
 
 from benchmarks.common.errors import UserError, unknown_name
 from benchmarks.datasets.source import DataSet
-from benchmarks.jobs import Job, Training, joined_code
 from benchmarks.methods.algorithm import acting_options, training_options
 from benchmarks.methods.registry import Method, configure, parse_options
+from benchmarks.runs.jobs import Job, Training, joined_code
 from benchmarks.tasks.suites import Limit
 from benchmarks.tasks.tasks import Task
 

@@ -33,8 +33,8 @@ from filelock import FileLock, Timeout
 
 from benchmarks.common.errors import UserError
 from benchmarks.common.files import remove_parts, write_atomic
-from benchmarks.jobs import Job, Training
-from benchmarks.rollout import Episode
+from benchmarks.runs.evaluation import Episode
+from benchmarks.runs.jobs import Job, Training
 
 
 class BusyError(Exception):

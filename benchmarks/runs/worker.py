@@ -1,4 +1,4 @@
-"""One process, one job: `python -m benchmarks.worker`, with the job as a line on standard input.
+"""One process, one job: `python -m benchmarks.runs.worker`, the job as a line on standard input.
 
 Progress goes to standard output, a JSON object a line. The standard input stays open for as long
 as whoever started this process lives: when it closes, or at SIGTERM, the process saves what it has
@@ -21,14 +21,14 @@ from typing import Any
 
 import torch
 
-from benchmarks import provenance
 from benchmarks.common.errors import UserError, disk_refuses
 from benchmarks.datasets.custom_task import resolve_task
-from benchmarks.jobs import Ending, Job
 from benchmarks.methods.algorithm import Algorithm
-from benchmarks.rollout import evaluate
-from benchmarks.store import BusyError, Run, open_jobs
-from benchmarks.training import StoppedError, find_class, train
+from benchmarks.runs import provenance
+from benchmarks.runs.evaluation import evaluate
+from benchmarks.runs.jobs import Ending, Job
+from benchmarks.runs.store import BusyError, Run, open_jobs
+from benchmarks.runs.training import StoppedError, find_class, train
 
 GRACE = 4.0
 """Seconds that a process which was asked to stop has left to save what it has."""
