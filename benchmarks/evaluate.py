@@ -14,11 +14,11 @@ from benchmarks.common.errors import UserError, exit_status
 from benchmarks.common.files import require_writable
 from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.methods.registry import Method, find_method, known_names
-from benchmarks.progress import summarise, work_off
 from benchmarks.runs.jobs import Job, Training, joined_code
 from benchmarks.runs.provenance import command_line
 from benchmarks.runs.store import Run, is_done
 from benchmarks.scheduling import engines
+from benchmarks.scheduling.progress import summarise, work_off
 from benchmarks.simulators.simulator import require_simulators_of
 from benchmarks.tasks.suites import Limit, parse_limit
 from benchmarks.tasks.tasks import ALL_TASKS, Task

@@ -19,14 +19,14 @@ from benchmarks.datasets.source import DataSet, Network, choose, obtain, usable
 from benchmarks.gather import kept_by
 from benchmarks.leaderboard.__main__ import rebuild
 from benchmarks.methods import registry
-from benchmarks.progress import summarise, work_off
 from benchmarks.runs import trackers
 from benchmarks.runs.jobs import Job
 from benchmarks.runs.plan import Request, plan
 from benchmarks.runs.provenance import command_line
 from benchmarks.runs.store import Run, is_done
 from benchmarks.scheduling import engines
-from benchmarks.scheduling.places import Places
+from benchmarks.scheduling.devices import Places
+from benchmarks.scheduling.progress import summarise, work_off
 from benchmarks.simulators.simulator import require_simulators_of
 from benchmarks.tasks.suites import SUITES, Suite, find_suite, parse_limit
 from benchmarks.tasks.tasks import TASKS, Task

@@ -15,8 +15,8 @@ import torch
 
 from benchmarks.runs.jobs import Ending, Job
 from benchmarks.runs.worker import ending_of, run_job
-from benchmarks.scheduling.events import Ended, Heard, Piece
-from benchmarks.scheduling.places import Places
+from benchmarks.scheduling.devices import Places
+from benchmarks.scheduling.protocol import Ended, Heard, Piece
 from benchmarks.scheduling.scheduler import Scheduler
 
 FORK = multiprocessing.get_context("fork")

@@ -82,7 +82,7 @@ def children(pid: int) -> list[int]:
     """Workers of a runner: forks of its server, or processes of their own."""
     found = []
     for child in _children(pid):
-        if b"benchmarks.scheduling.warm" in _command(child):
+        if b"benchmarks.scheduling.fork_server" in _command(child):
             found += _children(child)
         elif b"benchmarks.runs.worker" in _command(child):
             found.append(child)

@@ -16,7 +16,7 @@ from benchmarks.run import main
 from benchmarks.runs.jobs import Ending
 from benchmarks.runs.store import Run
 from benchmarks.runs.worker import run_job
-from benchmarks.scheduling.remote import Mark, Node, absolute, folder_files, keep
+from benchmarks.scheduling.node import Mark, Node, absolute, folder_files, keep
 
 from .conftest import SmallData
 from .runs import FAILING, command, evaluations, start, wait_for
@@ -89,7 +89,7 @@ def test_what_says_done_is_stored_last(
 ) -> None:
     order: list[str] = []
     monkeypatch.setattr(
-        "benchmarks.scheduling.remote.write_atomic", lambda path, _: order.append(path.name)
+        "benchmarks.scheduling.node.write_atomic", lambda path, _: order.append(path.name)
     )
     files = dict.fromkeys(("training.json", "evaluation-8x2.json", "losses.csv", "checkpoint.pt"))
     keep(Run.of(make_job("bc-all", small_data, tmp_path)), files)

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.common.errors import UserError
 from benchmarks.runs.jobs import Job, Training
 from benchmarks.scheduling import engines
-from benchmarks.scheduling.nvml import open_inventory
+from benchmarks.scheduling.gpu_memory import open_inventory
 
 CORES = 12
 

@@ -16,7 +16,7 @@ from benchmarks.methods.registry import find_method
 from benchmarks.runs.jobs import Ending, Job, Training
 from benchmarks.runs.store import Run
 from benchmarks.runs.worker import run_job
-from benchmarks.scheduling.events import Ended, Piece
+from benchmarks.scheduling.protocol import Ended, Piece
 
 from .conftest import SmallData
 from .test_resume import make_job

@@ -15,7 +15,7 @@ import pytest
 from benchmarks.common.interrupts import two_steps
 from benchmarks.run import main
 from benchmarks.runs.jobs import Ending
-from benchmarks.scheduling.events import Ended, Piece
+from benchmarks.scheduling.protocol import Ended, Piece
 
 from .conftest import SmallData
 from .runs import FAILING, children, command, evaluations, start, wait_for

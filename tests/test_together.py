@@ -15,8 +15,8 @@ from benchmarks.runs.jobs import Ending, Job
 from benchmarks.runs.store import Run
 from benchmarks.runs.training import StoppedError
 from benchmarks.runs.worker import ending_of, run_job
-from benchmarks.scheduling.events import Ended, Event, Heard, Piece
-from benchmarks.scheduling.places import GIB, MemoryEstimates, Places
+from benchmarks.scheduling.devices import GIB, MemoryEstimates, Places
+from benchmarks.scheduling.protocol import Ended, Event, Heard, Piece
 from benchmarks.scheduling.scheduler import Scheduler
 
 from .conftest import SmallData

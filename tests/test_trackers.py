@@ -109,7 +109,7 @@ import sys
 for name in ("tensorboard", "wandb", "ray", "submitit", "pynvml"):
     sys.modules[name] = None
 import benchmarks.run, benchmarks.runs.worker, benchmarks.evaluate
-from benchmarks.scheduling import ray, slurm, nvml
+from benchmarks.scheduling import gpu_memory, ray, slurm
 """
 
 

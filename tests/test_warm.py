@@ -17,11 +17,11 @@ import pytest
 
 from benchmarks.runs.jobs import Ending, Job, Training
 from benchmarks.runs.store import Run
-from benchmarks.scheduling.events import Ended, Piece
+from benchmarks.scheduling.devices import Places
+from benchmarks.scheduling.fork_server import AVAILABLE, Server
 from benchmarks.scheduling.local import WorkerProcess
-from benchmarks.scheduling.places import Places
+from benchmarks.scheduling.protocol import Ended, Piece
 from benchmarks.scheduling.scheduler import Scheduler
-from benchmarks.scheduling.warm import AVAILABLE, Server
 
 from .conftest import SmallData
 from .forked import FORK
@@ -240,7 +240,7 @@ def test_what_no_fork_can_share_starts_workers_afresh(
     """Here a thread that begins while the server imports."""
     (tmp_path / "sitecustomize.py").write_text(
         "import sys, threading, time\n"
-        "if 'benchmarks.scheduling.warm' in sys.orig_argv:\n"
+        "if 'benchmarks.scheduling.fork_server' in sys.orig_argv:\n"
         "    threading.Thread(target=time.sleep, args=(99,), daemon=True).start()\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)

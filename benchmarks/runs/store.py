@@ -12,7 +12,7 @@ results/runs/<task>-<algorithm>-<key>/
     evaluations.json     a group of evaluations about to be dealt out into those files
     failure.json         why the last attempt failed; gone when an attempt begins
     lock                 held by the process that works here
-results/runs/gpu-memory.json   memory that was seen, by method (`benchmarks.scheduling.places`)
+results/runs/gpu-memory.json   memory that was seen, by method (`benchmarks.scheduling.devices`)
 ```
 """
 

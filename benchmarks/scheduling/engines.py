@@ -11,12 +11,12 @@ from contextlib import closing, contextmanager
 
 from benchmarks.common.errors import UserError
 from benchmarks.common.hardware import available_cores, devices
-from benchmarks.scheduling.events import Launch
+from benchmarks.scheduling.devices import MemoryEstimates, Places
+from benchmarks.scheduling.fork_server import AVAILABLE, Server
+from benchmarks.scheduling.gpu_memory import open_inventory
 from benchmarks.scheduling.local import WorkerProcess
-from benchmarks.scheduling.nvml import open_inventory
-from benchmarks.scheduling.places import MemoryEstimates, Places
+from benchmarks.scheduling.protocol import Launch
 from benchmarks.scheduling.scheduler import Scheduler
-from benchmarks.scheduling.warm import AVAILABLE, Server
 
 _PACKAGES = {"ray": "ray", "slurm": "submitit"}
 _ALONE = 4

@@ -20,9 +20,9 @@ from typing import Any
 
 from benchmarks.common.errors import UserError
 from benchmarks.runs.store import Run
-from benchmarks.scheduling.events import Ended, Heard, Launch, Piece
-from benchmarks.scheduling.places import Places
-from benchmarks.scheduling.remote import Mark, Node, absolute, folder_files, keep
+from benchmarks.scheduling.devices import Places
+from benchmarks.scheduling.node import Mark, Node, absolute, folder_files, keep
+from benchmarks.scheduling.protocol import Ended, Heard, Launch, Piece
 
 TRIES = 8
 """A node's loss is nothing unusual."""

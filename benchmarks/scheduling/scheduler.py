@@ -11,8 +11,8 @@ from typing import Any
 
 from benchmarks.runs.jobs import Ending, Job
 from benchmarks.runs.store import Run, is_done
-from benchmarks.scheduling.events import Attempt, Ended, Event, Launch, Piece
-from benchmarks.scheduling.places import Places
+from benchmarks.scheduling.devices import Places
+from benchmarks.scheduling.protocol import Attempt, Ended, Event, Launch, Piece
 
 STOP_SECONDS = 4.3
 """From asking a process to stop until it is killed."""

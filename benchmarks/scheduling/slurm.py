@@ -18,9 +18,9 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.common.errors import UserError
-from benchmarks.scheduling.events import Ended, Heard, Launch, Piece
-from benchmarks.scheduling.places import Places
-from benchmarks.scheduling.remote import Mark, Node, absolute
+from benchmarks.scheduling.devices import Places
+from benchmarks.scheduling.node import Mark, Node, absolute
+from benchmarks.scheduling.protocol import Ended, Heard, Launch, Piece
 
 TRIES = 8
 """Preemption is nothing unusual."""

@@ -19,11 +19,11 @@ from benchmarks.methods.registry import find_method
 from benchmarks.runs.jobs import Job, Training
 from benchmarks.runs.plan import Request
 from benchmarks.runs.store import Run
-from benchmarks.scheduling.events import Ended, Heard, Launch, Piece
+from benchmarks.scheduling.devices import Places
+from benchmarks.scheduling.fork_server import Server
 from benchmarks.scheduling.local import WorkerProcess
-from benchmarks.scheduling.places import Places
+from benchmarks.scheduling.protocol import Ended, Heard, Launch, Piece
 from benchmarks.scheduling.scheduler import Scheduler
-from benchmarks.scheduling.warm import Server
 from benchmarks.speed.synthetic import trajectories
 from benchmarks.tasks.suites import find_suite
 from benchmarks.tasks.tasks import find_task

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from benchmarks.common.files import write_atomic
 from benchmarks.runs.jobs import Job
 from benchmarks.runs.store import Run
-from benchmarks.scheduling.events import Ended, Piece
 from benchmarks.scheduling.local import WorkerProcess
+from benchmarks.scheduling.protocol import Ended, Piece
 
 _LAST = ("training.json", "evaluation-")
 """Files that say that something is done: they are stored after what they speak of."""

@@ -35,7 +35,7 @@ AVAILABLE = sys.platform == "linux"
 """Elsewhere a fork is not safe, or cannot be made to end with its parent."""
 WORKER = (sys.executable, "-m", "benchmarks.runs.worker")
 """A worker that is started afresh."""
-_SERVER = (sys.executable, "-m", "benchmarks.scheduling.warm")
+_SERVER = (sys.executable, "-m", "benchmarks.scheduling.fork_server")
 _LATE = ("torch._dynamo", "scipy.optimize", "gymnasium")
 """What jobs import on their way: torch's optimisers the first, osrl the others."""
 _MOST = 2**17

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from benchmarks.common.files import write_atomic
 from benchmarks.runs.jobs import Job
-from benchmarks.scheduling.events import Piece
+from benchmarks.scheduling.protocol import Piece
 
 GIB = 2**30
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from benchmarks.common.interrupts import two_steps
 from benchmarks.runs.jobs import Job
 from benchmarks.runs.store import Run
-from benchmarks.scheduling.events import Event
+from benchmarks.scheduling.protocol import Event
 from benchmarks.scheduling.scheduler import Scheduler
 
 
