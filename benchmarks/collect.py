@@ -13,7 +13,7 @@ import pandas as pd
 from benchmarks.common.errors import UserError
 from benchmarks.common.files import write_atomic
 from benchmarks.datasets.source import DataSet
-from benchmarks.leaderboard.frame import EPISODES, MISSING
+from benchmarks.report.frame import EPISODES, MISSING
 from benchmarks.runs.jobs import Job
 from benchmarks.runs.store import Run
 from benchmarks.tasks.suites import Limit

@@ -17,7 +17,7 @@ from benchmarks.common.hardware import devices
 from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.datasets.source import DataSet, Network, choose, obtain, usable
 from benchmarks.gather import kept_by
-from benchmarks.leaderboard.__main__ import rebuild
+from benchmarks.leaderboard import rebuild
 from benchmarks.methods import registry
 from benchmarks.runs import trackers
 from benchmarks.runs.jobs import Job

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from benchmarks.common.errors import UserError
-from benchmarks.leaderboard import report
-from benchmarks.leaderboard.details import Details
-from benchmarks.leaderboard.families import families, sweeps
-from benchmarks.leaderboard.frame import TRAININGS, validate
-from benchmarks.leaderboard.option_charts import option_chart, variant_chart
-from benchmarks.leaderboard.statistics import averages, run_scores
 from benchmarks.methods.variants import label, split, values
+from benchmarks.report.details import Details
+from benchmarks.report.families import families, sweeps
+from benchmarks.report.frame import TRAININGS, validate
+from benchmarks.report.plots.option_charts import option_chart, variant_chart
+from benchmarks.report.render import report
+from benchmarks.report.statistics import averages, run_scores
 
 from .leaderboard_cases import episodes_of, missing_of, run, table_of
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from benchmarks.gather import gather, kept_by
-from benchmarks.leaderboard import report
-from benchmarks.leaderboard.__main__ import main
+from benchmarks.leaderboard import main
+from benchmarks.report.render import report
 from benchmarks.runs.store import Run
 
 from .synthetic_store import Plan, jobs_of, write_store

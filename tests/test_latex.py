@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.leaderboard import report
-from benchmarks.leaderboard.markup import PREAMBLE, Entry, Table, latex, name, tex
+from benchmarks.report.render import report
+from benchmarks.report.render.markup import PREAMBLE, Entry, Table, latex, name, tex
 
 from .leaderboard_cases import episodes_of, run, two_methods, two_methods_lost
 

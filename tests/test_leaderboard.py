@@ -14,11 +14,11 @@ from matplotlib.image import imread
 from matplotlib.markers import CARETDOWNBASE, CARETRIGHTBASE, CARETUPBASE
 
 from benchmarks.common.errors import UserError
-from benchmarks.leaderboard import report
-from benchmarks.leaderboard.frame import validate, validate_missing
-from benchmarks.leaderboard.markup import Entry, ascii_name, entry, escape
-from benchmarks.leaderboard.plots import frontier
-from benchmarks.leaderboard.tables import cost_text, lost_table, number, signed, task_table
+from benchmarks.report.frame import validate, validate_missing
+from benchmarks.report.plots.plots import frontier
+from benchmarks.report.render import report
+from benchmarks.report.render.markup import Entry, ascii_name, entry, escape
+from benchmarks.report.render.tables import cost_text, lost_table, number, signed, task_table
 
 from .leaderboard_cases import (
     NAN,

@@ -18,7 +18,7 @@ from benchmarks.data import main as data_command
 from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.datasets.source import choose
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.leaderboard.__main__ import main as leaderboard
+from benchmarks.leaderboard import main as leaderboard
 from benchmarks.methods.registry import find_method
 from benchmarks.run import main
 from benchmarks.runs.jobs import Job

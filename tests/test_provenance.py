@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.common.errors import UserError
-from benchmarks.leaderboard.costs import costs
-from benchmarks.leaderboard.details import Details, mixtures, thinned
-from benchmarks.leaderboard.frame import TRAININGS, validate, validate_trainings
+from benchmarks.report.costs import costs
+from benchmarks.report.details import Details, mixtures, thinned
+from benchmarks.report.frame import TRAININGS, validate, validate_trainings
 from benchmarks.runs import provenance
 
 from .leaderboard_cases import episodes_of, run

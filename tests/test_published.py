@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from benchmarks.common.errors import UserError
-from benchmarks.leaderboard.frame import validate
-from benchmarks.leaderboard.published import (
+from benchmarks.report.frame import validate
+from benchmarks.report.published import (
     AVERAGES,
     COLUMNS,
     Apart,

@@ -13,8 +13,8 @@ import pytest
 
 from benchmarks.collect import jobs_of, read_manifest
 from benchmarks.common.hardware import devices
-from benchmarks.leaderboard.__main__ import main as leaderboard
-from benchmarks.leaderboard.details import Details
+from benchmarks.leaderboard import main as leaderboard
+from benchmarks.report.details import Details
 from benchmarks.run import main
 from benchmarks.runs.provenance import commit
 from benchmarks.runs.store import Run

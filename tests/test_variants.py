@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from benchmarks.common.errors import UserError
-from benchmarks.leaderboard.__main__ import main as leaderboard
-from benchmarks.leaderboard.details import Details
+from benchmarks.leaderboard import main as leaderboard
 from benchmarks.methods.registry import find_method
+from benchmarks.report.details import Details
 from benchmarks.run import main
 from benchmarks.runs.plan import plan
 from benchmarks.runs.store import Run, is_done, open_jobs

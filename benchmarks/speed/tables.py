@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.leaderboard.markup import Table, markdown
+from benchmarks.report.render.markup import Table, markdown
 from benchmarks.speed.growth import Growth
 from benchmarks.speed.schedule import Usage
 from benchmarks.speed.suite import Estimate, Prediction

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.common.errors import UserError
-from benchmarks.leaderboard.compare import Variant, difference, order_of_options
 from benchmarks.methods.variants import split, values
+from benchmarks.report.compare import Variant, difference, order_of_options
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.leaderboard import tables
-from benchmarks.leaderboard.costs import Cost, costs
-from benchmarks.leaderboard.details import Details, mixtures
-from benchmarks.leaderboard.families import Family, Sweep, families, sweeps
-from benchmarks.leaderboard.frame import RUN, validate, validate_missing
-from benchmarks.leaderboard.profiles import Profile, profiles
-from benchmarks.leaderboard.published import Apart, Figure, Match, compare_published
-from benchmarks.leaderboard.ranking import (
+from benchmarks.report.costs import Cost, costs
+from benchmarks.report.details import Details, mixtures
+from benchmarks.report.families import Family, Sweep, families, sweeps
+from benchmarks.report.frame import RUN, validate, validate_missing
+from benchmarks.report.profiles import Profile, profiles
+from benchmarks.report.published import Apart, Figure, Match, compare_published
+from benchmarks.report.ranking import (
     BothSafe,
     Improvement,
     Place,
@@ -22,8 +21,9 @@ from benchmarks.leaderboard.ranking import (
     improvements,
     places,
 )
-from benchmarks.leaderboard.resampling import RESAMPLES
-from benchmarks.leaderboard.statistics import (
+from benchmarks.report.render import tables
+from benchmarks.report.resampling import RESAMPLES
+from benchmarks.report.statistics import (
     Average,
     Cell,
     Standing,

@@ -13,11 +13,10 @@ from matplotlib.figure import Figure as Picture
 
 from benchmarks.common.errors import UserError
 from benchmarks.common.files import write_atomic
-from benchmarks.leaderboard import charts, option_charts, page, plots, sweep, tables, tidy
-from benchmarks.leaderboard.board import Board, build
-from benchmarks.leaderboard.details import Details
-from benchmarks.leaderboard.drawing import Images, render
-from benchmarks.leaderboard.frame import (
+from benchmarks.report import tidy
+from benchmarks.report.board import Board, build
+from benchmarks.report.details import Details
+from benchmarks.report.frame import (
     EPISODES,
     MISSING,
     Kind,
@@ -25,12 +24,15 @@ from benchmarks.leaderboard.frame import (
     validate,
     validate_missing,
 )
-from benchmarks.leaderboard.markup import PREAMBLE, aligned, escape, latex, markdown, plain, tex
-from benchmarks.leaderboard.markup import name as entry_of
-from benchmarks.leaderboard.published import Figure
-from benchmarks.leaderboard.sections import PICTURES, Section, sections
-from benchmarks.leaderboard.statistics import cells, standings
-from benchmarks.leaderboard.tables import NOTHING
+from benchmarks.report.plots import charts, option_charts, plots, sweep
+from benchmarks.report.plots.drawing import Images, render
+from benchmarks.report.published import Figure
+from benchmarks.report.render import page, tables
+from benchmarks.report.render.markup import PREAMBLE, aligned, escape, latex, markdown, plain, tex
+from benchmarks.report.render.markup import name as entry_of
+from benchmarks.report.render.sections import PICTURES, Section, sections
+from benchmarks.report.render.tables import NOTHING
+from benchmarks.report.statistics import cells, standings
 
 FORMATS = ("markdown", "csv", "html", "pictures", "latex", "parquet")
 DEFAULT_FORMATS = ("markdown", "csv", "html", "pictures")

@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.markers import CARETDOWNBASE, CARETRIGHTBASE, CARETUPBASE
 
-from benchmarks.leaderboard.drawing import Looks, empty, legend, looks_of
-from benchmarks.leaderboard.frame import ordered_tasks
-from benchmarks.leaderboard.markup import one_line
-from benchmarks.leaderboard.statistics import Cell, averages
-from benchmarks.leaderboard.tables import NOTHING
+from benchmarks.report.frame import ordered_tasks
+from benchmarks.report.plots.drawing import Looks, empty, legend, looks_of
+from benchmarks.report.render.markup import one_line
+from benchmarks.report.render.tables import NOTHING
+from benchmarks.report.statistics import Cell, averages
 
 COLUMNS = 4  # of small panels, on a page
 LEGEND_COLUMNS = 6

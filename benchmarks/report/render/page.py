@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from benchmarks.leaderboard.board import Board
-from benchmarks.leaderboard.drawing import Images
-from benchmarks.leaderboard.markup import html_table, one_line
-from benchmarks.leaderboard.sections import PICTURES, Section
-from benchmarks.leaderboard.tables import NOTHING
+from benchmarks.report.board import Board
+from benchmarks.report.plots.drawing import Images
+from benchmarks.report.render.markup import html_table, one_line
+from benchmarks.report.render.sections import PICTURES, Section
+from benchmarks.report.render.tables import NOTHING
 
 # Nothing may be fetched, not even by a name that slipped through: all there is lies in the file.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -29,7 +29,7 @@ def page(board: Board, parts: Sequence[Section], drawn: Mapping[str, Images]) ->
         for name, text in board.facts.items()
     )
     mixed = "".join(f"<p><b>Attention:</b> {html.escape(line)}</p>" for line in board.mixed)
-    folder = files("benchmarks.leaderboard")
+    folder = files("benchmarks.report.render")
     style, script = (
         (folder / name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from benchmarks.leaderboard.statistics import NAN
+from benchmarks.report.statistics import NAN
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.leaderboard import tables
-from benchmarks.leaderboard.board import Board
-from benchmarks.leaderboard.changes import variant_table
-from benchmarks.leaderboard.frame import ordered_tasks
-from benchmarks.leaderboard.markup import Entry, Row, Table, name
-from benchmarks.leaderboard.published import Apart, Match
-from benchmarks.leaderboard.tables import with_interval
+from benchmarks.report.board import Board
+from benchmarks.report.frame import ordered_tasks
+from benchmarks.report.published import Apart, Match
+from benchmarks.report.render import tables
+from benchmarks.report.render.changes import variant_table
+from benchmarks.report.render.markup import Entry, Row, Table, name
+from benchmarks.report.render.tables import with_interval
 
 PICTURES = {
     "frontier": "Reward against cost on every task",

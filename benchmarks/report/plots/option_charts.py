@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from benchmarks.leaderboard.changes import options_text
-from benchmarks.leaderboard.drawing import COLUMN, empty, legend, looks_of, plain_axes
-from benchmarks.leaderboard.families import Family, Sweep
-from benchmarks.leaderboard.markup import one_line
-from benchmarks.leaderboard.statistics import Average
-from benchmarks.leaderboard.tables import setting_text
+from benchmarks.report.families import Family, Sweep
+from benchmarks.report.plots.drawing import COLUMN, empty, legend, looks_of, plain_axes
+from benchmarks.report.render.changes import options_text
+from benchmarks.report.render.markup import one_line
+from benchmarks.report.render.tables import setting_text
+from benchmarks.report.statistics import Average
 
 
 def variant_chart(found: Sequence[Family]) -> Figure:

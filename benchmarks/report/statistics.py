@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from benchmarks.leaderboard.frame import CELL, RUN, ordered_tasks
-from benchmarks.leaderboard.resampling import (
+from benchmarks.report.frame import CELL, RUN, ordered_tasks
+from benchmarks.report.resampling import (
     NO_INTERVALS,
     SAFE,
     Intervals,

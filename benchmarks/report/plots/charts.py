@@ -10,18 +10,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from benchmarks.leaderboard.drawing import (
+from benchmarks.report.plots.drawing import (
     COLUMN,
     empty,
     legend,
     looks_of,
     plain_axes,
 )
-from benchmarks.leaderboard.markup import one_line
-from benchmarks.leaderboard.profiles import COSTS, REWARDS, Profile
-from benchmarks.leaderboard.published import Match
-from benchmarks.leaderboard.ranking import Improvement, Place
-from benchmarks.leaderboard.tables import NOTHING
+from benchmarks.report.profiles import COSTS, REWARDS, Profile
+from benchmarks.report.published import Match
+from benchmarks.report.ranking import Improvement, Place
+from benchmarks.report.render.markup import one_line
+from benchmarks.report.render.tables import NOTHING
 
 _LOSSES = 4
 """Lines of a panel of learning curves; more cannot be told apart in a column."""

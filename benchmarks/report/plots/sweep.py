@@ -10,8 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.leaderboard.details import Frontier
-from benchmarks.leaderboard.drawing import (
+from benchmarks.report.details import Frontier
+from benchmarks.report.frame import ordered_tasks
+from benchmarks.report.plots.drawing import (
     PAGE,
     Looks,
     empty,
@@ -19,10 +20,9 @@ from benchmarks.leaderboard.drawing import (
     looks_of,
     plain_axes,
 )
-from benchmarks.leaderboard.frame import ordered_tasks
-from benchmarks.leaderboard.markup import one_line
-from benchmarks.leaderboard.statistics import Cell
-from benchmarks.leaderboard.tables import NOTHING
+from benchmarks.report.render.markup import one_line
+from benchmarks.report.render.tables import NOTHING
+from benchmarks.report.statistics import Cell
 
 LARGEST_COST = 2.0
 """Top of the cost axis in largest limits; a point beyond it stands at the edge, hollow."""

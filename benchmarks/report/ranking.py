@@ -14,7 +14,7 @@ from itertools import combinations, product
 import numpy as np
 import pandas as pd
 
-from benchmarks.leaderboard.resampling import (
+from benchmarks.report.resampling import (
     NO_INTERVAL,
     RESAMPLES,
     SAFE,
@@ -25,7 +25,7 @@ from benchmarks.leaderboard.resampling import (
     interval,
     strata_of,
 )
-from benchmarks.leaderboard.statistics import NAN, Cell
+from benchmarks.report.statistics import NAN, Cell
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.common.errors import UserError
-from benchmarks.leaderboard.frame import TRAININGS, validate_trainings
+from benchmarks.report.frame import TRAININGS, validate_trainings
 
 Frontier = Sequence[tuple[float, float]]
 """Cost and return of the trajectories of the data that none dominates; both rise."""
@@ -65,7 +65,7 @@ class Details:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that one leaderboard is made of, with the columns of `benchmarks.leaderboard.frame`."""
+    """All that one leaderboard is made of, with the columns of `benchmarks.report.frame`."""
 
     title: str
     budget: str
@@ -100,7 +100,7 @@ def mixtures(trainings: pd.DataFrame, episodes: pd.DataFrame) -> list[str]:
     """A line for each thing that the table mixes and should not; none where all is one.
 
     Several sources, data files or scales of a task are refused before
-    (`benchmarks.leaderboard.frame.validate`).
+    (`benchmarks.report.frame.validate`).
     """
     lines = []
     budgets = _holders(zip(episodes["budget"], episodes["algorithm"], strict=True))

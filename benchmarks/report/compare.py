@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.leaderboard.frame import CELL
-from benchmarks.leaderboard.resampling import (
+from benchmarks.report.frame import CELL
+from benchmarks.report.resampling import (
     NO_INTERVAL,
     RESAMPLES,
     SAFE,

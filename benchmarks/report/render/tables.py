@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from benchmarks.leaderboard.costs import Cost
-from benchmarks.leaderboard.markup import Entry, Row, Table, name, one_line
-from benchmarks.leaderboard.ranking import BothSafe, Improvement, Place
-from benchmarks.leaderboard.resampling import NO_INTERVAL, Interval
-from benchmarks.leaderboard.statistics import Average, Cell, Standing
+from benchmarks.report.costs import Cost
+from benchmarks.report.ranking import BothSafe, Improvement, Place
+from benchmarks.report.render.markup import Entry, Row, Table, name, one_line
+from benchmarks.report.resampling import NO_INTERVAL, Interval
+from benchmarks.report.statistics import Average, Cell, Standing
 
 NOTHING = "No run is finished."
 BLANK = "–"

@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.common.errors import UserError
-from benchmarks.leaderboard.frame import RUN
-from benchmarks.leaderboard.resampling import NO_INTERVALS, Intervals, bootstrap, strata_of
-from benchmarks.leaderboard.statistics import run_scores
+from benchmarks.report.frame import RUN
+from benchmarks.report.resampling import NO_INTERVALS, Intervals, bootstrap, strata_of
+from benchmarks.report.statistics import run_scores
 from benchmarks.tasks.suites import Limit, parse_limit
 from benchmarks.tasks.tasks import TASKS
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from benchmarks.leaderboard.resampling import SAFE, Floats, share_bands, strata_of
+from benchmarks.report.resampling import SAFE, Floats, share_bands, strata_of
 
 REWARDS = np.round(np.linspace(0.0, 1.2, 61), 9)
 COSTS = np.round(np.linspace(0.0, 3.0, 61), 9)

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.common.errors import UserError
-from benchmarks.leaderboard.board import Board
-from benchmarks.leaderboard.profiles import COSTS, REWARDS, Profile
-from benchmarks.leaderboard.statistics import Standing
+from benchmarks.report.board import Board
+from benchmarks.report.profiles import COSTS, REWARDS, Profile
+from benchmarks.report.statistics import Standing
 
 CELLS = (
     *("algorithm", "task", "limit", "fraction", "reward", "reward_std", "cost", "cost_std"),

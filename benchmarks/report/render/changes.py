@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.common.errors import UserError
-from benchmarks.leaderboard.compare import (
+from benchmarks.report.compare import (
     Change,
     Difference,
     Variant,
@@ -20,11 +20,11 @@ from benchmarks.leaderboard.compare import (
     differences,
     variants,
 )
-from benchmarks.leaderboard.details import Evidence
-from benchmarks.leaderboard.frame import validate
-from benchmarks.leaderboard.markup import Entry, Table, entry, escape, latex, markdown, name
-from benchmarks.leaderboard.statistics import run_scores
-from benchmarks.leaderboard.tables import number, signed
+from benchmarks.report.details import Evidence
+from benchmarks.report.frame import validate
+from benchmarks.report.render.markup import Entry, Table, entry, escape, latex, markdown, name
+from benchmarks.report.render.tables import number, signed
+from benchmarks.report.statistics import run_scores
 
 _NOTE = (
     "Differences are after less before, with 95% bootstrap intervals where every cell has two "

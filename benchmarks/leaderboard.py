@@ -10,13 +10,13 @@ from pathlib import Path
 from benchmarks.collect import MANIFEST
 from benchmarks.common.errors import UserError, exit_status, unknown_name
 from benchmarks.gather import gather
-from benchmarks.leaderboard import report
-from benchmarks.leaderboard.changes import FORMATS as TEXTS
-from benchmarks.leaderboard.changes import ablation, comparison
-from benchmarks.leaderboard.published import read_published
-from benchmarks.leaderboard.tidy import require_parquet
+from benchmarks.report.published import read_published
+from benchmarks.report.render import report
+from benchmarks.report.render.changes import FORMATS as TEXTS
+from benchmarks.report.render.changes import ablation, comparison
+from benchmarks.report.tidy import require_parquet
 
-_SHIPPED = Path(__file__).resolve().parents[2] / "results" / "published"
+_SHIPPED = Path(__file__).resolve().parents[1] / "results" / "published"
 
 
 def rebuild(
