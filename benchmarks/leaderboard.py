@@ -7,14 +7,14 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from benchmarks.collect import MANIFEST
 from benchmarks.common.errors import UserError, exit_status, unknown_name
-from benchmarks.gather import gather
 from benchmarks.report.published import read_published
 from benchmarks.report.render import report
 from benchmarks.report.render.changes import FORMATS as TEXTS
 from benchmarks.report.render.changes import ablation, comparison
 from benchmarks.report.tidy import require_parquet
+from benchmarks.results.load import gather
+from benchmarks.results.manifest import MANIFEST
 
 _SHIPPED = Path(__file__).resolve().parents[1] / "results" / "published"
 

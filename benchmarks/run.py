@@ -10,15 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks.collect import write_manifest
 from benchmarks.common.errors import UserError, exit_status
 from benchmarks.common.files import require_writable
 from benchmarks.common.hardware import devices
 from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.datasets.source import DataSet, Network, choose, obtain, usable
-from benchmarks.gather import kept_by
 from benchmarks.leaderboard import rebuild
 from benchmarks.methods import registry
+from benchmarks.results.load import kept_by
+from benchmarks.results.manifest import write_manifest
 from benchmarks.runs import trackers
 from benchmarks.runs.jobs import Job
 from benchmarks.runs.plan import Request, plan

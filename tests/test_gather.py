@@ -7,9 +7,9 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from benchmarks.gather import gather, kept_by
 from benchmarks.leaderboard import main
 from benchmarks.report.render import report
+from benchmarks.results.load import gather, kept_by
 from benchmarks.runs.store import Run
 
 from .synthetic_store import Plan, jobs_of, write_store

@@ -7,7 +7,6 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from benchmarks.gather import gather
 from benchmarks.leaderboard import main
 from benchmarks.report import compare
 from benchmarks.report.board import build
@@ -18,6 +17,7 @@ from benchmarks.report.ranking import improvements
 from benchmarks.report.resampling import RESAMPLES
 from benchmarks.report.statistics import run_scores
 from benchmarks.report.tidy import tidy
+from benchmarks.results.load import gather
 
 from .exact_bootstrap import (
     COST,

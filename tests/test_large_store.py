@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.collect import collect, jobs_of
 from benchmarks.datasets.source import DataSet
 from benchmarks.methods.registry import find_method
+from benchmarks.results.manifest import collect, jobs_of
 from benchmarks.runs.plan import Request
 from benchmarks.runs.store import Run, is_done
 from benchmarks.tasks.suites import find_suite

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.collect import jobs_of, read_manifest
 from benchmarks.common.hardware import devices
 from benchmarks.leaderboard import main as leaderboard
 from benchmarks.report.details import Details
+from benchmarks.results.manifest import jobs_of, read_manifest
 from benchmarks.run import main
 from benchmarks.runs.provenance import commit
 from benchmarks.runs.store import Run

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.measures import reference
+from benchmarks.measures.timing import Comparison, Piece, compare, peak_mib
 from benchmarks.methods.algorithm import Config, Problem
 from benchmarks.methods.registry import find_method
-from benchmarks.speed import reference
-from benchmarks.speed.timing import Comparison, Piece, compare, peak_mib
 from benchmarks.tasks.tasks import Task
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.measures.timing import Comparison, compare, repeat
+from benchmarks.measures.training import config_of
 from benchmarks.methods.algorithm import Algorithm, Problem
 from benchmarks.methods.registry import find_method
 from benchmarks.runs.evaluation import evaluate
 from benchmarks.simulators.simulator import Simulator
 from benchmarks.simulators.vector import Lockstep
-from benchmarks.speed.timing import Comparison, compare, repeat
-from benchmarks.speed.training import config_of
 from benchmarks.tasks.tasks import Task
 
 ROLLOUTS = {"bc-all": "bc-all", "cpq": "cpq", "cdt": "cdt", "gas": "cdt", "gas-levels": "cdt"}

@@ -18,8 +18,8 @@ from torch.utils.data import DataLoader
 from baselines.osrl_adapter import WrappedAlgorithm, import_osrl
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.measures.timing import Piece
 from benchmarks.methods.algorithm import Config, Problem
-from benchmarks.speed.timing import Piece
 
 
 def arrays(data: Trajectories) -> dict[str, Any]:

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 
 from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.measures.schedule import working
+from benchmarks.measures.synthetic import EPISODES, planned, request, trajectories
+from benchmarks.measures.timing import processor_seconds, repeat
+from benchmarks.measures.training import our_training
 from benchmarks.methods.algorithm import Problem
 from benchmarks.methods.registry import configure, find_method
 from benchmarks.simulators.simulator import Simulator
-from benchmarks.speed.schedule import working
-from benchmarks.speed.synthetic import EPISODES, planned, request, trajectories
-from benchmarks.speed.timing import processor_seconds, repeat
-from benchmarks.speed.training import our_training
 from benchmarks.tasks.suites import find_suite
 from benchmarks.tasks.tasks import Task, find_task
 

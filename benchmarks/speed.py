@@ -17,17 +17,17 @@ from benchmarks.common.files import replacing
 from benchmarks.common.hardware import available_cores, devices
 from benchmarks.datasets.source import choose
 from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.measures.growth import measure_growth
+from benchmarks.measures.loading import compare_loading
+from benchmarks.measures.rollouts import ROLLOUTS, compare_rollouts
+from benchmarks.measures.schedule import sleeping, working
+from benchmarks.measures.stacks import STACKS, compare_stacks
+from benchmarks.measures.suite import predict_suites
+from benchmarks.measures.tables import growth_table, suite_tables, table, usage_table
+from benchmarks.measures.timing import Comparison
+from benchmarks.measures.training import CASES, compare_training
 from benchmarks.methods.algorithm import Algorithm
 from benchmarks.methods.registry import BUILT_IN, find_method
-from benchmarks.speed.growth import measure_growth
-from benchmarks.speed.loading import compare_loading
-from benchmarks.speed.rollouts import ROLLOUTS, compare_rollouts
-from benchmarks.speed.schedule import sleeping, working
-from benchmarks.speed.stacks import STACKS, compare_stacks
-from benchmarks.speed.suite import predict_suites
-from benchmarks.speed.tables import growth_table, suite_tables, table, usage_table
-from benchmarks.speed.timing import Comparison
-from benchmarks.speed.training import CASES, compare_training
 from benchmarks.tasks.tasks import TASKS, find_task
 
 _CASES: dict[str, Sequence[str]] = {

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.datasets.source import DataSet
 from benchmarks.datasets.trajectories import file_checksum
+from benchmarks.measures.synthetic import trajectories
 from benchmarks.methods.registry import find_method
 from benchmarks.runs.jobs import Job, Training
 from benchmarks.runs.plan import Request
@@ -24,7 +25,6 @@ from benchmarks.scheduling.fork_server import Server
 from benchmarks.scheduling.local import WorkerProcess
 from benchmarks.scheduling.protocol import Ended, Heard, Launch, Piece
 from benchmarks.scheduling.scheduler import Scheduler
-from benchmarks.speed.synthetic import trajectories
 from benchmarks.tasks.suites import find_suite
 from benchmarks.tasks.tasks import find_task
 

@@ -7,16 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.collect import collect, jobs_of, read_manifest
 from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.measures.schedule import sleeping
+from benchmarks.measures.synthetic import planned, request, store_results, trajectories
+from benchmarks.measures.timing import Piece, peak_mib, processor_seconds, repeat
+from benchmarks.measures.training import our_training
 from benchmarks.methods.algorithm import Algorithm, Problem
 from benchmarks.methods.registry import configure, find_method
+from benchmarks.results.manifest import collect, jobs_of, read_manifest
 from benchmarks.runs.evaluation import evaluate
 from benchmarks.simulators.vector import Lockstep
-from benchmarks.speed.schedule import sleeping
-from benchmarks.speed.synthetic import planned, request, store_results, trajectories
-from benchmarks.speed.timing import Piece, peak_mib, processor_seconds, repeat
-from benchmarks.speed.training import our_training
 from benchmarks.tasks.tasks import Task
 
 _GAS = find_method("gas").cls

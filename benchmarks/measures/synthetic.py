@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.collect import write_manifest
 from benchmarks.datasets.source import DataSet
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.registry import find_method
+from benchmarks.results.manifest import write_manifest
 from benchmarks.runs.evaluation import Episode
 from benchmarks.runs.jobs import Job
 from benchmarks.runs.plan import Request

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from benchmarks.measures.growth import Growth
+from benchmarks.measures.schedule import Usage
+from benchmarks.measures.suite import Estimate, Prediction
+from benchmarks.measures.timing import Comparison
 from benchmarks.report.render.markup import Table, markdown
-from benchmarks.speed.growth import Growth
-from benchmarks.speed.schedule import Usage
-from benchmarks.speed.suite import Estimate, Prediction
-from benchmarks.speed.timing import Comparison
 
 
 def table(results: Sequence[Comparison], reference: str = "osrl") -> str:

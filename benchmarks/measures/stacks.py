@@ -9,10 +9,10 @@ import torch
 
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.measures.timing import Comparison, Piece, compare
 from benchmarks.methods.algorithm import Problem
 from benchmarks.methods.registry import configure, find_method
 from benchmarks.methods.stacking import Stack
-from benchmarks.speed.timing import Comparison, Piece, compare
 from benchmarks.tasks.tasks import Task
 
 STACKS = ("gas", "gas-levels", "fisor", "cpq", "coptidice", "bc-all")

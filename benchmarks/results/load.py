@@ -10,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.collect import collect, jobs_of, read_manifest
 from benchmarks.report.details import Details, Evidence, Frontier, thinned
 from benchmarks.report.frame import EPISODES, MISSING, RUN, TRAININGS, validate_trainings
 from benchmarks.report.render.report import DETAILS, KEPT, LOST, read_episodes, read_missing
+from benchmarks.results.manifest import collect, jobs_of, read_manifest
 from benchmarks.runs import provenance
 from benchmarks.runs.jobs import Job
 from benchmarks.runs.store import Run

@@ -11,8 +11,8 @@ from baselines.cdt import CDTConfig
 from benchmarks.datasets.sampling import TransitionSampler
 from benchmarks.datasets.sequences import SequenceSampler
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.speed import reference
-from benchmarks.speed.timing import Comparison, Piece, compare, repeat
+from benchmarks.measures import reference
+from benchmarks.measures.timing import Comparison, Piece, compare, repeat
 
 _TRANSITIONS, _WINDOWS = 512, 2048
 """osrl's batches."""
