@@ -15,7 +15,7 @@ from numpy.polynomial import Polynomial
 from torch import Tensor
 
 from baselines.networks import descend
-from baselines.osrl_adapter import WrappedAlgorithm, import_osrl
+from baselines.osrl.adapter import WrappedAlgorithm, import_osrl
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.sampling import TransitionSampler
 from benchmarks.datasets.sequences import Indices, Values, fit_front, pareto_front

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from baselines.osrl_adapter import LagrangianAlgorithm, LagrangianConfig, import_osrl
+from baselines.osrl.adapter import LagrangianAlgorithm, LagrangianConfig, import_osrl
 from benchmarks.methods.algorithm import Budget, MemorylessPolicy, Policy
 
 

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from baselines.cdt_acting import CDTPolicy
-from baselines.cdt_training import train_step
-from baselines.osrl_adapter import WrappedAlgorithm, import_osrl
+from baselines.osrl.adapter import WrappedAlgorithm, import_osrl
+from baselines.osrl.cdt_acting import CDTPolicy
+from baselines.osrl.cdt_training import train_step
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.sequences import SequenceSampler, cost_probabilities, relabel_beyond_front
 from benchmarks.datasets.targets import reward_targets

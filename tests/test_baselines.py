@@ -18,7 +18,7 @@ from baselines.bear_lag import BEARLag
 from baselines.cdt import CDT
 from baselines.coptidice import COptiDICE, COptiDICEPerStep
 from baselines.cpq import CPQ, CPQPenalised
-from baselines.osrl_adapter import import_osrl
+from baselines.osrl.adapter import import_osrl
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import MemorylessPolicy, Problem
@@ -309,7 +309,7 @@ def state():
             numpy_state[1].tolist(), numpy_state[2], numpy.geterr(), torch.is_grad_enabled())
 before = state()
 import baselines, baselines.bc, baselines.bcq_lag, baselines.bear_lag, baselines.cdt
-import baselines.coptidice, baselines.cpq, baselines.osrl_adapter
+import baselines.coptidice, baselines.cpq, baselines.osrl.adapter
 heavy = {"osrl", "fsrl", "gymnasium", "wandb", "tensorboard"}
 assert not heavy & {name.split(".")[0] for name in sys.modules}
 assert state() == before

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines.osrl_adapter import import_osrl
+from baselines.osrl.adapter import import_osrl
 from benchmarks.datasets.sequences import (
     Relabelled,
     SequenceSampler,

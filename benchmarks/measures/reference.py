@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from baselines.osrl_adapter import WrappedAlgorithm, import_osrl
+from baselines.osrl.adapter import WrappedAlgorithm, import_osrl
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.measures.timing import Piece

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from baselines.acceleration import accelerate
+from baselines.osrl.acceleration import accelerate
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.sampling import TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories

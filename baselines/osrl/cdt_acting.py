@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from baselines.cdt_training import attend, barrier_before, embeddings, finish, project
+from baselines.osrl.cdt_training import attend, barrier_before, embeddings, finish, project
 from benchmarks.methods.algorithm import Policy
 
 _TOKENS = 4

@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.distributions import Normal
 from torch.nn import functional
 
-from baselines.acceleration import LOG_STD
 from baselines.networks import descend
+from baselines.osrl.acceleration import LOG_STD
 from benchmarks.common.random_streams import Draws
 from benchmarks.datasets.sampling import Transitions
 

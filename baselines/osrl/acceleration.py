@@ -3,7 +3,8 @@
 What cost time beside the products of matrices, by the profiles in `python -m benchmarks.speed`:
 optimisers and targets that go tensor by tensor, log-probabilities that nothing reads,
 activations of thousands of rows, each a fresh allocation that outgrows the cache, gradients that
-are zero (see `baselines.least`), networks asked ten times about one state, and hyperbolic tangents.
+are zero (see `baselines.osrl.least`), networks asked ten times about one state, and hyperbolic
+tangents.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 from torch.optim import Adam, Optimizer
 
-from baselines.least import least, values
 from baselines.networks import track
+from baselines.osrl.least import least, values
 
 _ROWS = 512
 """Rows that pass a network together: they stay in the cache."""
