@@ -23,6 +23,11 @@ def disk_refuses(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _DISK
 
 
+def one_line(error: BaseException) -> str:
+    """The kind and the message of an error, in one line."""
+    return " ".join([f"{type(error).__name__}:", *str(error).split()])
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that is not in a table, with the nearest one that is."""
     names = {one.lower(): one for one in sorted(known)}
