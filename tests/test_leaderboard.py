@@ -18,7 +18,8 @@ from benchmarks.report.frame import validate, validate_missing
 from benchmarks.report.plots.plots import frontier
 from benchmarks.report.render import report
 from benchmarks.report.render.markup import Entry, ascii_name, entry, escape
-from benchmarks.report.render.tables import cost_text, lost_table, number, signed, task_table
+from benchmarks.report.render.tables import lost_table, task_table
+from benchmarks.report.wording import cost_text, number, signed
 
 from .leaderboard_cases import (
     NAN,

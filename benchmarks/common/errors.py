@@ -23,7 +23,7 @@ def disk_refuses(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _DISK
 
 
-def one_line(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """The kind and the message of an error, in one line."""
     return " ".join([f"{type(error).__name__}:", *str(error).split()])
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-from benchmarks.common.errors import UserError, one_line, unknown_name
+from benchmarks.common.errors import UserError, describe, unknown_name
 from benchmarks.methods.algorithm import Algorithm, Config
 from benchmarks.methods.variants import MARK, label, split
 
@@ -83,7 +83,7 @@ def find_method(spec: str) -> Method:
                 cls = point.load()
             except Exception as error:
                 raise UserError(
-                    f"plugin {spec!r} ({point.value}) fails to load: {one_line(error)}"
+                    f"plugin {spec!r} ({point.value}) fails to load: {describe(error)}"
                 ) from None
             return Method(_checked(cls, spec), spec, "")
     if spec.endswith(".py"):
@@ -108,7 +108,7 @@ def _from_file(spec: str) -> Method:
             found.loader.exec_module(module)
         except Exception as error:
             del sys.modules[module_name]
-            raise UserError(f"{file} fails to load: {one_line(error)}") from None
+            raise UserError(f"{file} fails to load: {describe(error)}") from None
     cls = getattr(sys.modules[module_name], name, None)
     if cls is None:
         raise UserError(f"{file} has no class {name!r}")

@@ -21,7 +21,6 @@ from benchmarks.report.ranking import (
     improvements,
     places,
 )
-from benchmarks.report.render import tables
 from benchmarks.report.resampling import RESAMPLES
 from benchmarks.report.statistics import (
     Average,
@@ -32,6 +31,7 @@ from benchmarks.report.statistics import (
     run_scores,
     standings,
 )
+from benchmarks.report.wording import setting_text
 
 FORMULAS = {
     "Normalised reward": "(R − R_min) / (R_max − R_min), R an episode's return, R_min and R_max "
@@ -140,7 +140,7 @@ def _facts(episodes: pd.DataFrame, table: Sequence[Cell]) -> dict[str, str]:
     counts = episodes.groupby(RUN).size()
     count = f"{counts.min()}" + (f" to {counts.max()}" if counts.max() > counts.min() else "")
     settings = sorted({mean.setting for mean in averages(table)})
-    limits = ", ".join(map(tables.setting_text, settings))
+    limits = ", ".join(map(setting_text, settings))
     if not all(absolute for absolute, _ in settings):
         limits += " of a task's maximum cost"
     return {

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchmarks.common.errors import UserError, one_line
+from benchmarks.common.errors import UserError, describe
 from benchmarks.simulators.isolation import private_random_state, quiet
 from benchmarks.tasks.tasks import Task
 
@@ -38,7 +38,7 @@ def _make(task: Task) -> Any:
                 env = gymnasium.make(task.simulator, disable_env_checker=True)
     except (Exception, SystemExit) as error:
         raise UserError(
-            f"{task.file}: simulator {task.simulator} cannot be made ({one_line(error)})"
+            f"{task.file}: simulator {task.simulator} cannot be made ({describe(error)})"
         ) from error
     for kind, space, width in (
         ("observations", env.observation_space, task.observation_dim),

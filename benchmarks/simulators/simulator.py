@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common.errors import UserError, one_line
+from benchmarks.common.errors import UserError, describe
 from benchmarks.simulators.bullet import reset_bullet
 from benchmarks.simulators.custom import reset_custom
 from benchmarks.simulators.isolation import quiet
@@ -132,7 +132,7 @@ def check_simulator(task: Task) -> None:
         raise
     except Exception as error:
         raise UserError(
-            f"{task.file}: simulator {task.simulator} fails in its first step ({one_line(error)})"
+            f"{task.file}: simulator {task.simulator} fails in its first step ({describe(error)})"
         ) from error
     for shape in (first.shape, second.shape):
         if shape != (task.observation_dim,):

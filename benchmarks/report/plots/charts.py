@@ -20,8 +20,7 @@ from benchmarks.report.plots.drawing import (
 from benchmarks.report.profiles import COSTS, REWARDS, Profile
 from benchmarks.report.published import Match
 from benchmarks.report.ranking import Improvement, Place
-from benchmarks.report.render.markup import one_line
-from benchmarks.report.render.tables import NOTHING
+from benchmarks.report.wording import NOTHING, one_line
 
 _LOSSES = 4
 """Lines of a panel of learning curves; more cannot be told apart in a column."""

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from benchmarks.report.render.markup import one_line
+from benchmarks.report.wording import one_line
 
 Looks = Mapping[str, tuple[str, str]]
 """Colour and marker of each method."""

@@ -9,10 +9,8 @@ from matplotlib.figure import Figure
 
 from benchmarks.report.families import Family, Sweep
 from benchmarks.report.plots.drawing import COLUMN, empty, legend, looks_of, plain_axes
-from benchmarks.report.render.changes import options_text
-from benchmarks.report.render.markup import one_line
-from benchmarks.report.render.tables import setting_text
 from benchmarks.report.statistics import Average
+from benchmarks.report.wording import one_line, options_text, setting_text
 
 
 def variant_chart(found: Sequence[Family]) -> Figure:

@@ -14,9 +14,8 @@ from matplotlib.markers import CARETDOWNBASE, CARETRIGHTBASE, CARETUPBASE
 
 from benchmarks.report.frame import ordered_tasks
 from benchmarks.report.plots.drawing import Looks, empty, legend, looks_of
-from benchmarks.report.render.markup import one_line
-from benchmarks.report.render.tables import NOTHING
 from benchmarks.report.statistics import Cell, averages
+from benchmarks.report.wording import NOTHING, one_line
 
 COLUMNS = 4  # of small panels, on a page
 LEGEND_COLUMNS = 6

@@ -20,9 +20,8 @@ from benchmarks.report.plots.drawing import (
     looks_of,
     plain_axes,
 )
-from benchmarks.report.render.markup import one_line
-from benchmarks.report.render.tables import NOTHING
 from benchmarks.report.statistics import Cell
+from benchmarks.report.wording import NOTHING, one_line
 
 LARGEST_COST = 2.0
 """Top of the cost axis in largest limits; a point beyond it stands at the edge, hollow."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -23,8 +21,8 @@ from benchmarks.report.compare import (
 from benchmarks.report.details import Evidence
 from benchmarks.report.frame import validate
 from benchmarks.report.render.markup import Entry, Table, entry, escape, latex, markdown, name
-from benchmarks.report.render.tables import number, signed
 from benchmarks.report.statistics import run_scores
+from benchmarks.report.wording import number, options_text, signed
 
 _NOTE = (
     "Differences are after less before, with 95% bootstrap intervals where every cell has two "
@@ -129,11 +127,6 @@ def variant_table(rows: Sequence[Variant]) -> Table:
         [table.header[0], "options", *table.header[1:]],
         [[own[0], option, *own[1:]] for own, option in zip(table.rows, options, strict=True)],
     )
-
-
-def options_text(options: dict[str, Any]) -> str:
-    """Options and their values, as a table shows them."""
-    return ", ".join(f"{key}={json.dumps(value)}" for key, value in options.items())
 
 
 def difference_table(found: Sequence[Difference]) -> Table:

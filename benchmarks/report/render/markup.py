@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 from unicodedata import normalize
 
+from benchmarks.report.wording import one_line
+
 WIDTH = 100
 """Columns of the terminal."""
 _NAME = 24  # longest name in the terminal
@@ -45,11 +47,6 @@ class Table:
 def entry(item: str | Entry) -> Entry:
     """`item` as an entry; a text is our own and not marked."""
     return item if isinstance(item, Entry) else Entry(item)
-
-
-def one_line(text: str) -> str:
-    """`text` without line breaks and other characters that do not print."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def escape(text: str) -> str:

@@ -12,9 +12,9 @@ from typing import Any
 
 from benchmarks.report.board import Board
 from benchmarks.report.plots.drawing import Images
-from benchmarks.report.render.markup import html_table, one_line
+from benchmarks.report.render.markup import html_table
 from benchmarks.report.render.sections import PICTURES, Section
-from benchmarks.report.render.tables import NOTHING
+from benchmarks.report.wording import NOTHING, one_line
 
 # Nothing may be fetched, not even by a name that slipped through: all there is lies in the file.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"

@@ -31,8 +31,8 @@ from benchmarks.report.render import page, tables
 from benchmarks.report.render.markup import PREAMBLE, aligned, escape, latex, markdown, plain, tex
 from benchmarks.report.render.markup import name as entry_of
 from benchmarks.report.render.sections import PICTURES, Section, sections
-from benchmarks.report.render.tables import NOTHING
 from benchmarks.report.statistics import cells, standings
+from benchmarks.report.wording import NOTHING
 
 FORMATS = ("markdown", "csv", "html", "pictures", "latex", "parquet")
 DEFAULT_FORMATS = ("markdown", "csv", "html", "pictures")

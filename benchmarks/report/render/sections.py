@@ -14,7 +14,7 @@ from benchmarks.report.published import Apart, Match
 from benchmarks.report.render import tables
 from benchmarks.report.render.changes import variant_table
 from benchmarks.report.render.markup import Entry, Row, Table, name
-from benchmarks.report.render.tables import with_interval
+from benchmarks.report.wording import number, signed, with_interval
 
 PICTURES = {
     "frontier": "Reward against cost on every task",
@@ -206,11 +206,11 @@ def published_table(matches: Sequence[Match]) -> Table:
             name(one.theirs.task),
             " ".join(map(str, one.theirs.limits)),
             with_interval(one.reward, one.intervals.reward),
-            tables.number(one.theirs.reward),
-            tables.signed(one.reward - one.theirs.reward),
+            number(one.theirs.reward),
+            signed(one.reward - one.theirs.reward),
             with_interval(one.cost, one.intervals.cost),
-            tables.number(one.theirs.cost),
-            tables.signed(one.cost - one.theirs.cost),
+            number(one.theirs.cost),
+            signed(one.cost - one.theirs.cost),
             Entry(f"{one.theirs.paper}, {one.theirs.source}", foreign=True),
         ]
         for one in matches

@@ -9,49 +9,20 @@ import pandas as pd
 
 from benchmarks.report.costs import Cost
 from benchmarks.report.ranking import BothSafe, Improvement, Place
-from benchmarks.report.render.markup import Entry, Row, Table, name, one_line
-from benchmarks.report.resampling import NO_INTERVAL, Interval
+from benchmarks.report.render.markup import Entry, Row, Table, name
+from benchmarks.report.resampling import NO_INTERVAL
 from benchmarks.report.statistics import Average, Cell, Standing
+from benchmarks.report.wording import (
+    BLANK,
+    cost_text,
+    limit_text,
+    number,
+    one_line,
+    setting_text,
+    with_interval,
+)
 
-NOTHING = "No run is finished."
-BLANK = "–"
 _REASON = 300  # longest reason in a report
-
-
-def number(value: float) -> str:
-    """Two decimals, never -0.00; a dash for NaN."""
-    return BLANK if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"
-
-
-def signed(value: float) -> str:
-    """As `number`, with a + before what it shows as more than 0."""
-    text = number(value)
-    return f"+{text}" if value > 0 and text != "0.00" else text
-
-
-def cost_text(cost: float, safe: bool) -> str:
-    """As `number`, but an unsafe cost does not read 1.00."""
-    text = number(cost)
-    return ">1.00" if text == "1.00" and not safe else text
-
-
-def limit_text(limit: float, fraction: float) -> str:
-    """The limit, and its share of the maximum cost where that is known."""
-    return f"{limit:g}" if math.isnan(fraction) else f"{limit:g} ({100 * fraction:.6g}%)"
-
-
-def setting_text(setting: tuple[bool, float]) -> str:
-    """The name of an `Average`'s setting."""
-    absolute, value = setting
-    return f"limit {value:g}" if absolute else f"{100 * value:.6g}%"
-
-
-def with_interval(value: float, interval: Interval) -> str:
-    """A figure, and its interval where there is one."""
-    text = number(value)
-    if math.isnan(interval.low):
-        return text
-    return f"{text} [{number(interval.low)}, {number(interval.high)}]"
 
 
 def _incomplete(cells: int, of: int) -> str:
