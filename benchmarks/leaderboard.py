@@ -4,47 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.common.errors import UserError, exit_status, unknown_name
-from benchmarks.report.published import read_published
 from benchmarks.report.render import report
 from benchmarks.report.render.changes import FORMATS as TEXTS
 from benchmarks.report.render.changes import ablation, comparison
 from benchmarks.report.tidy import require_parquet
+from benchmarks.results.leaderboard import rebuild
 from benchmarks.results.load import gather
 from benchmarks.results.manifest import MANIFEST
-
-_SHIPPED = Path(__file__).resolve().parents[1] / "results" / "published"
-
-
-def rebuild(
-    folder: Path,
-    formats: Iterable[str] = report.DEFAULT_FORMATS,
-    published: Path | None = None,
-) -> str:
-    """Write the leaderboard of `folder` anew and return it as text for the terminal.
-
-    From the store beside the folder; what that lacks (in a clone, in a folder sent by a
-    colleague), from what is kept in the folder itself. `published` holds tables of papers'
-    numbers; by default it is beside the folder, or in this checkout.
-    """
-    found = gather(folder)
-    if published is None:
-        beside = folder.resolve().parent / "published"
-        published = beside if beside.is_dir() else _SHIPPED
-    report.write(
-        found.episodes,
-        found.missing,
-        folder,
-        found.title,
-        {"Budget": found.budget},
-        details=found.details,
-        published=read_published(published),
-        formats=formats,
-    )
-    return report.terminal(found.episodes, found.missing)
 
 
 def parser() -> argparse.ArgumentParser:

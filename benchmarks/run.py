@@ -15,8 +15,8 @@ from benchmarks.common.files import require_writable
 from benchmarks.common.hardware import devices
 from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.datasets.source import DataSet, Network, choose, obtain, usable
-from benchmarks.leaderboard import rebuild
 from benchmarks.methods import registry
+from benchmarks.results.leaderboard import rebuild
 from benchmarks.results.load import kept_by
 from benchmarks.results.manifest import write_manifest
 from benchmarks.runs import trackers

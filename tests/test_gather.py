@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.leaderboard import main
 from benchmarks.report.render import report
+from benchmarks.results import leaderboard
 from benchmarks.results.load import gather, kept_by
 from benchmarks.runs.store import Run
 
@@ -29,7 +30,7 @@ def folder(tmp_path_factory):
     """A leaderboard beside its store, written once."""
     folder = write_store(PLAN, tmp_path_factory.mktemp("gather") / "results" / "board")
     found = gather(folder)
-    report.write(
+    leaderboard.write(
         *(found.episodes, found.missing, folder, found.title, {}),
         details=found.details,
         formats=["csv"],
@@ -54,7 +55,7 @@ def without_kept(folders, jobs):
 def csv_of(folder):
     found = gather(folder)
     out = folder / "again"
-    report.write(
+    leaderboard.write(
         *(found.episodes, found.missing, out, found.title, {}),
         details=found.details,
         formats=["csv"],

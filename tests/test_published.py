@@ -14,8 +14,8 @@ from benchmarks.report.published import (
     Apart,
     Figure,
     compare_published,
-    read_published,
 )
+from benchmarks.results.files import read_published
 from benchmarks.tasks.suites import Limit
 from benchmarks.tasks.tasks import TASKS
 

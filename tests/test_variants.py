@@ -12,7 +12,7 @@ import pytest
 from benchmarks.common.errors import UserError
 from benchmarks.leaderboard import main as leaderboard
 from benchmarks.methods.registry import find_method
-from benchmarks.report.details import Details
+from benchmarks.results.files import read_details
 from benchmarks.run import main
 from benchmarks.runs.plan import plan
 from benchmarks.runs.store import Run, is_done, open_jobs
@@ -152,7 +152,7 @@ def test_a_run_of_variants_ends_in_their_table(small_data: SmallData, tmp_path: 
     table = pd.read_csv(tmp_path / "tight" / "leaderboard.csv")
     assert set(table["algorithm"]) == {*SPECS[:2], "gas@alpha=0.9,mask=false"}
     assert (table["status"] == "finished").all()
-    details = Details.read(tmp_path / "tight" / "trainings.json.gz").trainings
+    details = read_details(tmp_path / "tight" / "trainings.json.gz").trainings
     configs = {row["algorithm"]: json.loads(row["config"]) for _, row in details.iterrows()}
     assert configs["gas@target_factor=2"]["target_factor"] == 2.0
     assert configs["gas"]["target_factor"] == 1.0

@@ -8,7 +8,6 @@ import math
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -45,22 +44,21 @@ class Details:
         return gzip.compress(text.encode(), mtime=0)  # the time would make every writing differ
 
     @staticmethod
-    def read(path: Path) -> Details:
-        """What `to_bytes` wrote; `UserError` for another file."""
+    def from_bytes(content: bytes) -> Details:
+        """The details that `to_bytes` wrote; `ValueError` for other content."""
         try:
-            content = json.loads(gzip.decompress(path.read_bytes()))
-            trainings = pd.DataFrame(content["trainings"], columns=list(TRAININGS))
+            stored = json.loads(gzip.decompress(content))
+            trainings = pd.DataFrame(stored["trainings"], columns=list(TRAININGS))
             frontiers = {
                 str(task): [(float(cost), float(value)) for cost, value in points]
-                for task, points in content["frontiers"].items()
+                for task, points in stored["frontiers"].items()
             }
             return Details(validate_trainings(trainings), frontiers)
         except (
             *(OSError, EOFError, ValueError, KeyError, TypeError, AttributeError),
             *(zlib.error, UserError),
         ) as error:
-            cause = " ".join(str(error).split())
-            raise UserError(f"{path}: not a file of a leaderboard: {cause}") from None
+            raise ValueError(str(error)) from None
 
 
 @dataclass(frozen=True)

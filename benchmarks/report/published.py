@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -71,22 +70,14 @@ class Apart:
     reason: str
 
 
-def read_published(folder: Path) -> list[Figure]:
-    """The rows of every CSV file in `folder`, none where it is not there.
+def figures(table: pd.DataFrame) -> list[Figure]:
+    """The rows of a table of text with the columns `COLUMNS`.
 
-    Raises `UserError` for a file with other columns or with values that are none.
+    Raises `UserError` for other columns, `ValueError` for values that are none.
     """
-    found = []
-    for path in sorted(folder.glob("*.csv")):
-        try:
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-            if tuple(frame.columns) != COLUMNS:
-                raise UserError(f"its columns are not {', '.join(COLUMNS)}")
-            found += [_figure(dict(zip(COLUMNS, row, strict=True))) for row in frame.to_numpy()]
-        except (OSError, ValueError, UserError) as error:
-            cause = " ".join(str(error).split())
-            raise UserError(f"{path}: not a table of published numbers: {cause}") from None
-    return found
+    if tuple(table.columns) != COLUMNS:
+        raise UserError(f"its columns are not {', '.join(COLUMNS)}")
+    return [_figure(dict(zip(COLUMNS, row, strict=True))) for row in table.to_numpy()]
 
 
 def _figure(row: dict[str, str]) -> Figure:

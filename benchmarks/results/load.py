@@ -12,7 +12,8 @@ import pandas as pd
 
 from benchmarks.report.details import Details, Evidence, Frontier, thinned
 from benchmarks.report.frame import EPISODES, MISSING, RUN, TRAININGS, validate_trainings
-from benchmarks.report.render.report import DETAILS, KEPT, LOST, read_episodes, read_missing
+from benchmarks.report.render.report import DETAILS, KEPT, LOST
+from benchmarks.results.files import read_details, read_episodes, read_missing
 from benchmarks.results.manifest import collect, jobs_of, read_manifest
 from benchmarks.runs import provenance
 from benchmarks.runs.jobs import Job
@@ -37,7 +38,7 @@ def gather(folder: Path) -> Evidence:
         kept_episodes, kept_missing = read_episodes(folder / KEPT), read_missing(folder / LOST)
         own = jobs
         if (folder / DETAILS).is_file():
-            kept = Details.read(folder / DETAILS)
+            kept = read_details(folder / DETAILS)
             known = _known(kept)
             own = [job for job in jobs if _identity(job) in known]
         else:  # made before these were kept: all of it is of this plan unless there is a store
@@ -55,7 +56,7 @@ def kept_by(folders: Iterable[Path]) -> Callable[[Job], bool]:
     A folder need not be there. Raises `UserError` for files that cannot be read.
     """
     kept = [
-        (_known(Details.read(folder / DETAILS)), _counted(folder / KEPT))
+        (_known(read_details(folder / DETAILS)), _counted(folder / KEPT))
         for folder in folders
         if all((folder / name).is_file() for name in (DETAILS, KEPT))
     ]

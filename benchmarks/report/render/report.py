@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import gzip
-import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from io import BytesIO
-from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure as Picture
 
-from benchmarks.common.errors import UserError
-from benchmarks.common.files import write_atomic
 from benchmarks.report import tidy
 from benchmarks.report.board import Board, build
 from benchmarks.report.details import Details
 from benchmarks.report.frame import (
-    EPISODES,
-    MISSING,
-    Kind,
     ordered_tasks,
     validate,
     validate_missing,
@@ -42,39 +34,32 @@ _KINDS = {"pictures": ("png", "svg"), "html": ("svg",), "latex": ("pdf",)}
 """The kinds of pictures that a format needs."""
 
 
-def write(
+def contents(
     frame: pd.DataFrame,
     missing: pd.DataFrame,
-    folder: Path,
     title: str,
     protocol: Mapping[str, str],
     *,
     details: Details | None = None,
     published: Sequence[Figure] = (),
     formats: Iterable[str] = DEFAULT_FORMATS,
-) -> list[Path]:
-    """Write the leaderboard into `folder`, made where it is not there; the paths written.
+) -> dict[str, bytes]:
+    """The files of a leaderboard, by their path in its folder.
 
     `frame` and `missing` have the columns of `frame.EPISODES` and `frame.MISSING`; either may be
     empty. `protocol` adds lines to those that follow from the frame, or adds to such a line.
-    Raises `UserError` for frames that do not validate, before anything is written.
+    Raises `UserError` for frames that do not validate.
     """
     board = build(frame, missing, title, protocol, details or Details(), published)
-    contents = _contents(board, set(formats))
-    contents |= {
+    return _written(board, set(formats)) | {
         # without the time, which would make every writing differ
         KEPT: gzip.compress(tidy.csv(board.episodes), mtime=0),
         LOST: tidy.csv(board.lost),
         DETAILS: board.details.to_bytes(),
     }
-    paths = {folder / name: content for name, content in contents.items()}
-    for path, content in paths.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, content)
-    return list(paths)
 
 
-def _contents(board: Board, formats: set[str]) -> dict[str, bytes]:
+def _written(board: Board, formats: set[str]) -> dict[str, bytes]:
     """The files of the formats asked for, by their path in the folder."""
     contents: dict[str, bytes] = {}
     parts = sections(board)
@@ -118,18 +103,8 @@ def pictures(board: Board, names: Collection[str], kinds: Collection[str]) -> di
     return {name: render(draw[name], kinds) for name in PICTURES if name in names}
 
 
-def read_episodes(path: Path) -> pd.DataFrame:
-    """The validated episodes of an `episodes.csv.gz`; `UserError` where it is none."""
-    return _read(path, EPISODES, validate)
-
-
-def read_missing(path: Path) -> pd.DataFrame:
-    """The validated runs without a result of a `missing.csv`; `UserError` where it is none."""
-    return _read(path, MISSING, validate_missing)
-
-
 def terminal(frame: pd.DataFrame, missing: pd.DataFrame) -> str:
-    """The leaderboard in ASCII, at most 100 columns wide; raises `UserError` as `write`."""
+    """The leaderboard in ASCII, at most 100 columns wide; raises `UserError` as `contents`."""
     episodes, lost = validate(frame), validate_missing(missing)
     table = cells(episodes, lost)
     count = [f"{n} {status}" for status, n in lost["status"].value_counts(sort=False).items()]
@@ -199,26 +174,3 @@ def _figure(name: str) -> str:
             r"\end{figure}",
         ]
     )
-
-
-def _read(
-    path: Path, schema: dict[str, Kind], check: Callable[[pd.DataFrame], pd.DataFrame]
-) -> pd.DataFrame:
-    """A CSV file with the columns of `schema`, read so that every value comes back equal."""
-    text = {name: str for name, kind in schema.items() if kind == "text"}
-    try:
-        data = path.read_bytes()
-        frame = pd.read_csv(
-            BytesIO(gzip.decompress(data) if path.suffix == ".gz" else data),
-            dtype=text,
-            keep_default_na=False,  # a method may be called "NA"
-            na_values={name: [""] for name in schema if name not in text},
-            float_precision="round_trip",
-        )
-        lacking = sorted(set(schema) - set(frame.columns))
-        if lacking:  # a frame without rows may lack columns, a file may not
-            raise UserError(f"it lacks the column(s) {', '.join(lacking)}")
-        return check(frame)
-    except (OSError, EOFError, ValueError, zlib.error, UserError) as error:
-        cause = " ".join(str(error).split())
-        raise UserError(f"{path}: not a file of a leaderboard: {cause}") from None
