@@ -72,12 +72,18 @@ def _run(args: argparse.Namespace, command: str) -> int:
         _job(folder, limits, args.episodes, methods, tasks, command)
         for folder in dict.fromkeys(one for run in args.runs for one in _folders(run))
     ]
-    for results in {job.results for job in jobs}:
-        require_writable(Path(results))
+    stores = list(dict.fromkeys(Path(job.results) for job in jobs))
+    for results in stores:
+        require_writable(results)
+    if args.engine != "local" and len(stores) > 1:
+        raise UserError(
+            f"--engine {args.engine} evaluates the runs of one results folder at a time: "
+            f"leave out those of {stores[1]}"
+        )
     used = {job.task: resolve_task(job.task) for job in jobs}
     require_simulators_of(used.values())
     left = [job for job in jobs if not is_done(job)]
-    with engines.open_scheduler(args) as scheduler:
+    with engines.open_scheduler(args, stores[0]) as scheduler:
         lost, stopped = work_off(scheduler, left)
     for job in jobs:
         _print(job, used[job.task])

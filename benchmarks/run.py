@@ -211,7 +211,7 @@ def _work(
     left, failed_before = list[Job](), list[Job]()
     for job in _open(jobs, [] if args.stage == "train" else folders):
         (failed_before if not args.retry_failed and _failed(job) else left).append(job)
-    with engines.open_scheduler(args) as scheduler:
+    with engines.open_scheduler(args, args.results) as scheduler:
         _print_plan(jobs, scheduler.places.count, request, left)
         lost, stopped = work_off(scheduler, left)
     # the tables take seconds to make, and room: who stops is in a hurry, and a full disk has none

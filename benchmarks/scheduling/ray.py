@@ -28,7 +28,7 @@ TRIES = 8
 """A node's loss is nothing unusual."""
 
 
-def connect(args: argparse.Namespace) -> tuple[Places, Launch, Callable[[], None]]:
+def connect(args: argparse.Namespace, results: Path) -> tuple[Places, Launch, Callable[[], None]]:
     """Places, the way to start work, and what ends the connection."""
     ray = importlib.import_module("ray")
     root = str(Path(__file__).resolve().parents[2])
@@ -53,7 +53,7 @@ def connect(args: argparse.Namespace) -> tuple[Places, Launch, Callable[[], None
         if not gpus:
             raise UserError("--gpu-share, but the Ray cluster has no GPU")
         slots = {"cuda:any": args.workers or gpus, "cpu": cores}
-    mark = Mark(args.results)
+    mark = Mark(results)
     launch = functools.partial(RayAttempt, ray, mark, args.gpu_share, functools.cache(Stored))
 
     def close() -> None:

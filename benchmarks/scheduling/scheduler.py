@@ -67,9 +67,9 @@ class Scheduler:
             self._running.clear()
 
     def _first_piece(self, job: Job) -> Piece:
-        """Where there are GPUs, training is theirs and evaluation the CPU's."""
+        """GPUs train; they evaluate only where nothing else is asked of them."""
         trains = job.stage != "evaluate" and not Run.of(job).trained
-        on_gpu = bool(self.places.gpus) and trains
+        on_gpu = bool(self.places.gpus) and (trains or job.stage == "evaluate")
         split = (on_gpu or (trains and job.together > 1)) and job.stage == "both"
         return Piece(job, "train" if split else job.stage, on_gpu)
 
