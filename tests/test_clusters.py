@@ -183,5 +183,5 @@ def test_an_engine_that_is_not_installed_is_named(
         arguments = ["--suite", "tight", "--engine", engine, "--results", str(tmp_path / "no")]
         assert main(arguments) == 2
         error = capsys.readouterr().err
-        assert f"needs the package {package}: pip install 'osrl-bench[{engine}]'" in error
+        assert f"needs the package {package}: pip install -e '.[{engine}]'" in error
         assert error.count("\n") == 1

@@ -100,7 +100,7 @@ def test_the_flags_and_what_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
     assert both == ("tensorboard", "wandb:project")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for words in (("--tensorboard",), ("--wandb", "x")):
-        with pytest.raises(UserError, match=r"pip install 'osrl-bench\["):
+        with pytest.raises(UserError, match=r"pip install -e '\.\["):
             trackers.chosen(arguments(*words))
 
 

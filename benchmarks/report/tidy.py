@@ -91,7 +91,7 @@ def require_parquet() -> None:
     except ImportError as error:
         raise UserError(
             f"--format parquet needs pyarrow ({' '.join(str(error).split())}): "
-            "pip install 'osrl-bench[parquet]', or take --format csv"
+            "pip install -e '.[parquet]', or take --format csv"
         ) from None
 
 

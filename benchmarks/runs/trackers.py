@@ -39,7 +39,7 @@ def chosen(args: argparse.Namespace) -> tuple[str, ...]:
         package = _PACKAGES[tracker.partition(":")[0]]
         if importlib.util.find_spec(package) is None:
             raise UserError(
-                f"--{package} needs the package {package}: pip install 'osrl-bench[{package}]'"
+                f"--{package} needs the package {package}: pip install -e '.[{package}]'"
             )
     return trackers
 

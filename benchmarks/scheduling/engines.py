@@ -60,7 +60,7 @@ def check(args: argparse.Namespace) -> None:
     package = _PACKAGES.get(args.engine)
     if package and importlib.util.find_spec(package) is None:
         raise UserError(
-            f"--engine {args.engine} needs the package {package}: pip install 'osrl-bench[{args.engine}]'"
+            f"--engine {args.engine} needs the package {package}: pip install -e '.[{args.engine}]'"
         )
     if args.workers is not None and args.workers < 1:
         raise UserError(f"--workers must be at least 1, not {args.workers}")
