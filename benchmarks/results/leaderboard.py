@@ -14,7 +14,8 @@ from benchmarks.report.render import report
 from benchmarks.results.files import read_published
 from benchmarks.results.load import gather
 
-_SHIPPED = Path(__file__).resolve().parents[2] / "results" / "published"
+SHIPPED = Path(__file__).with_name("published")
+"""Tables of published numbers: a link to results/published in a checkout, copies in a wheel."""
 
 
 def rebuild(
@@ -26,12 +27,12 @@ def rebuild(
 
     From the store beside the folder; what that lacks (in a clone, in a folder sent by a
     colleague), from what is kept in the folder itself. `published` holds tables of papers'
-    numbers; by default it is beside the folder, or in this checkout.
+    numbers; by default those beside the folder, else `SHIPPED`.
     """
     found = gather(folder)
     if published is None:
         beside = folder.resolve().parent / "published"
-        published = beside if beside.is_dir() else _SHIPPED
+        published = beside if beside.is_dir() else SHIPPED
     write(
         found.episodes,
         found.missing,
