@@ -14,7 +14,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
-from benchmarks import evaluate
+from benchmarks.common.errors import UserError
 from benchmarks.evaluate import main
 from benchmarks.methods.registry import find_method
 from benchmarks.runs.jobs import Ending, Job, Training
@@ -273,7 +273,7 @@ def test_a_checkpoint_with_code_is_not_run(
 ) -> None:
     for save in (torch.save, lambda what, path: path.write_bytes(pickle.dumps(what))):
         save({"problem": Harmful(tmp_path / "harm")}, trained.folder / "checkpoint.pt")
-        with pytest.raises(evaluate.UserError, match="cannot be read"):
+        with pytest.raises(UserError, match="cannot be read"):
             trained.checkpoint()
         save({"algorithm": Harmful(tmp_path / "harm")}, trained.folder / "resume.pt")
         assert trained.saved_progress() is None
