@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from tqdm import tqdm
 
 from benchmarks.common.errors import UserError, exit_status
 from benchmarks.common.files import write_atomic
 from benchmarks.datasets.custom_task import resolve_task
-from benchmarks.datasets.generation.policies import save_snapshots, shipped_tasks
+from benchmarks.datasets.figures import figures_of, read_figures
+from benchmarks.datasets.generation.policies import shipped_tasks
 from benchmarks.datasets.source import (
     DataSet,
     Network,
@@ -28,14 +22,10 @@ from benchmarks.datasets.source import (
     obtain,
     usable,
 )
-from benchmarks.datasets.summary import Summary, draw, summarise
+from benchmarks.datasets.summary import draw, summarise
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.datasets.verify import examine
 from benchmarks.tasks.tasks import ALL_TASKS, TASKS, Task, find_task
-
-Episode = tuple[float, float, float]
-"""Preference, return and cost of a training episode."""
-_PREFERENCES = ("0-0.2", "0.2-0.4", "0.4-0.6", "0.6-0.8", "0.8-1")
 
 
 def list_data() -> None:
@@ -63,33 +53,21 @@ def fetch(tasks: Sequence[Task], network: Network) -> None:
 
 def make(tasks: Sequence[Task], record: Path | None) -> None:
     """Generate the sets of `tasks` and print what is in them; figures to `record`, too."""
-    _recorded(record)  # before the work
+    if record:  # before the work
+        _require_folder_of(record, "--record")
+        read_figures(record)
     sets, network = choose("generated", tasks), Network()
     usable(sets, network, skip=False)
     figures = {}
     for one in sets:
         obtain([one], network)
-        data = _load_whole(one)
+        data = _load_checked(one)
         summary = summarise(data, one.task)
         print(f"{summary.line()}; {one.path.stat().st_size / 1e6:.1f} MB: {one.path}")
-        figures[one.task.name] = _figures(one, summary)
+        figures[one.task.name] = figures_of(one, summary)
     if record:
-        content = _recorded(record) | figures
+        content = read_figures(record) | figures
         write_atomic(record, json.dumps(content, indent=1, sort_keys=True) + "\n")
-
-
-def _recorded(record: Path | None) -> dict[str, Any]:
-    """The figures kept so far."""
-    if record is None:
-        return {}
-    _require_folder_of(record, "--record")
-    try:
-        known = json.loads(record.read_text()) if record.exists() else {}
-    except (OSError, ValueError) as error:
-        raise UserError(f"--record {record}: no JSON file ({error})") from None
-    if not isinstance(known, dict):
-        raise UserError(f"--record {record}: it holds something else than figures by task")
-    return known
 
 
 def _require_folder_of(path: Path, option: str) -> None:
@@ -97,20 +75,11 @@ def _require_folder_of(path: Path, option: str) -> None:
         raise UserError(f"{option} {path}: there is no folder {path.parent}")
 
 
-def _figures(one: DataSet, summary: Summary) -> dict[str, Any]:
-    """What is kept of a set beside the snapshots it is made from."""
-    # JSON has no NaN
-    figures: dict[str, Any] = json.loads(json.dumps(asdict(summary)), parse_constant=lambda _: None)
-    figures["file"], figures["bytes"] = one.path.name, one.path.stat().st_size
-    figures["sha256"] = one.checksum()
-    return figures
-
-
-def _load_whole(one: DataSet) -> Trajectories:
-    """The data of a set, checked."""
-    if faults := examine(one.path, one.task).faults:
-        raise UserError(f"{one.path}: {faults[0]}")
-    return Trajectories.load(one.path, one.source)
+def _load_checked(data: DataSet) -> Trajectories:
+    """The contents of a data set; `UserError` where it has a fault."""
+    if faults := examine(data.path, data.task).faults:
+        raise UserError(f"{data.path}: {faults[0]}")
+    return Trajectories.load(data.path, data.source)
 
 
 def verify(path: Path, name: str | None) -> int:
@@ -141,7 +110,7 @@ def inspect(tasks: Sequence[Task], data: str, network: Network, out: Path) -> No
         raise UserError(f"--out {out}: a picture's name ends in .png, .svg or .pdf")
     _require_folder_of(out, "--out")
     sets, _ = usable(choose(data, tasks, network), network, skip=False)
-    loaded = [(one.task, _load_whole(one)) for one in obtain(sets, network)]
+    loaded = [(one.task, _load_checked(one)) for one in obtain(sets, network)]
     for task, trajectories in loaded:
         summary = summarise(trajectories, task)
         print(f"{summary.line()}\n\n{summary.table()}\n")
@@ -151,48 +120,13 @@ def inspect(tasks: Sequence[Task], data: str, network: Network, out: Path) -> No
 
 def train(name: str, steps: int | None, folder: Path, seed: int) -> None:
     """Train behaviour policies of a task, resuming where an earlier call stopped."""
-    import torch  # seconds, for this verb alone
+    from benchmarks.datasets.generation.behaviour import train_and_save  # torch takes seconds
 
-    from benchmarks.datasets.generation.ppo import STEPS, train_behaviour
-
-    task = find_task(name)
-    steps = STEPS.get(name, 1_000_000) if steps is None else steps
-    torch.set_num_threads(1)
-    folder.mkdir(parents=True, exist_ok=True)
-    recent: list[Episode] = []
-    with (
-        (folder / f"{name}.csv").open("a", buffering=1) as file,
-        tqdm(total=steps, unit=" steps", mininterval=2.0) as bar,
-    ):
-        curve = csv.writer(file, lineterminator="\n")
-        if file.tell() == 0:
-            curve.writerow(["steps", *(f"return@cost at preference {p}" for p in _PREFERENCES)])
-
-        def report(done: int, episodes: list[Episode]) -> None:
-            recent.extend(episodes)
-            del recent[:-200]
-            curve.writerow([done, *frontier(episodes)])
-            bar.update(done - bar.n)
-            bar.set_postfix_str(" ".join(frontier(recent)), refresh=False)
-
-        checkpoint = folder / f"{name}.pt"
-        snapshots = train_behaviour(task, steps, checkpoint, seed=seed, report=report)
-    path = folder / f"{name}.npz"
-    save_snapshots(path, snapshots)
+    count, path = train_and_save(find_task(name), steps, folder, seed)
     print(
-        f"{len(snapshots)} snapshots in {path}; "
+        f"{count} snapshots in {path}; "
         "shipped ones lie in benchmarks/datasets/generation/snapshots/"
     )
-
-
-def frontier(episodes: Sequence[Episode]) -> list[str]:
-    """Mean return@cost in five ranges of preference, from reward-seeking to safe."""
-    table = np.array(episodes).reshape(-1, 3)
-    parts = []
-    for low, high in pairwise(np.linspace(0.0, 1.0, len(_PREFERENCES) + 1)):
-        own = table[(table[:, 0] >= low) & (table[:, 0] < high)]
-        parts.append(f"{own[:, 1].mean():.4g}@{own[:, 2].mean():.4g}" if len(own) else "-")
-    return parts
 
 
 def parser() -> argparse.ArgumentParser:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from benchmarks import data as command
 from benchmarks.common.errors import UserError
+from benchmarks.datasets.generation import behaviour
 from benchmarks.datasets.generation import ppo as ppo_module
 from benchmarks.datasets.generation.policies import (
     ACTION_STEP,
@@ -429,8 +430,8 @@ def test_the_command_trains_as_long_as_the_shipped_policies_were(tmp_path, monke
         asked.append(steps)
         return []
 
-    monkeypatch.setattr(ppo_module, "train_behaviour", train)
-    monkeypatch.setattr(command, "save_snapshots", lambda *_: None)
+    monkeypatch.setattr(behaviour, "train_behaviour", train)
+    monkeypatch.setattr(behaviour, "save_snapshots", lambda *_: None)
     for name in ("BallRun", "CarRun"):
         assert command.main(["train-behaviour", name, "--out", str(tmp_path)]) == 0
     assert asked == [600_000, 1_000_000]
