@@ -149,5 +149,29 @@ def plan(requests: Sequence[Request], results: str, checksums: Mapping[str, str]
     ]
 
 
+def plan_text(
+    methods: Sequence[Method], jobs: Sequence[Job], left: Sequence[Job], processes: int
+) -> str:
+    """What a plan trains, and the time that the jobs `left` take on so many processes."""
+    lines = []
+    for method in methods:
+        own = [job for job in jobs if job.shown == method.label]
+        minutes = sum(job.core_seconds for job in own) / 60
+        updates = own[0].training.updates if own else 0
+        each = "one for all limits" if method.cls.conditions_on_limit else "one a limit"
+        lines.append(
+            f"  {method.label:12} {len(own):4} trainings ({each}) of {updates} updates, "
+            f"about {minutes:.1f} core minutes"
+        )
+    seconds = sum(job.core_seconds for job in left)
+    longest = max((job.core_seconds for job in left), default=0.0)
+    wall = max(seconds / processes, longest) / 60
+    lines.append(
+        f"{len(jobs)} jobs, {len(jobs) - len(left)} not to run again, {len(left)} to do: "
+        f"about {wall:.1f} minutes on {processes} processes"
+    )
+    return "\n".join(lines)
+
+
 def _evaluation_seconds(task: Task, limits: Sequence[float], episodes: int) -> float:
     return len(limits) * episodes * task.horizon / task.steps_per_second
