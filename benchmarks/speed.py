@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.common.errors import UserError, exit_status, unknown_name
 from benchmarks.common.files import replacing
-from benchmarks.common.hardware import available_cores, devices
+from benchmarks.common.hardware import available_cores, devices, processor
 from benchmarks.datasets.source import choose
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.measures.growth import measure_growth
@@ -51,15 +51,9 @@ Measured = tuple[str, Sequence[Recorded]]
 
 def machine() -> dict[str, Any]:
     """What the times depend on besides the code."""
-    model = platform.processor() or platform.machine()
-    if (info := Path("/proc/cpuinfo")).is_file():
-        names = [
-            line.split(":")[1] for line in info.read_text().splitlines() if "model name" in line
-        ]
-        model = names[0].strip() if names else model
     versions = {"python": platform.python_version(), "torch": torch.__version__}
     features = torch.backends.cpu.get_cpu_capability()
-    return {"processor": model, "features": features, "cores": available_cores(), **versions}
+    return {"processor": processor(), "features": features, "cores": available_cores(), **versions}
 
 
 def _parser() -> argparse.ArgumentParser:

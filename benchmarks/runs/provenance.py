@@ -86,12 +86,7 @@ def device_name(device: str) -> str:
     """The make of a device, such as "cpu" or "cuda:0"; its plain name where that is unknown."""
     if device.partition(":")[0] == "cuda":
         return torch.cuda.get_device_name(device) if torch.cuda.is_available() else device
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"cpu: {models[0] if models else platform.machine()}"
+    return f"cpu: {hardware.processor()}"
 
 
 def peak_memory(device: str) -> float:
