@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.datasets.generation import policies as policies_module
-from benchmarks.datasets.generation import rollouts
+from benchmarks.datasets.generation import policies as snapshots
+from benchmarks.datasets.generation import rollouts as generated
 from benchmarks.datasets.generation.policies import (
     Snapshot,
     load_snapshots,
@@ -60,7 +60,7 @@ def shipped(monkeypatch, tmp_path):
     """A file of policies that stands for the shipped ones."""
     path = tmp_path / "policies.npz"
     save_snapshots(path, policies(TASK))
-    for module in (rollouts, policies_module):
+    for module in (generated, snapshots):
         monkeypatch.setattr(module, "snapshot_path", lambda name: path)
     return path
 
@@ -84,7 +84,7 @@ def test_the_file_does_not_depend_on_processes_and_is_made_once(shipped, tmp_pat
     assert len({path.name for path in paths}) == 1
     assert told == 2 * [(done, 44) for done in range(1, 45)]
 
-    monkeypatch.setattr(rollouts, "_roll_out_all", None)  # a second call makes nothing
+    monkeypatch.setattr(generated, "_roll_out_all", None)  # a second call makes nothing
     assert generate(TASK, tmp_path / "one", processes=1, recipe=TINY) == paths[0]
     with pytest.raises(TypeError):
         generate(TASK, tmp_path / "one", processes=1, recipe=replace(TINY, seed=1))
@@ -136,7 +136,7 @@ def test_two_processes_at_once_make_it_once(shipped, tmp_path, monkeypatch):
         time.sleep(0.3)
         return [rollout(k, k) for k in range(9)]
 
-    monkeypatch.setattr(rollouts, "_roll_out_all", slowly)
+    monkeypatch.setattr(generated, "_roll_out_all", slowly)
     fork = multiprocessing.get_context("fork")  # so that the children know of it
     options = {"processes": 1, "recipe": TINY}
     children = [fork.Process(target=generate, args=(TASK, tmp_path), kwargs=options) for _ in "ab"]
@@ -153,10 +153,10 @@ def test_a_failure_leaves_nothing_behind(shipped, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(rollouts, "_roll_out_all", fail)
+    monkeypatch.setattr(generated, "_roll_out_all", fail)
     with pytest.raises(KeyboardInterrupt):
         generate(TASK, tmp_path, processes=1, recipe=TINY)
-    monkeypatch.setattr(rollouts, "_roll_out_all", lambda *_: [rollout(1, 1)])
+    monkeypatch.setattr(generated, "_roll_out_all", lambda *_: [rollout(1, 1)])
     monkeypatch.setattr(Trajectories, "save", fail)
     with pytest.raises(KeyboardInterrupt):
         generate(TASK, tmp_path, processes=1, recipe=TINY)
@@ -181,8 +181,8 @@ def roll_out(monkeypatch):
 
     def group(task, own, chosen):
         with Lockstep(task, 16) as simulators:
-            monkeypatch.setattr(rollouts, "_worker", (own, simulators), raising=False)
-            return rollouts._roll_out_group(chosen)
+            monkeypatch.setattr(generated, "_worker", (own, simulators), raising=False)
+            return generated._roll_out_group(chosen)
 
     return group
 
@@ -222,7 +222,7 @@ def test_a_group_rolls_out_each_candidate_as_if_alone(roll_out, name):
 
 def test_packed_rollouts_are_its_episodes():
     short = rollout(3.0, 1.0)._replace(terminated=True)
-    data = rollouts._pack([rollout(1.0, 0.0), short, rollout(2.0, 2.0)])
+    data = generated._pack([rollout(1.0, 0.0), short, rollout(2.0, 2.0)])
     assert data.returns.tolist() == [1.0, 3.0, 2.0]
     assert data.episode_costs.tolist() == [0.0, 1.0, 2.0]
     assert data.terminals.tolist() == [False, False, False, True, False, False]
@@ -263,7 +263,7 @@ def test_costs_asked_for_are_bracketed(count, seed, number):
     nearest = {pair for pair, distance in allowed.items() if distance == min(allowed.values())}
     taken = set()
     recipe = replace(TINY, aimed=30)
-    for candidate in rollouts._aim(first, costs, TASK, recipe, OneNumber(number, seed)):
+    for candidate in generated._aim(first, costs, TASK, recipe, OneNumber(number, seed)):
         pairs = {
             (snapshot, w, next_w)
             for snapshot, w, next_w in allowed
@@ -280,7 +280,7 @@ def test_aimed_candidates_are_spread_evenly_over_the_costs():
     first = [Candidate(i % 2, i / 80, 0.5, i) for i in range(80)]
     costs = np.array([0.0 if c.snapshot else 100 * (1 - c.preference) for c in first])
     recipe = replace(Recipe(), aimed=8000)
-    aimed = rollouts._aim(first, costs, TASK, recipe, np.random.default_rng(0))
+    aimed = generated._aim(first, costs, TASK, recipe, np.random.default_rng(0))
     costless = [candidate for candidate in aimed if candidate.snapshot == 1]
     assert len(costless) < 200  # asked for costs below the first policy's least
     aimed = [candidate for candidate in aimed if candidate.snapshot == 0]
@@ -315,7 +315,7 @@ def test_thinning_keeps_what_a_cell_holds_up_to_the_cap(pairs, cost_bins, return
     costs, returns = np.array(pairs, dtype=float).T
     data = episodes_with(returns, costs)
     recipe = Recipe(cost_bins=cost_bins, return_bins=return_bins, per_cell=cap, seed=seed)
-    thinned = rollouts._thin(data, recipe)
+    thinned = generated._thin(data, recipe)
     kept = thinned.observations[:, 0].astype(int)
     assert (np.diff(kept) > 0).all()  # none twice, in the order of the data
     np.testing.assert_array_equal(thinned.returns, returns[kept])
@@ -334,7 +334,7 @@ def test_thinning_keeps_what_a_cell_holds_up_to_the_cap(pairs, cost_bins, return
 def test_a_crowded_cell_keeps_each_equally_often():
     data = episodes_with(np.zeros(6), np.zeros(6))
     kept = Counter(
-        float(rollouts._thin(data, Recipe(per_cell=1, seed=seed)).observations[0, 0])
+        float(generated._thin(data, Recipe(per_cell=1, seed=seed)).observations[0, 0])
         for seed in range(300)
     )
     assert len(kept) == 6
