@@ -35,10 +35,11 @@ quickstart: $(STAMP) ## train and rank five methods on four tasks, in minutes
 test: $(STAMP) ## run the tests
 	$(RUN) -m pytest $(ARGS)
 
-lint: $(STAMP) ## check style and types
+lint: $(STAMP) ## check style, types and the direction of imports
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-cache
 
 lock: $(STAMP) ## pin today's versions anew in requirements/lock.txt
 	$(RUN) requirements/lock.py

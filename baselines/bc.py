@@ -15,12 +15,12 @@ from numpy.polynomial import Polynomial
 from torch import Tensor
 
 from baselines.networks import descend
-from baselines.osrl_adapter import WrappedAlgorithm, import_osrl
-from benchmarks.algorithm import Budget, Config, MemorylessPolicy, Policy
-from benchmarks.data.sampling import TransitionSampler
-from benchmarks.data.sequences import Indices, Values, fit_front, pareto_front
-from benchmarks.data.trajectories import Trajectories
-from benchmarks.errors import UserError
+from baselines.osrl.adapter import WrappedAlgorithm, import_osrl
+from benchmarks.common.errors import UserError
+from benchmarks.datasets.sampling import TransitionSampler
+from benchmarks.datasets.sequences import Indices, Values, fit_front, pareto_front
+from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.methods.algorithm import Budget, Config, MemorylessPolicy, Policy
 
 
 @dataclass(frozen=True)

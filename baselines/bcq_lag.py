@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from baselines.osrl_adapter import LagrangianAlgorithm, LagrangianConfig, import_osrl
-from benchmarks.algorithm import Budget, MemorylessPolicy, Policy
+from baselines.osrl.adapter import LagrangianAlgorithm, LagrangianConfig, import_osrl
+from benchmarks.methods.algorithm import Budget, MemorylessPolicy, Policy
 
 
 @dataclass(frozen=True)

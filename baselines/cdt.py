@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from baselines.cdt_acting import CDTPolicy
-from baselines.cdt_training import train_step
-from baselines.osrl_adapter import WrappedAlgorithm, import_osrl
-from benchmarks.algorithm import Budget, Config, Policy, acting
-from benchmarks.data.sequences import SequenceSampler, cost_probabilities, relabel_beyond_front
-from benchmarks.data.targets import TARGET_MARGIN, TARGET_QUANTILE, reward_targets
-from benchmarks.data.trajectories import Trajectories
-from benchmarks.errors import UserError
+from baselines.osrl.adapter import WrappedAlgorithm, import_osrl
+from baselines.osrl.cdt_acting import CDTPolicy
+from baselines.osrl.cdt_training import train_step
+from benchmarks.common.errors import UserError
+from benchmarks.datasets.sequences import SequenceSampler, cost_probabilities, relabel_beyond_front
+from benchmarks.datasets.targets import TARGET_MARGIN, TARGET_QUANTILE, reward_targets
+from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.methods.algorithm import Budget, Config, Policy, acting
 
 
 @dataclass(frozen=True)

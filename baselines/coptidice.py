@@ -16,9 +16,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from baselines.osrl_adapter import TransitionAlgorithm, TransitionConfig, import_osrl
-from baselines.several_seeds import coptidice_step
-from benchmarks.algorithm import Budget, MemorylessPolicy, Policy
+from baselines.osrl.adapter import TransitionAlgorithm, TransitionConfig, import_osrl
+from baselines.osrl.several_seeds import coptidice_step
+from benchmarks.methods.algorithm import Budget, MemorylessPolicy, Policy
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from baselines.osrl_adapter import VAEAlgorithm, VAEConfig, import_osrl
-from baselines.several_seeds import cpq_step
-from benchmarks.algorithm import Budget, MemorylessPolicy, Policy
-from benchmarks.data.sampling import Transitions
-from benchmarks.errors import UserError
+from baselines.osrl.adapter import VAEAlgorithm, VAEConfig, import_osrl
+from baselines.osrl.several_seeds import cpq_step
+from benchmarks.common.errors import UserError
+from benchmarks.datasets.sampling import Transitions
+from benchmarks.methods.algorithm import Budget, MemorylessPolicy, Policy
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from benchmarks.draws import Draws, Dropout
+from benchmarks.common.random_streams import Draws, Dropout
 
 
 class Diffusion:

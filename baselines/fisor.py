@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from baselines.diffusion import Denoiser, Diffusion
 from baselines.networks import Twin, critic, descend, expectile_loss, frozen, track
-from benchmarks.algorithm import Algorithm, Budget, Config, Policy, Problem
-from benchmarks.data.sampling import Transitions, TransitionSampler
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.sampling import Transitions, TransitionSampler
+from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy, Problem
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.losses import expectile_weight
+from benchmarks.methods.losses import expectile_weight
 
 
 class Twin(nn.Module):

@@ -10,25 +10,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks import registry, trackers
-from benchmarks.collect import write_manifest
-from benchmarks.data.own_task import resolve_task
-from benchmarks.data.source import DataSet, Network, choose, obtain, usable
-from benchmarks.envs import require_simulators_of
-from benchmarks.errors import UserError, exit_status
-from benchmarks.files import require_writable
-from benchmarks.gather import kept_by
-from benchmarks.jobs import Job
-from benchmarks.leaderboard.__main__ import rebuild
-from benchmarks.machine import devices
-from benchmarks.plan import Request, plan
-from benchmarks.progress import summarise, work_off
-from benchmarks.provenance import command_line
+from benchmarks.common.errors import UserError, exit_status
+from benchmarks.common.files import require_writable
+from benchmarks.common.hardware import devices
+from benchmarks.datasets.custom_task import resolve_task
+from benchmarks.datasets.source import DataSet, Network, choose, obtain, usable
+from benchmarks.methods import registry
+from benchmarks.results.leaderboard import rebuild
+from benchmarks.results.manifest import write_manifest
+from benchmarks.results.pending import has_failed, pending
+from benchmarks.runs import trackers
+from benchmarks.runs.jobs import Job
+from benchmarks.runs.plan import Request, plan, plan_text
+from benchmarks.runs.provenance import command_line
 from benchmarks.scheduling import engines
-from benchmarks.scheduling.places import Places
-from benchmarks.store import Run, is_done
-from benchmarks.suites import SUITES, Suite, find_suite, parse_limit
-from benchmarks.tasks import TASKS, Task
+from benchmarks.scheduling.devices import Places
+from benchmarks.scheduling.progress import summarise, work_off
+from benchmarks.simulators.simulator import require_simulators_of
+from benchmarks.tasks.suites import SUITES, Suite, find_suite, parse_limit
+from benchmarks.tasks.tasks import TASKS, Task
 
 BUDGETS = {
     "quick": "minutes on a CPU",
@@ -171,7 +171,7 @@ def _run(args: argparse.Namespace, command: str) -> int:
     if args.dry_run:
         unknown = {data.task.name: "" for data in good}
         jobs = plan(list(requests(good).values()), str(args.results), unknown)
-        _print_plan(jobs, Places(slots).count, everything)
+        print(plan_text(everything.methods, jobs, jobs, Places(slots).count))
         return 0
     require_writable(args.results)
     if args.stage != "train":
@@ -207,11 +207,15 @@ def _work(
     folders: list[Path],
 ) -> int:
     """Run what is left of `jobs`, then make the leaderboards; the exit status."""
+    unfinished, kept = pending(jobs, [] if args.stage == "train" else folders)
+    if kept:
+        where = ", ".join(str(folder) for folder in folders if folder.is_dir())
+        print(f"{kept} jobs are not run, their results are kept (delete to run them): {where}")
     left, failed_before = list[Job](), list[Job]()
-    for job in _open(jobs, [] if args.stage == "train" else folders):
-        (failed_before if not args.retry_failed and _failed(job) else left).append(job)
-    with engines.open_scheduler(args) as scheduler:
-        _print_plan(jobs, scheduler.places.count, request, left)
+    for job in unfinished:
+        (failed_before if not args.retry_failed and has_failed(job) else left).append(job)
+    with engines.open_scheduler(args, args.results) as scheduler:
+        print(plan_text(request.methods, jobs, left, scheduler.places.count))
         lost, stopped = work_off(scheduler, left)
     # the tables take seconds to make, and room: who stops is in a hurry, and a full disk has none
     for folder in folders if args.stage != "train" and not stopped and not scheduler.halted else []:
@@ -223,47 +227,6 @@ def _work(
         print("stopped: run the same command again to go on", file=sys.stderr)
         return 130
     return 1 if lost or failed_before or scheduler.halted else 0
-
-
-def _open(jobs: Sequence[Job], folders: Sequence[Path]) -> list[Job]:
-    """Those of `jobs` that neither the store nor leaderboards, as those in a clone, have whole.
-
-    A job that failed in the store is left, whatever was kept of it: the tables show the failure.
-    """
-    left = [job for job in jobs if not is_done(job)]
-    kept = kept_by(folders if left else [])
-    others = [job for job in left if _failed(job) or not kept(job)]
-    if count := len(left) - len(others):
-        where = ", ".join(str(folder) for folder in folders if folder.is_dir())
-        print(f"{count} jobs are not run, their results are kept (delete to run them): {where}")
-    return others
-
-
-def _failed(job: Job) -> bool:
-    failure = Run.of(job).failure()
-    return failure is not None and not failure["interrupted"]
-
-
-def _print_plan(
-    jobs: list[Job], processes: int, request: Request, left: list[Job] | None = None
-) -> None:
-    left = jobs if left is None else left
-    for method in request.methods:
-        own = [job for job in jobs if job.shown == method.label]
-        minutes = sum(job.core_seconds for job in own) / 60
-        updates = own[0].training.updates if own else 0
-        each = "one for all limits" if method.cls.conditions_on_limit else "one a limit"
-        print(
-            f"  {method.label:12} {len(own):4} trainings ({each}) of {updates} updates, "
-            f"about {minutes:.1f} core minutes"
-        )
-    seconds = sum(job.core_seconds for job in left)
-    longest = max((job.core_seconds for job in left), default=0.0)
-    wall = max(seconds / processes, longest) / 60
-    print(
-        f"{len(jobs)} jobs, {len(jobs) - len(left)} not to run again, {len(left)} to do: "
-        f"about {wall:.1f} minutes on {processes} processes"
-    )
 
 
 def _suites(args: argparse.Namespace) -> dict[str, Suite]:

@@ -14,16 +14,16 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from benchmarks.algorithm import Policy, acting
-from benchmarks.data.targets import (
+from benchmarks.common.errors import unknown_name
+from benchmarks.datasets.targets import (
     TARGET_MARGIN,
     TARGET_QUANTILE,
     listed_targets,
     parse_targets,
     reward_targets,
 )
-from benchmarks.errors import unknown_name
-from benchmarks.losses import expectile_weight
+from benchmarks.methods.algorithm import Policy, acting
+from benchmarks.methods.losses import expectile_weight
 from gas.segments import Segments, relabel_costs, relabel_rewards
 from gas.stitching import BUDGETS, BudgetPolicy, Stitching, StitchingConfig
 

@@ -25,8 +25,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.algorithm import Policy, acting
-from benchmarks.losses import expectile_weight
+from benchmarks.methods.algorithm import Policy, acting
+from benchmarks.methods.losses import expectile_weight
 from gas.segments import Segments
 from gas.stitching import BUDGETS, BudgetPolicy, Stitching, StitchingConfig
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from benchmarks.draws import Draws, Dropout
+from benchmarks.common.random_streams import Draws, Dropout
 
 
 class ResidualBlock(nn.Module):

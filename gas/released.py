@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from benchmarks.algorithm import acting
+from benchmarks.methods.algorithm import acting
 from gas.algorithm import GAS, GASConfig, Goals, Request
 from gas.segments import Segments
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.trajectories import Trajectories
 
 
 def best_episodes(

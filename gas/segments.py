@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.data.trajectories import Trajectories
-from benchmarks.draws import ONE_STREAM, Draws
+from benchmarks.common.random_streams import ONE_STREAM, Draws
+from benchmarks.datasets.trajectories import Trajectories
 
 
 class Segments(NamedTuple):

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.algorithm import Algorithm, Budget, Config, Policy, Problem
-from benchmarks.data.trajectories import Trajectories
-from benchmarks.stacking import clip_gradients
+from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy, Problem
+from benchmarks.methods.stacking import clip_gradients
 from gas.networks import ResidualMLP
 from gas.reshaping import best_rows
 from gas.segments import Segments, SegmentSampler

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.data import dsrl
-from benchmarks.data.trajectories import Trajectories
-from benchmarks.lockstep import Lockstep
-from benchmarks.tasks import TASKS
+from benchmarks.datasets import dsrl
+from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.simulators.vector import Lockstep
+from benchmarks.tasks.tasks import TASKS
 from tests.loopback import CONTENT, Server
 
 

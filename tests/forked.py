@@ -13,11 +13,11 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.jobs import Ending, Job
-from benchmarks.scheduling.events import Ended, Heard, Piece
-from benchmarks.scheduling.places import Places
+from benchmarks.runs.jobs import Ending, Job
+from benchmarks.runs.worker import ending_of, run_job
+from benchmarks.scheduling.devices import Places
+from benchmarks.scheduling.protocol import Ended, Heard, Piece
 from benchmarks.scheduling.scheduler import Scheduler
-from benchmarks.worker import ending_of, run_job
 
 FORK = multiprocessing.get_context("fork")
 

@@ -7,8 +7,8 @@ import torch
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from benchmarks.algorithm import Problem
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.methods.algorithm import Problem
 from gas import GAS, GASConfig
 
 QUICK = settings(

@@ -7,7 +7,7 @@ from functools import cache
 
 import pandas as pd
 
-from benchmarks.leaderboard.published import COLUMNS
+from benchmarks.report.published import COLUMNS
 
 from .synthetic_store import Plan, limits_of, write_store
 

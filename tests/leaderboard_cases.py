@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from benchmarks.leaderboard.frame import EPISODES, MISSING, validate, validate_missing
-from benchmarks.leaderboard.statistics import cells
+from benchmarks.report.frame import EPISODES, MISSING, validate, validate_missing
+from benchmarks.report.statistics import cells
 
 NAN = float("nan")
 SCALE = {"BallRun": (0.0, 100.0), "AntRun": (-50.0, 150.0)}

@@ -14,9 +14,9 @@ import h5py
 import numpy as np
 import pytest
 
-from benchmarks.data.dsrl import fetch
-from benchmarks.data.trajectories import Trajectories
-from benchmarks.tasks import TASKS
+from benchmarks.datasets.dsrl import fetch
+from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.tasks.tasks import TASKS
 
 TASK = TASKS["BallRun"]
 NAME = TASK.dataset_file

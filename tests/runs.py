@@ -11,7 +11,7 @@ from pathlib import Path
 from .conftest import SmallData
 
 FAILING = """
-from benchmarks.algorithm import Budget
+from benchmarks.methods.algorithm import Budget
 from gas import GAS
 
 class Failing(GAS):
@@ -82,9 +82,9 @@ def children(pid: int) -> list[int]:
     """Workers of a runner: forks of its server, or processes of their own."""
     found = []
     for child in _children(pid):
-        if b"benchmarks.scheduling.warm" in _command(child):
+        if b"benchmarks.scheduling.fork_server" in _command(child):
             found += _children(child)
-        elif b"benchmarks.worker" in _command(child):
+        elif b"benchmarks.runs.worker" in _command(child):
             found.append(child)
     return found
 

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.jobs import Job, Training
-from benchmarks.rollout import Episode
-from benchmarks.store import Run
+from benchmarks.runs.evaluation import Episode
+from benchmarks.runs.jobs import Job, Training
+from benchmarks.runs.store import Run
 
 Score = tuple[float, float]
 """An episode's return and cost."""

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from baselines import acceleration
 from baselines.bcq_lag import BCQLag
 from baselines.bear_lag import BEARLag
 from baselines.coptidice import COptiDICE
 from baselines.cpq import CPQ
-from baselines.least import least, values
+from baselines.osrl import acceleration
+from baselines.osrl.least import least, values
 
 from .test_baselines import build
 

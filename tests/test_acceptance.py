@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks.data.source import cache_folder, choose
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.source import cache_folder, choose
+from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.run import main
-from benchmarks.tasks import TASKS
+from benchmarks.tasks.tasks import TASKS
 
 
 @pytest.mark.slow

@@ -6,16 +6,16 @@ from operator import attrgetter
 import pytest
 import torch
 
-from baselines import cdt_training
 from baselines.bc import BCAll, BCFrontier, BCSafe
 from baselines.bcq_lag import BCQLag
 from baselines.bear_lag import BEARLag
 from baselines.cdt import CDT
 from baselines.coptidice import COptiDICE, COptiDICEPerStep
 from baselines.cpq import CPQ, CPQPenalised
-from baselines.osrl_adapter import import_osrl
-from benchmarks.algorithm import Problem
-from benchmarks.data.targets import reward_targets
+from baselines.osrl import cdt_training
+from baselines.osrl.adapter import import_osrl
+from benchmarks.datasets.targets import reward_targets
+from benchmarks.methods.algorithm import Problem
 
 from .test_baselines import HORIZON, LIMIT, build, small_data
 

@@ -18,10 +18,10 @@ from baselines.bear_lag import BEARLag
 from baselines.cdt import CDT
 from baselines.coptidice import COptiDICE, COptiDICEPerStep
 from baselines.cpq import CPQ, CPQPenalised
-from baselines.osrl_adapter import import_osrl
-from benchmarks.algorithm import MemorylessPolicy, Problem
-from benchmarks.data.trajectories import Trajectories
-from benchmarks.errors import UserError
+from baselines.osrl.adapter import import_osrl
+from benchmarks.common.errors import UserError
+from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.methods.algorithm import MemorylessPolicy, Problem
 
 HORIZON = 24
 LIMIT = 7.0
@@ -309,12 +309,12 @@ def state():
             numpy_state[1].tolist(), numpy_state[2], numpy.geterr(), torch.is_grad_enabled())
 before = state()
 import baselines, baselines.bc, baselines.bcq_lag, baselines.bear_lag, baselines.cdt
-import baselines.coptidice, baselines.cpq, baselines.osrl_adapter
+import baselines.coptidice, baselines.cpq, baselines.osrl.adapter
 heavy = {"osrl", "fsrl", "gymnasium", "wandb", "tensorboard"}
 assert not heavy & {name.split(".")[0] for name in sys.modules}
 assert state() == before
-from benchmarks.algorithm import Problem
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.methods.algorithm import Problem
+from benchmarks.datasets.trajectories import Trajectories
 pair, two = numpy.zeros((2, 3)), numpy.zeros(2)
 problem = Problem.of(Trajectories.from_arrays(pair, pair, two, two, two, two), 5)
 baselines.cpq.CPQ(problem, limit=1.0)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from baselines.bc import BCFrontier, near_front
-from baselines.osrl_adapter import import_osrl
-from benchmarks.data.trajectories import Trajectories
+from baselines.osrl.adapter import import_osrl
+from benchmarks.datasets.trajectories import Trajectories
 
 from .test_baselines import build, drawn_from
 

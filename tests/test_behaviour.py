@@ -9,9 +9,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.data import __main__ as command
-from benchmarks.data import behaviour
-from benchmarks.data.behaviour import (
+from benchmarks import data as command
+from benchmarks.common.errors import UserError
+from benchmarks.datasets.generation import behaviour
+from benchmarks.datasets.generation import ppo as ppo_module
+from benchmarks.datasets.generation.policies import (
+    ACTION_STEP,
+    Snapshot,
+    load_snapshots,
+    save_snapshots,
+)
+from benchmarks.datasets.generation.ppo import (
     SNAPSHOT_FRACTIONS,
     PPOConfig,
     PreferencePPO,
@@ -19,10 +27,8 @@ from benchmarks.data.behaviour import (
     discounted_sums,
     train_behaviour,
 )
-from benchmarks.data.snapshots import ACTION_STEP, Snapshot, load_snapshots, save_snapshots
-from benchmarks.errors import UserError
-from benchmarks.lockstep import Steps
-from benchmarks.tasks import TASKS
+from benchmarks.simulators.vector import Steps
+from benchmarks.tasks.tasks import TASKS
 
 TASK = replace(TASKS["BallRun"], horizon=20)
 SMALL = PPOConfig(environments=4, epochs=2, minibatch=40, hidden=16)
@@ -76,7 +82,7 @@ class Stopped(Exception):
 def test_interrupted_and_resumed_equals_uninterrupted(
     tmp_path, monkeypatch, uninterrupted, stops, worked
 ):
-    monkeypatch.setattr(behaviour, "_SAVE_EVERY", 160)  # every second round
+    monkeypatch.setattr(ppo_module, "_SAVE_EVERY", 160)  # every second round
     checkpoint = tmp_path / "deep" / "BallRun.pt"
     rounds = []
     for stop in stops:
@@ -425,7 +431,7 @@ def test_the_command_trains_as_long_as_the_shipped_policies_were(tmp_path, monke
         return []
 
     monkeypatch.setattr(behaviour, "train_behaviour", train)
-    monkeypatch.setattr(command, "save_snapshots", lambda *_: None)
+    monkeypatch.setattr(behaviour, "save_snapshots", lambda *_: None)
     for name in ("BallRun", "CarRun"):
         assert command.main(["train-behaviour", name, "--out", str(tmp_path)]) == 0
     assert asked == [600_000, 1_000_000]

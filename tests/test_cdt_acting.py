@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from baselines import cdt_acting
 from baselines.cdt import CDT
+from baselines.osrl import cdt_acting
 
 from .test_baselines import HORIZON, build
 

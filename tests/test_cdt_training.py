@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from baselines import cdt_training
 from baselines.cdt import CDT
-from baselines.cdt_training import keep_mask, train_step
+from baselines.osrl import cdt_training
+from baselines.osrl.cdt_training import keep_mask, train_step
 
 from .test_baseline_parity import cdt_batch, osrl_cdt, torchs_mask, twins
 

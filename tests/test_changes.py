@@ -5,18 +5,18 @@ import re
 import numpy as np
 import pytest
 
-from benchmarks.errors import UserError
-from benchmarks.leaderboard.__main__ import main
-from benchmarks.leaderboard.changes import comparison
-from benchmarks.leaderboard.compare import (
+from benchmarks.common.errors import UserError
+from benchmarks.leaderboard import main
+from benchmarks.report.compare import (
     cell_differences,
     changed_options,
     difference,
     differences,
 )
-from benchmarks.leaderboard.details import Details, Evidence
-from benchmarks.leaderboard.frame import validate
-from benchmarks.leaderboard.statistics import run_scores
+from benchmarks.report.details import Details, Evidence
+from benchmarks.report.frame import validate
+from benchmarks.report.render.changes import comparison
+from benchmarks.report.statistics import run_scores
 
 from .leaderboard_cases import episodes_of, missing_of, run
 from .synthetic_store import Plan, write_store

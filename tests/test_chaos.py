@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks.errors import exit_status
-from benchmarks.jobs import Ending, Job
+from benchmarks.common.errors import exit_status
 from benchmarks.run import main
-from benchmarks.store import Run, is_done
-from benchmarks.training import StoppedError
-from benchmarks.worker import ending_of, run_job
+from benchmarks.runs.jobs import Ending, Job
+from benchmarks.runs.store import Run, is_done
+from benchmarks.runs.training import StoppedError
+from benchmarks.runs.worker import ending_of, run_job
 
 from .conftest import SmallData
 from .forked import Runner

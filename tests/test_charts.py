@@ -6,21 +6,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.leaderboard.charts import (
+from benchmarks.report.frame import validate
+from benchmarks.report.plots.charts import (
     curve_chart,
     matrix_chart,
     mean_curves,
     profile_chart,
     published_chart,
 )
-from benchmarks.leaderboard.drawing import COLOURS, COLUMN, PAGE, render
-from benchmarks.leaderboard.frame import validate
-from benchmarks.leaderboard.profiles import COSTS, REWARDS, profiles
-from benchmarks.leaderboard.published import Figure, Match
-from benchmarks.leaderboard.ranking import improvements, places
-from benchmarks.leaderboard.resampling import Interval, Intervals
-from benchmarks.leaderboard.statistics import run_scores
-from benchmarks.leaderboard.sweep import sweep
+from benchmarks.report.plots.drawing import COLOURS, COLUMN, PAGE, render
+from benchmarks.report.plots.sweep import sweep
+from benchmarks.report.profiles import COSTS, REWARDS, profiles
+from benchmarks.report.published import Figure, Match
+from benchmarks.report.ranking import improvements, places
+from benchmarks.report.resampling import Interval, Intervals
+from benchmarks.report.statistics import run_scores
 
 from .leaderboard_cases import episodes_of, run, table_of
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks.jobs import Ending
 from benchmarks.run import main
-from benchmarks.scheduling.remote import Mark, Node, absolute, folder_files, keep
-from benchmarks.store import Run
-from benchmarks.worker import run_job
+from benchmarks.runs.jobs import Ending
+from benchmarks.runs.store import Run
+from benchmarks.runs.worker import run_job
+from benchmarks.scheduling.node import Mark, Node, absolute, folder_files, keep
 
 from .conftest import SmallData
 from .runs import FAILING, command, evaluations, start, wait_for
@@ -89,7 +89,7 @@ def test_what_says_done_is_stored_last(
 ) -> None:
     order: list[str] = []
     monkeypatch.setattr(
-        "benchmarks.scheduling.remote.write_atomic", lambda path, _: order.append(path.name)
+        "benchmarks.scheduling.node.write_atomic", lambda path, _: order.append(path.name)
     )
     files = dict.fromkeys(("training.json", "evaluation-8x2.json", "losses.csv", "checkpoint.pt"))
     keep(Run.of(make_job("bc-all", small_data, tmp_path)), files)
@@ -183,5 +183,5 @@ def test_an_engine_that_is_not_installed_is_named(
         arguments = ["--suite", "tight", "--engine", engine, "--results", str(tmp_path / "no")]
         assert main(arguments) == 2
         error = capsys.readouterr().err
-        assert f"needs the package {package}: pip install 'osrl-bench[{engine}]'" in error
+        assert f"needs the package {package}: pip install -e '.[{engine}]'" in error
         assert error.count("\n") == 1

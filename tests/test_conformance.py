@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.algorithm import Algorithm, Budget, Config, Policy
-from benchmarks.conformance import HORIZON, check_algorithm, made_up_data
-from benchmarks.registry import BUILT_IN, find_method
+from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy
+from benchmarks.methods.conformance import HORIZON, check_algorithm, made_up_data
+from benchmarks.methods.registry import BUILT_IN, find_method
 
 SMALL = {
     "gas": {"batch": 16, "width": 16, "blocks": 1},

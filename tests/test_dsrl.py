@@ -178,8 +178,8 @@ def test_what_an_interrupted_call_left_is_taken_up(server, tmp_path):
 CHILD = """
 import sys
 from pathlib import Path
-from benchmarks.data.dsrl import fetch
-from benchmarks.tasks import TASKS
+from benchmarks.datasets.dsrl import fetch
+from benchmarks.tasks.tasks import TASKS
 print("ready", flush=True)
 print(fetch(TASKS["BallRun"], Path(sys.argv[1]), [sys.argv[2]]))
 """

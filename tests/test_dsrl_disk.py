@@ -9,9 +9,9 @@ from hashlib import sha256
 
 import pytest
 
-from benchmarks.data import dsrl
-from benchmarks.data.dsrl import enforce_checksum
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
+from benchmarks.datasets import dsrl
+from benchmarks.datasets.dsrl import enforce_checksum
 from tests.loopback import NAME, SIZE, assert_whole, get, leave_part, one_line
 
 # --- disks -----------------------------------------------------------------------------------

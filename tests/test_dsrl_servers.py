@@ -4,8 +4,8 @@ from hashlib import sha256
 
 import pytest
 
-from benchmarks.data.verify import findings
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
+from benchmarks.datasets.verify import findings
 from tests.loopback import (
     CONTENT,
     HTML,

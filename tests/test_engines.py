@@ -10,20 +10,18 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from benchmarks.errors import UserError
-from benchmarks.jobs import Job, Training
+from benchmarks.common.errors import UserError
+from benchmarks.runs.jobs import Job, Training
 from benchmarks.scheduling import engines
-from benchmarks.scheduling.nvml import open_inventory
+from benchmarks.scheduling.gpu_memory import open_inventory
 
 CORES = 12
 
 
-def options(
-    *words: str, stage: str = "both", results: Path = Path("results")
-) -> argparse.Namespace:
+def options(*words: str, stage: str = "both") -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     engines.add_options(parser)
-    parser.set_defaults(stage=stage, results=results)
+    parser.set_defaults(stage=stage)
     return parser.parse_args(list(words))
 
 
@@ -66,9 +64,12 @@ def test_slots_of_gpus_and_of_the_cpu_beside_them(monkeypatch: pytest.MonkeyPatc
     assert engines.slots(options("--workers", "3")) == {"cuda:0": 2, "cuda:1": 1, "cpu": CORES}
     assert engines.slots(options("--workers", "1"))["cuda:1"] == 0
     assert engines.slots(options(stage="evaluate")) == {"cpu": CORES}
+    named = options("--device", "cuda", stage="evaluate")
+    assert engines.slots(named) == {"cuda:0": 4, "cuda:1": 4, "cpu": CORES}
     monkeypatch.setattr(engines, "open_inventory", lambda: object())
     assert engines.slots(options()) == {"cuda:0": 6, "cuda:1": 6, "cpu": CORES}
-    with engines.open_scheduler(options("--workers", "5", "--timeout", "2")) as scheduler:
+    given = options("--workers", "5", "--timeout", "2")
+    with engines.open_scheduler(given, Path("results")) as scheduler:
         assert scheduler.places.count == 5
         assert scheduler.timeout == 120.0
 
@@ -77,12 +78,12 @@ def test_slots_of_gpus_and_of_the_cpu_beside_them(monkeypatch: pytest.MonkeyPatc
 def test_estimates_of_gpus_lie_beside_the_results(tmp_path: Path) -> None:
     training = Training("gas", "", {"batch": 1}, "BallRun", "ab", 0, None, 1)
     job = Job(training, (8.0,), 1, "gas", "", "", str(tmp_path))
-    with engines.open_scheduler(options(results=tmp_path)) as scheduler:
+    with engines.open_scheduler(options(), tmp_path) as scheduler:
         scheduler.places.estimates.see(job, 100)
     (path,) = tmp_path.rglob("*.json")
     assert path == tmp_path / "runs" / "gpu-memory.json"
     assert json.loads(path.read_text()) == {'gas {"batch": 1}': 100}
-    with engines.open_scheduler(options(results=tmp_path)) as scheduler:
+    with engines.open_scheduler(options(), tmp_path) as scheduler:
         assert scheduler.places.estimates.of(job) == 110
 
 

@@ -12,10 +12,12 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from benchmarks import envs
-from benchmarks.envs import Simulator, require_simulators, strip_textures
-from benchmarks.errors import UserError
-from benchmarks.tasks import TASKS
+from benchmarks.common.errors import UserError
+from benchmarks.simulators import bullet, mujoco
+from benchmarks.simulators.isolation import quiet
+from benchmarks.simulators.mujoco import strip_textures
+from benchmarks.simulators.simulator import Simulator, require_simulators
+from benchmarks.tasks.tasks import TASKS
 
 BULLET = [name for name, task in TASKS.items() if task.engine == "bullet"]
 every_task = pytest.mark.parametrize("name", TASKS)
@@ -64,7 +66,7 @@ def upstream(name, first_actions=()):
     """The package's own environment, one discarded reset and these steps old."""
     import gymnasium
 
-    with envs._quiet():
+    with quiet():
         env = gymnasium.make(TASKS[name].simulator, disable_env_checker=True).unwrapped
     env.reset()
     for action in first_actions:
@@ -221,9 +223,9 @@ def test_global_state_is_as_it_was_after_a_failure(name):
 
 
 def test_importing_the_module_imports_no_simulator():
-    code = "import sys, benchmarks.envs; print(*sys.modules)"
+    code = "import sys, benchmarks.simulators.simulator; print(*sys.modules)"
     loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
-    assert "benchmarks.envs" in loaded
+    assert "benchmarks.simulators.simulator" in loaded
     packages = {"bullet_safety_gym", "gymnasium", "mujoco", "pybullet", "safety_gymnasium"}
     assert not packages & set(loaded)
 
@@ -286,7 +288,7 @@ def test_textures_change_nothing(make, monkeypatch, name):
     task = TASKS[name]
     actions = list(islice(random_actions(task), 150))
     worlds = []
-    monkeypatch.setattr(envs, "strip_textures", lambda xml: worlds.append(xml) or xml)
+    monkeypatch.setattr(mujoco, "strip_textures", lambda xml: worlds.append(xml) or xml)
     complete = make(task)
     expected = play(complete, 9, actions)
     monkeypatch.undo()
@@ -322,7 +324,7 @@ def test_visual_shapes_change_nothing(make, monkeypatch, name):
     actions = list(islice(random_actions(task), 60))
     bare = make(task)
     expected = play(bare, 9, actions)
-    monkeypatch.setattr(envs, "_without_visual_shapes", contextlib.nullcontext)
+    monkeypatch.setattr(bullet, "without_visual_shapes", contextlib.nullcontext)
     complete = make(task)
     assert same(play(complete, 9, actions), expected)
     files = [

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
+import sys
 from dataclasses import replace
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
 
-from benchmarks import evaluate
+from benchmarks.common.errors import UserError
 from benchmarks.evaluate import main
-from benchmarks.jobs import Ending, Job, Training
-from benchmarks.registry import find_method
-from benchmarks.scheduling.events import Ended, Piece
-from benchmarks.store import Run
-from benchmarks.worker import run_job
+from benchmarks.methods.registry import find_method
+from benchmarks.runs.jobs import Ending, Job, Training
+from benchmarks.runs.store import Run
+from benchmarks.runs.worker import run_job
+from benchmarks.scheduling.protocol import Ended, Piece
 
 from .conftest import SmallData
 from .test_resume import make_job
@@ -24,18 +28,19 @@ from .test_resume import make_job
 PLUGIN = "from baselines.bc import BCAll\n\nclass Mine(BCAll):\n    name = 'mine'\n"
 
 
+class Here:
+    """A worker that is no process of its own, which would take seconds to start."""
+
+    def __init__(self, piece: Piece, heard, **_: object) -> None:
+        run_job(Job.from_json(piece.work.to_json()))
+        heard(Ended(0, ""))
+
+    def kill(self) -> None:
+        pass
+
+
 @pytest.fixture(autouse=True)
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers are no processes of their own here, which would take seconds to start."""
-
-    class Here:
-        def __init__(self, piece: Piece, heard, **_: object) -> None:
-            run_job(Job.from_json(piece.work.to_json()))
-            heard(Ended(0, ""))
-
-        def kill(self) -> None:
-            pass
-
     monkeypatch.setattr("benchmarks.scheduling.engines.WorkerProcess", Here)
 
 
@@ -123,6 +128,83 @@ def test_what_went_wrong_is_told_and_done_by_the_same_command(
     assert trained.evaluated(8.0, 1)
 
 
+def test_policies_act_on_the_gpu_that_is_named(
+    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    class Looking:
+        def __init__(self, piece: Piece, heard, **_: object) -> None:
+            seen.append((piece.place, piece.work.device))
+            run_job(replace(piece.work, device="cpu"))  # there may be no GPU here
+            heard(Ended(0, ""))
+
+    monkeypatch.setattr("benchmarks.scheduling.engines.WorkerProcess", Looking)
+    monkeypatch.setattr(
+        "benchmarks.scheduling.engines.devices",
+        lambda choice: [choice] if choice.startswith("cuda") else ["cuda:0"],
+    )
+    arguments = [str(tmp_path), "--episodes", "1", "--limits"]
+    assert main([*arguments, "8"]) == 0
+    assert main([*arguments, "9", "--device", "cuda:1"]) == 0
+    assert seen == [("cpu", "cpu"), ("cuda:1", "cuda")]
+
+
+class FakeSubmitit(ModuleType):
+    """Slurm jobs that run at once, in this process."""
+
+    def __init__(self) -> None:
+        super().__init__("submitit")
+        self.__spec__ = ModuleSpec("submitit", None)
+        self.AutoExecutor = lambda folder, cluster: SimpleNamespace(
+            cluster="slurm", update_parameters=lambda **_: None, submit=self.submit
+        )
+
+    @staticmethod
+    def submit(work, *arguments):
+        outcome = work(*arguments)
+        return SimpleNamespace(job_id="1", done=lambda: True, result=lambda: outcome)
+
+
+class FakeRay(ModuleType):
+    """A cluster of one core, in this process."""
+
+    exceptions = SimpleNamespace(RayError=KeyError)
+
+    def __init__(self) -> None:
+        super().__init__("ray")
+        self.__spec__ = ModuleSpec("ray", None)
+        self.init = self.kill = self.shutdown = lambda *_, **__: None
+        self.cluster_resources = lambda: {"CPU": 1.0}
+        self.get = lambda outcome: outcome
+
+    @staticmethod
+    def remote(cls):
+        work = SimpleNamespace(remote=cls().work)
+        return SimpleNamespace(
+            options=lambda **_: SimpleNamespace(remote=lambda: SimpleNamespace(work=work))
+        )
+
+
+@pytest.mark.parametrize("engine", [FakeRay(), FakeSubmitit()], ids=["ray", "slurm"])
+def test_an_engine_evaluates_where_the_runs_are_stored(
+    engine: ModuleType,
+    trained: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, engine.__name__, engine)
+    monkeypatch.setattr("benchmarks.scheduling.node.WorkerProcess", Here)
+    name = {"ray": "ray", "submitit": "slurm"}[engine.__name__]
+    options = ["--limits", "8", "--episodes", "1", "--engine", name]
+    assert main([str(tmp_path), *options]) == 0
+    assert trained.evaluated(8.0, 1)
+    assert "limit 8: return" in capsys.readouterr().out
+    shutil.copytree(tmp_path / "runs", tmp_path / "other" / "runs")
+    refused([str(tmp_path), str(tmp_path / "other"), *options], "one results folder", capsys)
+
+
 def test_a_plugin_is_loaded_only_where_it_is_named(
     small_data: SmallData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -191,7 +273,7 @@ def test_a_checkpoint_with_code_is_not_run(
 ) -> None:
     for save in (torch.save, lambda what, path: path.write_bytes(pickle.dumps(what))):
         save({"problem": Harmful(tmp_path / "harm")}, trained.folder / "checkpoint.pt")
-        with pytest.raises(evaluate.UserError, match="cannot be read"):
+        with pytest.raises(UserError, match="cannot be read"):
             trained.checkpoint()
         save({"algorithm": Harmful(tmp_path / "harm")}, trained.folder / "resume.pt")
         assert trained.saved_progress() is None

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.errors import UserError
-from benchmarks.leaderboard import report
-from benchmarks.leaderboard.details import Details
-from benchmarks.leaderboard.families import families, sweeps
-from benchmarks.leaderboard.frame import TRAININGS, validate
-from benchmarks.leaderboard.option_charts import option_chart, variant_chart
-from benchmarks.leaderboard.statistics import averages, run_scores
-from benchmarks.variants import label, split, values
+from benchmarks.common.errors import UserError
+from benchmarks.methods.variants import label, split, values
+from benchmarks.report.details import Details
+from benchmarks.report.families import families, sweeps
+from benchmarks.report.frame import TRAININGS, validate
+from benchmarks.report.plots.option_charts import option_chart, variant_chart
+from benchmarks.report.statistics import averages, run_scores
+from benchmarks.results import leaderboard
 
 from .leaderboard_cases import episodes_of, missing_of, run, table_of
 
@@ -121,7 +121,7 @@ def test_pictures_show_the_figures(frame, trainings):
 
 def test_the_report_has_a_section_of_them(frame, trainings, tmp_path):
     details = Details(trainings.assign(device="cpu"), {})
-    report.write(frame, missing_of(), tmp_path, "t", {}, details=details)
+    leaderboard.write(frame, missing_of(), tmp_path, "t", {}, details=details)
     text = (tmp_path / "leaderboard.md").read_text()
     section = text[text.index("## Variants of gas") : text.index("## Methods against")]
     assert r"| gas | alpha=0.9, mask=false | 2 | 2 | 0.41 → 0.71 | **+0.30 [" in section
@@ -139,6 +139,6 @@ def test_the_report_has_a_section_of_them(frame, trainings, tmp_path):
 
 
 def test_a_report_without_variants_has_no_such_section(frame, tmp_path):
-    report.write(frame[frame["algorithm"] == "gas"], missing_of(), tmp_path, "t", {})
+    leaderboard.write(frame[frame["algorithm"] == "gas"], missing_of(), tmp_path, "t", {})
     assert "Variants" not in (tmp_path / "leaderboard.md").read_text()
     assert not (tmp_path / "pictures" / "variants.png").exists()

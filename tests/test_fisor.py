@@ -7,10 +7,10 @@ import torch
 from baselines.diffusion import Diffusion
 from baselines.fisor import FISOR, FISORConfig
 from baselines.networks import descend, track
-from benchmarks.algorithm import Problem
-from benchmarks.conformance import HORIZON, made_up_data
-from benchmarks.data.sampling import Transitions
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.sampling import Transitions
+from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.methods.algorithm import Problem
+from benchmarks.methods.conformance import HORIZON, made_up_data
 
 SMALL = {"batch": 32, "hidden": 16, "width": 16, "blocks": 1}
 

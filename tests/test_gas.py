@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from benchmarks.algorithm import Problem
-from benchmarks.data.trajectories import Trajectories
-from benchmarks.registry import find_method
+from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.methods.algorithm import Problem
+from benchmarks.methods.registry import find_method
 from gas import GAS, GASConfig
 from gas.algorithm import Goals, Request
 from gas.segments import Segments

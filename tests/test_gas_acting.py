@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baselines.cdt import CDT
-from benchmarks.algorithm import Problem
-from benchmarks.data.targets import TARGET_QUANTILE, reward_targets
+from benchmarks.datasets.targets import TARGET_QUANTILE, reward_targets
+from benchmarks.methods.algorithm import Problem
 from gas import GAS
 from gas.algorithm import Goals
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from benchmarks.algorithm import Problem
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
+from benchmarks.methods.algorithm import Problem
 from gas import GAS, GASConfig
 from gas.reshaping import best_episodes, best_rows
 from gas.segments import Segments, SegmentSampler, relabel_costs, relabel_rewards

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.algorithm import Problem
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.methods.algorithm import Problem
 from gas import LevelGAS, LevelsConfig
 from gas.levels import Goals, level_edges
 from gas.segments import Segments

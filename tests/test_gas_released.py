@@ -8,10 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.algorithm import acting_options
-from benchmarks.data.targets import listed_targets, parse_targets
-from benchmarks.errors import UserError
-from benchmarks.tasks import TASKS
+from benchmarks.common.errors import UserError
+from benchmarks.datasets.targets import listed_targets, parse_targets
+from benchmarks.methods.algorithm import acting_options
+from benchmarks.tasks.tasks import TASKS
 from gas import GAS, GASConfig, ReleasedConfig, ReleasedGAS
 from gas.algorithm import Goals, Request
 

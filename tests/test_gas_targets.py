@@ -5,8 +5,8 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from benchmarks.algorithm import Problem
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.methods.algorithm import Problem
 from gas import GAS, GASConfig, LevelGAS, LevelsConfig
 
 from .gas_cases import play, trained

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from benchmarks.gather import gather, kept_by
-from benchmarks.leaderboard import report
-from benchmarks.leaderboard.__main__ import main
-from benchmarks.store import Run
+from benchmarks.leaderboard import main
+from benchmarks.report.render import report
+from benchmarks.results import leaderboard
+from benchmarks.results.load import gather, kept_by
+from benchmarks.runs.store import Run
 
 from .synthetic_store import Plan, jobs_of, write_store
 
@@ -29,7 +30,7 @@ def folder(tmp_path_factory):
     """A leaderboard beside its store, written once."""
     folder = write_store(PLAN, tmp_path_factory.mktemp("gather") / "results" / "board")
     found = gather(folder)
-    report.write(
+    leaderboard.write(
         *(found.episodes, found.missing, folder, found.title, {}),
         details=found.details,
         formats=["csv"],
@@ -54,7 +55,7 @@ def without_kept(folders, jobs):
 def csv_of(folder):
     found = gather(folder)
     out = folder / "again"
-    report.write(
+    leaderboard.write(
         *(found.episodes, found.missing, out, found.title, {}),
         details=found.details,
         formats=["csv"],

@@ -13,22 +13,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.data import generated, snapshots
-from benchmarks.data.behaviour import PPOConfig, PreferencePPO
-from benchmarks.data.generated import Candidate, Recipe, Rollout, generate, generated_path
-from benchmarks.data.snapshots import (
+from benchmarks.common.errors import UserError
+from benchmarks.datasets.generation import policies as snapshots
+from benchmarks.datasets.generation import rollouts as generated
+from benchmarks.datasets.generation.policies import (
     Snapshot,
     load_snapshots,
     save_snapshots,
     shipped_tasks,
     snapshot_path,
 )
-from benchmarks.data.trajectories import Trajectories
-from benchmarks.data.views import view_of
-from benchmarks.envs import Simulator
-from benchmarks.errors import UserError
-from benchmarks.lockstep import Lockstep
-from benchmarks.tasks import TASKS
+from benchmarks.datasets.generation.ppo import PPOConfig, PreferencePPO
+from benchmarks.datasets.generation.rollouts import (
+    Candidate,
+    Recipe,
+    Rollout,
+    generate,
+    generated_path,
+)
+from benchmarks.datasets.generation.views import view_of
+from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.simulators.simulator import Simulator
+from benchmarks.simulators.vector import Lockstep
+from benchmarks.tasks.tasks import TASKS
 
 TASK = replace(TASKS["BallRun"], horizon=20, min_return=-1e4, max_return=1e4)
 TINY = Recipe(candidates=44, per_round=24, cost_bins=3, return_bins=3)

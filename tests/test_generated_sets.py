@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.data.generated import generated_path, published_trajectories, recipe_of
-from benchmarks.data.snapshots import shipped_tasks, snapshot_path
-from benchmarks.tasks import TASKS
+from benchmarks.datasets.generation.policies import shipped_tasks, snapshot_path
+from benchmarks.datasets.generation.rollouts import (
+    generated_path,
+    published_trajectories,
+    recipe_of,
+)
+from benchmarks.tasks.tasks import TASKS
 
 PUBLISHED_SAFE = {
     "BallRun": 365,

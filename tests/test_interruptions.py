@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.interrupts import two_steps
-from benchmarks.jobs import Ending
+from benchmarks.common.interrupts import two_steps
 from benchmarks.run import main
-from benchmarks.scheduling.events import Ended, Piece
+from benchmarks.runs.jobs import Ending
+from benchmarks.scheduling.protocol import Ended, Piece
 
 from .conftest import SmallData
 from .runs import FAILING, children, command, evaluations, start, wait_for

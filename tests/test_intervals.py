@@ -7,17 +7,17 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from benchmarks.gather import gather
-from benchmarks.leaderboard import compare
-from benchmarks.leaderboard.__main__ import main
-from benchmarks.leaderboard.board import build
-from benchmarks.leaderboard.details import Details
-from benchmarks.leaderboard.frame import validate
-from benchmarks.leaderboard.profiles import RESAMPLES as OF_BANDS
-from benchmarks.leaderboard.ranking import improvements
-from benchmarks.leaderboard.resampling import RESAMPLES
-from benchmarks.leaderboard.statistics import run_scores
-from benchmarks.leaderboard.tidy import tidy
+from benchmarks.leaderboard import main
+from benchmarks.report import compare
+from benchmarks.report.board import build
+from benchmarks.report.details import Details
+from benchmarks.report.frame import validate
+from benchmarks.report.profiles import RESAMPLES as OF_BANDS
+from benchmarks.report.ranking import improvements
+from benchmarks.report.resampling import RESAMPLES
+from benchmarks.report.statistics import run_scores
+from benchmarks.report.tidy import tidy
+from benchmarks.results.load import gather
 
 from .exact_bootstrap import (
     COST,

@@ -6,15 +6,15 @@ import sys
 
 import pytest
 
-from benchmarks.data.kernels import common_kernels, numpy_features
+from benchmarks.datasets.generation.kernels import common_kernels, numpy_features
 
 _OF_SHIPPED = """
 from dataclasses import replace
 from pathlib import Path
 import sys
-from benchmarks.data.generated import Recipe, generate
-from benchmarks.data.trajectories import file_checksum
-from benchmarks.tasks import TASKS
+from benchmarks.datasets.generation.rollouts import Recipe, generate
+from benchmarks.datasets.trajectories import file_checksum
+from benchmarks.tasks.tasks import TASKS
 
 task = replace(TASKS[sys.argv[1]], horizon=int(sys.argv[2]))
 recipe = Recipe(even=20, aimed=12)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.collect import collect, jobs_of
-from benchmarks.data.source import DataSet
-from benchmarks.plan import Request
-from benchmarks.registry import find_method
-from benchmarks.store import Run, is_done
-from benchmarks.suites import find_suite
-from benchmarks.tasks import TASKS
+from benchmarks.datasets.source import DataSet
+from benchmarks.methods.registry import find_method
+from benchmarks.results.manifest import collect, jobs_of
+from benchmarks.runs.plan import Request
+from benchmarks.runs.store import Run, is_done
+from benchmarks.tasks.suites import find_suite
+from benchmarks.tasks.tasks import TASKS
 
 SEEDS = 70
 EPISODES = 2

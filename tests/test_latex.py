@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.leaderboard import report
-from benchmarks.leaderboard.markup import PREAMBLE, Entry, Table, latex, name, tex
+from benchmarks.report.render.markup import PREAMBLE, Entry, Table, latex, name, tex
+from benchmarks.results import leaderboard
 
 from .leaderboard_cases import episodes_of, run, two_methods, two_methods_lost
 
@@ -42,7 +42,7 @@ def test_the_report_compiles_whatever_things_are_called(tmp_path):
     frame = episodes_of(
         *(run(n, NASTY[i % 2], 1.0, s, [(0.1 * i, s)]) for i, n in enumerate(NASTY) for s in (0, 1))
     )
-    written = report.write(
+    written = leaderboard.write(
         *(frame, two_methods_lost().iloc[:0], tmp_path, " ".join(NASTY), {n: n for n in NASTY}),
         formats=["latex"],
     )
@@ -52,7 +52,7 @@ def test_the_report_compiles_whatever_things_are_called(tmp_path):
 
 
 def test_tables_have_booktabs_rules_and_the_marks_of_the_field(tmp_path):
-    report.write(two_methods(), two_methods_lost(), tmp_path, "t", {}, formats=["latex"])
+    leaderboard.write(two_methods(), two_methods_lost(), tmp_path, "t", {}, formats=["latex"])
     text = (tmp_path / "leaderboard.tex").read_text()
     for rule in ("toprule", "midrule", "bottomrule"):
         assert text.count(f"\\{rule}") == text.count(r"\begin{tabular}") == 6

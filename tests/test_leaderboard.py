@@ -13,12 +13,15 @@ import pytest
 from matplotlib.image import imread
 from matplotlib.markers import CARETDOWNBASE, CARETRIGHTBASE, CARETUPBASE
 
-from benchmarks.errors import UserError
-from benchmarks.leaderboard import report
-from benchmarks.leaderboard.frame import validate, validate_missing
-from benchmarks.leaderboard.markup import Entry, ascii_name, entry, escape
-from benchmarks.leaderboard.plots import frontier
-from benchmarks.leaderboard.tables import cost_text, lost_table, number, signed, task_table
+from benchmarks.common.errors import UserError
+from benchmarks.report.frame import validate, validate_missing
+from benchmarks.report.plots.plots import frontier
+from benchmarks.report.render import report
+from benchmarks.report.render.markup import Entry, ascii_name, entry, escape
+from benchmarks.report.render.tables import lost_table, task_table
+from benchmarks.report.wording import cost_text, number, signed
+from benchmarks.results import leaderboard
+from benchmarks.results.files import read_episodes, read_missing
 
 from .leaderboard_cases import (
     NAN,
@@ -45,7 +48,9 @@ def missing():
 @pytest.fixture(scope="module")
 def folder(frame, missing, tmp_path_factory):
     folder = tmp_path_factory.mktemp("report") / "new"
-    written = report.write(frame, missing, folder, "A | title", {"Data source": "seed 7", "x": "y"})
+    written = leaderboard.write(
+        frame, missing, folder, "A | title", {"Data source": "seed 7", "x": "y"}
+    )
     assert set(written) == {path for path in folder.rglob("*") if path.is_file()}
     return folder
 
@@ -105,7 +110,7 @@ BAD = {
 def test_bad_frames_are_refused_in_one_line(frame, missing, tmp_path, message):
     bad = BAD[message](frame)
     with pytest.raises(UserError, match=message) as error:
-        report.write(bad, missing, tmp_path / "new", "t", {})
+        leaderboard.write(bad, missing, tmp_path / "new", "t", {})
     assert "\n" not in str(error.value)
     assert not (tmp_path / "new").exists()
     with pytest.raises(UserError, match=message):
@@ -218,13 +223,13 @@ def test_terminal_breaks_wide_tables():
 
 def test_an_empty_frame_says_so(tmp_path):
     for missing in (pd.DataFrame(), missing_of(lost("A|", "T", 1.0, 0, "failed", "why"))):
-        report.write(pd.DataFrame(), missing, tmp_path, "t", {}, formats=["markdown", "csv"])
+        leaderboard.write(pd.DataFrame(), missing, tmp_path, "t", {}, formats=["markdown", "csv"])
         text = (tmp_path / "leaderboard.md").read_text()
         assert "No run is finished." in text
         assert ("why" in text) == (len(missing) == 1)
         assert "No run is finished." in report.terminal(pd.DataFrame(), missing)
         assert len(pd.read_csv(tmp_path / "leaderboard.csv")) == len(missing)
-        assert report.read_episodes(tmp_path / "episodes.csv.gz").empty
+        assert read_episodes(tmp_path / "episodes.csv.gz").empty
 
 
 NAMES = [r"a|b`c\d", "new\nline\r<b>&amp;", "$x$ 50% _lead", "NA", "=SUM(A1)", "[l](http://x)"]
@@ -236,7 +241,7 @@ def test_names_are_escaped_and_come_back_equal(tmp_path):
         *(run(name, NAMES[i % 2], 1.0, 0, [(0.1 + i / 7e5, 0.5)]) for i, name in enumerate(NAMES))
     )
     missing = missing_of(lost(NAMES[0], NAMES[1], 1.0, 0, "failed", "x|y\n| z |"))
-    report.write(frame, missing, tmp_path, "\n".join(NAMES), {name: name for name in NAMES})
+    leaderboard.write(frame, missing, tmp_path, "\n".join(NAMES), {name: name for name in NAMES})
     text = (tmp_path / "leaderboard.md").read_text()
     assert "<b" not in text
     assert "b>" not in text
@@ -247,11 +252,9 @@ def test_names_are_escaped_and_come_back_equal(tmp_path):
         assert len(bars) == 1, block
     # two tasks; overall, average, sweep, methods, both safe, profiles, missing
     assert text.count("\n## ") == 2 + 7
-    back = report.read_episodes(tmp_path / "episodes.csv.gz")
+    back = read_episodes(tmp_path / "episodes.csv.gz")
     pd.testing.assert_frame_equal(back, validate(frame), check_exact=True)
-    pd.testing.assert_frame_equal(
-        report.read_missing(tmp_path / "missing.csv"), validate_missing(missing)
-    )
+    pd.testing.assert_frame_equal(read_missing(tmp_path / "missing.csv"), validate_missing(missing))
     svg = ElementTree.parse(tmp_path / "pictures" / "frontier.svg")
     shown = {element.text for element in svg.iter() if element.tag.endswith("text")}
     assert {"$x$ 50% _lead", "new line <b>&amp;", r"a|b`c\d"} <= shown
@@ -272,12 +275,12 @@ def test_text_of_single_values():
 
 
 def test_the_folder_alone_regenerates_identical_bytes(folder, tmp_path):
-    episodes = report.read_episodes(folder / "episodes.csv.gz").sample(frac=1, random_state=0)
-    missing = report.read_missing(folder / "missing.csv")
+    episodes = read_episodes(folder / "episodes.csv.gz").sample(frac=1, random_state=0)
+    missing = read_missing(folder / "missing.csv")
     with mpl.rc_context({"axes.facecolor": "red", "font.size": 20, "savefig.dpi": 30}):
         before = dict(mpl.rcParams)
         protocol = {"Data source": "seed 7", "x": "y"}
-        written = report.write(episodes, missing, tmp_path, "A | title", protocol)
+        written = leaderboard.write(episodes, missing, tmp_path, "A | title", protocol)
         assert dict(mpl.rcParams) == before
     assert len(written) == 3 + 3 + 9 + 2 * 4  # data; md, html, csv; tables; pictures
     for path in written:
@@ -316,7 +319,7 @@ def test_points_beyond_the_axes_stand_at_the_edge_with_an_arrow():
 
 def test_a_write_that_breaks_leaves_the_old_file(folder, tmp_path, monkeypatch):
     nothing = pd.DataFrame()
-    report.write(nothing, nothing, tmp_path, "old", {}, formats=["markdown"])
+    leaderboard.write(nothing, nothing, tmp_path, "old", {}, formats=["markdown"])
     old = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
     def full(self, target):
@@ -324,7 +327,7 @@ def test_a_write_that_breaks_leaves_the_old_file(folder, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OSError, match="disk full"):
-        report.write(nothing, nothing, tmp_path, "new", {}, formats=["markdown"])
+        leaderboard.write(nothing, nothing, tmp_path, "new", {}, formats=["markdown"])
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == old
 
 
@@ -335,5 +338,5 @@ def test_files_that_are_none_of_ours_are_refused_in_one_line(tmp_path):
         if content is not None:
             path.write_bytes(content)
         with pytest.raises(UserError, match=re.escape(str(path))) as error:
-            report.read_episodes(path)
+            read_episodes(path)
         assert "\n" not in str(error.value)

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.envs import Simulator
-from benchmarks.lockstep import Lockstep
-from benchmarks.tasks import TASKS
+from benchmarks.simulators.simulator import Simulator
+from benchmarks.simulators.vector import Lockstep
+from benchmarks.tasks.tasks import TASKS
 
 TASK = TASKS["CarRun"]
 COUNT = 5

@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from benchmarks.data.mirror import MIRRORS, mirrors, reachable
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
+from benchmarks.datasets.mirror import MIRRORS, mirrors, reachable
 from tests.loopback import NAME, TASK, closed_port, one_line
 
 # --- addresses -------------------------------------------------------------------------------

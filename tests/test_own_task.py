@@ -13,22 +13,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.data.__main__ import main as data_command
-from benchmarks.data.own_task import resolve_task
-from benchmarks.data.source import choose
-from benchmarks.data.trajectories import Trajectories
-from benchmarks.envs import Simulator, check_simulator
-from benchmarks.errors import UserError
-from benchmarks.jobs import Job
-from benchmarks.leaderboard.__main__ import main as leaderboard
-from benchmarks.lockstep import Lockstep
-from benchmarks.plan import Request
-from benchmarks.registry import find_method
+from benchmarks.common.errors import UserError
+from benchmarks.data import main as data_command
+from benchmarks.datasets.custom_task import resolve_task
+from benchmarks.datasets.source import choose
+from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.leaderboard import main as leaderboard
+from benchmarks.methods.registry import find_method
 from benchmarks.run import main
-from benchmarks.store import Run, is_done
-from benchmarks.suites import parse_limit
-from benchmarks.tasks import ALL_TASKS, Task
-from benchmarks.worker import run_job
+from benchmarks.runs.jobs import Job
+from benchmarks.runs.plan import Request
+from benchmarks.runs.store import Run, is_done
+from benchmarks.runs.worker import run_job
+from benchmarks.simulators.simulator import Simulator, check_simulator
+from benchmarks.simulators.vector import Lockstep
+from benchmarks.tasks.suites import parse_limit
+from benchmarks.tasks.tasks import ALL_TASKS, Task
 
 from .own_task.reach import GOAL, Reach
 from .runs import files

@@ -7,11 +7,11 @@ import re
 
 import pytest
 
-from benchmarks.gather import gather
-from benchmarks.leaderboard.board import build
-from benchmarks.leaderboard.page import page
-from benchmarks.leaderboard.report import pictures
-from benchmarks.leaderboard.sections import sections
+from benchmarks.report.board import build
+from benchmarks.report.render.page import page
+from benchmarks.report.render.report import pictures
+from benchmarks.report.render.sections import sections
+from benchmarks.results.load import gather
 
 from .browser import SKIPPED, ask, browser
 from .synthetic_store import Plan, write_store

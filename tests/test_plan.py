@@ -9,14 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from baselines.bc import BCSafe
-from benchmarks.algorithm import Budget
-from benchmarks.data.source import DataSet
-from benchmarks.errors import UserError
-from benchmarks.jobs import Job, Training
-from benchmarks.plan import Request
-from benchmarks.registry import Method
-from benchmarks.suites import Limit, find_suite
-from benchmarks.tasks import TASKS
+from benchmarks.common.errors import UserError
+from benchmarks.datasets.source import DataSet
+from benchmarks.methods.algorithm import Budget
+from benchmarks.methods.registry import Method
+from benchmarks.runs.jobs import Job, Training
+from benchmarks.runs.plan import Request
+from benchmarks.tasks.suites import Limit, find_suite
+from benchmarks.tasks.tasks import TASKS
 from gas import GAS, GASConfig
 
 QUICK = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

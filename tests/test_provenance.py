@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import provenance
-from benchmarks.errors import UserError
-from benchmarks.leaderboard.costs import costs
-from benchmarks.leaderboard.details import Details, mixtures, thinned
-from benchmarks.leaderboard.frame import TRAININGS, validate, validate_trainings
+from benchmarks.common.errors import UserError
+from benchmarks.report.costs import costs
+from benchmarks.report.details import Details, mixtures, thinned
+from benchmarks.report.frame import TRAININGS, validate, validate_trainings
+from benchmarks.results.files import read_details
+from benchmarks.runs import provenance
 
 from .leaderboard_cases import episodes_of, run
 
@@ -161,13 +162,13 @@ def test_details_come_back_equal_and_other_files_are_refused(tmp_path):
     path = tmp_path / "trainings.json.gz"
     one = Details(trainings({}, {"train_limit": 8.0, "reason": "é"}), {"T": [(0.0, 1.5)]})
     path.write_bytes(one.to_bytes())
-    back = Details.read(path)
+    back = read_details(path)
     pd.testing.assert_frame_equal(back.trainings, one.trainings)
     assert (back.frontiers, back.to_bytes()) == (one.frontiers, one.to_bytes())
     for content in (b"", b"x", one.to_bytes()[:-9]):
         path.write_bytes(content)
         with pytest.raises(UserError, match="not a file of a leaderboard"):
-            Details.read(path)
+            read_details(path)
     with pytest.raises(UserError, match="status 'done' of a training"):
         trainings({"status": "done"})
 

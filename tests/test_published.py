@@ -6,18 +6,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks.errors import UserError
-from benchmarks.leaderboard.frame import validate
-from benchmarks.leaderboard.published import (
+from benchmarks.common.errors import UserError
+from benchmarks.report.frame import validate
+from benchmarks.report.published import (
     AVERAGES,
     COLUMNS,
     Apart,
     Figure,
     compare_published,
-    read_published,
 )
-from benchmarks.suites import Limit
-from benchmarks.tasks import TASKS
+from benchmarks.results.files import read_published
+from benchmarks.tasks.suites import Limit
+from benchmarks.tasks.tasks import TASKS
 
 from .leaderboard_cases import episodes_of, run
 

@@ -7,7 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
-from benchmarks.leaderboard.__main__ import main
+from benchmarks.leaderboard import main
 
 RESULTS = Path(__file__).parents[1] / "results"
 IMAGE = re.compile(rb"data:image/svg\+xml;base64,[A-Za-z0-9+/=]+")

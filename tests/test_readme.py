@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.conformance import check_algorithm
-from benchmarks.registry import find_method
+from benchmarks.methods.conformance import check_algorithm
+from benchmarks.methods.registry import find_method
 from benchmarks.run import main
 
 from .conftest import SmallData

@@ -10,16 +10,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from baselines.bc import BCAll, BCSafe
-from benchmarks import registry
-from benchmarks.algorithm import Budget, Config
-from benchmarks.errors import UserError
-from benchmarks.registry import BUILT_IN, configure, find_method, known_names, parse_options
+from benchmarks.common.errors import UserError
+from benchmarks.methods import registry
+from benchmarks.methods.algorithm import Budget, Config
+from benchmarks.methods.registry import BUILT_IN, configure, find_method, known_names, parse_options
 from gas import GAS, GASConfig
 
 QUICK = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 PLUGIN = """
 from dataclasses import dataclass
-from benchmarks.algorithm import Algorithm, Config
+from benchmarks.methods.algorithm import Algorithm, Config
 
 @dataclass(frozen=True)
 class MineConfig(Config):
@@ -126,10 +126,10 @@ def test_what_is_wrong_with_a_file_is_told_in_one_line(plugin, tmp_path):
     )
     assert complaint(f"{plugin}:Yours") == f"{plugin} has no class 'Yours'"
     assert complaint(f"{plugin}:answer").endswith(
-        "is not a subclass of benchmarks.algorithm.Algorithm"
+        "is not a subclass of benchmarks.methods.algorithm.Algorithm"
     )
     assert complaint(f"{plugin}:Unrelated").endswith(
-        "is not a subclass of benchmarks.algorithm.Algorithm"
+        "is not a subclass of benchmarks.methods.algorithm.Algorithm"
     )
     assert complaint(f"{plugin}:Half").endswith("does not implement parts, policy")
     assert complaint(f"{plugin}:Nameless").endswith("does not state its 'name'")
@@ -176,7 +176,7 @@ def test_broken_entry_points_are_told_in_one_line_and_harm_no_other(installed):
         gone="nowhere.at_all:Mine",
         lacking="gas.algorithm:Nothing",
         config="gas.algorithm:GASConfig",
-        base="benchmarks.algorithm:Algorithm",
+        base="benchmarks.methods.algorithm:Algorithm",
     )
     assert complaint("gone") == (
         "plugin 'gone' (nowhere.at_all:Mine) fails to load: "

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.algorithm import Budget
-from benchmarks.data.trajectories import file_checksum
-from benchmarks.jobs import Ending, Job, Training
-from benchmarks.registry import BUILT_IN, configure, find_method
-from benchmarks.store import BusyError, Run
-from benchmarks.tasks import TASKS
-from benchmarks.training import StoppedError
-from benchmarks.worker import ending_of, run_job
+from benchmarks.datasets.trajectories import file_checksum
+from benchmarks.methods.algorithm import Budget
+from benchmarks.methods.registry import BUILT_IN, configure, find_method
+from benchmarks.runs.jobs import Ending, Job, Training
+from benchmarks.runs.store import BusyError, Run
+from benchmarks.runs.training import StoppedError
+from benchmarks.runs.worker import ending_of, run_job
+from benchmarks.tasks.tasks import TASKS
 
 from .conftest import SmallData
 from .test_conformance import SMALL
@@ -64,13 +64,13 @@ def same(one: Any, other: Any) -> bool:
 @pytest.fixture
 def saved_always(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint is written after each update, however long that takes."""
-    monkeypatch.setattr("benchmarks.training._SHARE", 0)
+    monkeypatch.setattr("benchmarks.runs.training._SHARE", 0)
 
 
 @pytest.fixture
 def logged_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """The losses of every second update are written down."""
-    monkeypatch.setattr("benchmarks.training.LOG_EVERY", 2)
+    monkeypatch.setattr("benchmarks.runs.training.LOG_EVERY", 2)
 
 
 @pytest.mark.usefixtures("logged_often")
@@ -136,7 +136,7 @@ def test_checkpoints_come_by_the_clock_and_not_too_often(
     run_job(make_job("bc-all", small_data, tmp_path, stage="train", checkpoint_seconds=60.0))
     assert written == []
     slow = make_job("bc-safe", small_data, tmp_path, stage="train", checkpoint_seconds=0.0)
-    monkeypatch.setattr("benchmarks.training._SHARE", 10**6)
+    monkeypatch.setattr("benchmarks.runs.training._SHARE", 10**6)
     run_job(slow)
     assert written == [1], "one that took long is not soon followed by another"
 
@@ -188,12 +188,12 @@ def test_evaluations_of_a_group_are_kept_together_through_a_crash(
         path.write_bytes(content.encode() if isinstance(content, str) else content)
 
     with monkeypatch.context() as patch:
-        patch.setattr("benchmarks.store.write_atomic", write)
+        patch.setattr("benchmarks.runs.store.write_atomic", write)
         with pytest.raises(Killed):
             run_job(job)
     first = Run.of(job).folder / "evaluation-8x2.json"
     before = first.read_bytes()
-    monkeypatch.setattr("benchmarks.worker.evaluate", None)  # nothing is evaluated any more
+    monkeypatch.setattr("benchmarks.runs.worker.evaluate", None)  # nothing is evaluated any more
     run_job(job)
     assert first.read_bytes() == before
     for limit in job.limits:

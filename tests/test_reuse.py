@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.algorithm import MemorylessPolicy
-from benchmarks.lockstep import Lockstep
-from benchmarks.rollout import evaluate
-from benchmarks.tasks import TASKS
+from benchmarks.methods.algorithm import MemorylessPolicy
+from benchmarks.runs.evaluation import evaluate
+from benchmarks.simulators.vector import Lockstep
+from benchmarks.tasks.tasks import TASKS
 
 LIMITS = (5.0, 20.0)
 

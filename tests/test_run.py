@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.collect import jobs_of, read_manifest
-from benchmarks.leaderboard.__main__ import main as leaderboard
-from benchmarks.leaderboard.details import Details
-from benchmarks.machine import devices
-from benchmarks.provenance import commit
+from benchmarks.common.hardware import devices
+from benchmarks.leaderboard import main as leaderboard
+from benchmarks.results.files import read_details
+from benchmarks.results.manifest import jobs_of, read_manifest
 from benchmarks.run import main
-from benchmarks.store import Run
-from benchmarks.tasks import TASKS
+from benchmarks.runs.provenance import commit
+from benchmarks.runs.store import Run
+from benchmarks.tasks.tasks import TASKS
 
 from .conftest import SmallData
 from .runs import command, evaluations, files
@@ -45,7 +45,7 @@ def test_a_run_ends_in_a_leaderboard(finished: Path) -> None:
 
 
 def test_a_leaderboard_knows_how_its_results_were_made(finished: Path) -> None:
-    rows = Details.read(finished / "tight" / "trainings.json.gz")
+    rows = read_details(finished / "tight" / "trainings.json.gz")
     assert set(rows.frontiers) == {"BallRun", "BallCircle"}
     one = rows.trainings[rows.trainings["algorithm"] == "gas"].iloc[0]
     assert one["command"].startswith("python -m benchmarks.run --suite tight --tasks BallRun ")

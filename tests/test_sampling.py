@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.data.sampling import TransitionSampler
-from benchmarks.data.targets import reward_targets
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.sampling import TransitionSampler
+from benchmarks.datasets.targets import reward_targets
+from benchmarks.datasets.trajectories import Trajectories
 
 quick = settings(deadline=None, max_examples=50)  # a busy machine is no failure
 lengths = st.lists(st.integers(1, 9), min_size=1, max_size=12)

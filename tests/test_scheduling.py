@@ -17,13 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.jobs import Ending, Job, Training
-from benchmarks.progress import follow, summarise
-from benchmarks.scheduling.events import Ended, Event, Piece
+from benchmarks.runs.jobs import Ending, Job, Training
+from benchmarks.runs.store import BusyError, Run
+from benchmarks.scheduling.devices import GIB, MemoryEstimates, Places
 from benchmarks.scheduling.local import WorkerProcess, visible
-from benchmarks.scheduling.places import GIB, MemoryEstimates, Places
+from benchmarks.scheduling.progress import follow, summarise
+from benchmarks.scheduling.protocol import Ended, Event, Piece
 from benchmarks.scheduling.scheduler import Scheduler
-from benchmarks.store import BusyError, Run
 
 FAKE = (sys.executable, "-S", str(Path(__file__).with_name("fake_worker.py")))
 launch = functools.partial(WorkerProcess, command=FAKE)

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines.osrl_adapter import import_osrl
-from benchmarks.data.sequences import (
+from baselines.osrl.adapter import import_osrl
+from benchmarks.datasets.sequences import (
     Relabelled,
     SequenceSampler,
     cost_probabilities,

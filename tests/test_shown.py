@@ -12,9 +12,10 @@ import re
 import pandas as pd
 import pytest
 
-from benchmarks.leaderboard import __main__ as main_module
-from benchmarks.leaderboard import report, tidy
-from benchmarks.leaderboard.__main__ import main
+from benchmarks import leaderboard as main_module
+from benchmarks.leaderboard import main
+from benchmarks.report import tidy
+from benchmarks.report.render import report
 
 from .known_store import METHODS, SEEDS, TASKS, make, table
 from .synthetic_store import COMMIT, seconds_of

@@ -9,10 +9,11 @@ import h5py
 import numpy as np
 import pytest
 
-from benchmarks.data import __main__ as command
-from benchmarks.data import dsrl, mirror, source
-from benchmarks.data.snapshots import recorded_checksum, shipped_tasks
-from benchmarks.data.source import (
+from benchmarks import data as command
+from benchmarks.common.errors import UserError
+from benchmarks.datasets import dsrl, mirror, source
+from benchmarks.datasets.generation.policies import recorded_checksum, shipped_tasks
+from benchmarks.datasets.source import (
     DataSet,
     Network,
     cache_folder,
@@ -22,9 +23,8 @@ from benchmarks.data.source import (
     obtain,
     usable,
 )
-from benchmarks.data.trajectories import Trajectories, file_checksum
-from benchmarks.errors import UserError
-from benchmarks.tasks import ALL_TASKS, TASKS
+from benchmarks.datasets.trajectories import Trajectories, file_checksum
+from benchmarks.tasks.tasks import ALL_TASKS, TASKS
 
 BALL, CAR = TASKS["BallRun"], TASKS["CarRun"]
 ONLINE = Network(["http://one.invalid", "http://two.invalid"])

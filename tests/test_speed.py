@@ -6,15 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.data.trajectories import Trajectories
-from benchmarks.speed import training
-from benchmarks.speed.__main__ import main
-from benchmarks.speed.loading import compare_loading
-from benchmarks.speed.rollouts import compare_rollouts
-from benchmarks.speed.stacks import compare_stacks
-from benchmarks.speed.tables import table
-from benchmarks.speed.timing import Comparison, compare, peak_mib
-from benchmarks.tasks import find_task
+from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.measures import training
+from benchmarks.measures.loading import compare_loading
+from benchmarks.measures.rollouts import compare_rollouts
+from benchmarks.measures.stacks import compare_stacks
+from benchmarks.measures.tables import table
+from benchmarks.measures.timing import Comparison, compare, peak_mib
+from benchmarks.speed import main
+from benchmarks.tasks.tasks import find_task
 
 from .test_baselines import small_data
 
@@ -57,7 +57,7 @@ def test_updates_of_both_sides_run(name, monkeypatch) -> None:
 
 
 def test_reading_and_batches_of_both_sides_run(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("benchmarks.speed.loading._WINDOWS", 8)
+    monkeypatch.setattr("benchmarks.measures.loading._WINDOWS", 8)
     path = tmp_path / "data.hdf5"
     small_data().save(path)
     results = compare_loading(path, rounds=1, seconds=1e-9)
@@ -111,9 +111,7 @@ def test_mistakes_are_told_in_a_line(tmp_path, monkeypatch, capsys) -> None:
 
 
 def test_results_are_written_beside_the_table(tmp_path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(
-        "benchmarks.speed.__main__.measure", lambda _: [Comparison("x", [1.0], [2.0])]
-    )
+    monkeypatch.setattr("benchmarks.speed.measure", lambda _: [Comparison("x", [1.0], [2.0])])
     assert main(["train", "--out", str(tmp_path / "a" / "train.json")]) == 0
     written = json.loads((tmp_path / "a" / "train.json").read_text())
     assert written["results"][0]["ratio"] == 2.0

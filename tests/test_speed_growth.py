@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.collect import collect, jobs_of, read_manifest
-from benchmarks.speed import growth, suite
-from benchmarks.speed.__main__ import main
-from benchmarks.speed.schedule import Usage, sleeping, working
-from benchmarks.speed.suite import Estimate
-from benchmarks.speed.synthetic import planned, request, store_results, trajectories
-from benchmarks.speed.tables import growth_table, usage_table
-from benchmarks.tasks import find_task
+from benchmarks.measures import growth, suite
+from benchmarks.measures.schedule import Usage, sleeping, working
+from benchmarks.measures.suite import Estimate
+from benchmarks.measures.synthetic import planned, request, store_results, trajectories
+from benchmarks.measures.tables import growth_table, usage_table
+from benchmarks.results.manifest import collect, jobs_of, read_manifest
+from benchmarks.speed import main
+from benchmarks.tasks.tasks import find_task
 
 
 def test_usage_counts_processes_and_workers() -> None:
@@ -31,7 +31,7 @@ def test_sleeping_jobs_take_what_they_sleep_spread_over_the_workers() -> None:
 def test_real_workers_are_run_and_a_lost_job_is_an_error(monkeypatch) -> None:
     usage = working(1, 1)
     assert usage.busy > 0.5  # a process starts and imports torch
-    monkeypatch.setattr("benchmarks.speed.schedule.SLEEPER", ("false",))
+    monkeypatch.setattr("benchmarks.measures.schedule.SLEEPER", ("false",))
     with pytest.raises(RuntimeError, match="jobs were lost"):
         sleeping(1, 1, 0.0)
 

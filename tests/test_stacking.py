@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.algorithm import Algorithm, Config, MemorylessPolicy, Problem
-from benchmarks.conformance import HORIZON, check_algorithm, made_up_data
-from benchmarks.data.sampling import TransitionSampler
-from benchmarks.draws import Draws, Dropout, StackedDraws
-from benchmarks.registry import BUILT_IN, find_method
-from benchmarks.stacking import Stack, clip_gradients
+from benchmarks.common.random_streams import Draws, Dropout, StackedDraws
+from benchmarks.datasets.sampling import TransitionSampler
+from benchmarks.methods.algorithm import Algorithm, Config, MemorylessPolicy, Problem
+from benchmarks.methods.conformance import HORIZON, check_algorithm, made_up_data
+from benchmarks.methods.registry import BUILT_IN, find_method
+from benchmarks.methods.stacking import Stack, clip_gradients
 
 DATA = made_up_data()
 SEEDS = (0, 1, 5)

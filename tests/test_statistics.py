@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.leaderboard.frame import validate, validate_missing
-from benchmarks.leaderboard.ranking import both_safe
-from benchmarks.leaderboard.resampling import RESAMPLES, SAFE, Stratum, bootstrap, draw
-from benchmarks.leaderboard.statistics import (
+from benchmarks.report.frame import validate, validate_missing
+from benchmarks.report.ranking import both_safe
+from benchmarks.report.resampling import RESAMPLES, SAFE, Stratum, bootstrap, draw
+from benchmarks.report.statistics import (
     averages,
     cells,
     iqm,

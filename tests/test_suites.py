@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.errors import UserError
-from benchmarks.registry import configure, find_method
-from benchmarks.suites import SUITES, Limit, find_suite, parse_limit
-from benchmarks.tasks import TASKS
+from benchmarks.common.errors import UserError
+from benchmarks.methods.registry import configure, find_method
+from benchmarks.tasks.suites import SUITES, Limit, find_suite, parse_limit
+from benchmarks.tasks.tasks import TASKS
 
 quick = settings(deadline=None, max_examples=50)  # a busy machine is no failure
 numbers = st.floats(min_value=0.0, max_value=1e6)

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from benchmarks.data import __main__ as command
-from benchmarks.data import source, summary
-from benchmarks.data.generated import generated_path
-from benchmarks.data.summary import Summary, Tenth, draw, summarise
-from benchmarks.data.trajectories import Trajectories, file_checksum
-from benchmarks.suites import SUITES
-from benchmarks.tasks import TASKS
+from benchmarks import data as command
+from benchmarks.datasets import source, summary
+from benchmarks.datasets.generation.rollouts import generated_path
+from benchmarks.datasets.summary import Summary, Tenth, draw, summarise
+from benchmarks.datasets.trajectories import Trajectories, file_checksum
+from benchmarks.tasks.suites import SUITES
+from benchmarks.tasks.tasks import TASKS
 
 BALL, CIRCLE = TASKS["BallRun"], TASKS["BallCircle"]
 TASK = replace(BALL, max_cost=20.0)

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from benchmarks.leaderboard.__main__ import main
+from benchmarks.leaderboard import main
 
 from .known_store import (
     CELLS,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.errors import UserError
-from benchmarks.tasks import ALL_TASKS, TASKS, find_task
+from benchmarks.common.errors import UserError
+from benchmarks.tasks.tasks import ALL_TASKS, TASKS, find_task
 
 every_task = pytest.mark.parametrize("name", ALL_TASKS)
 

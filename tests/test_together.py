@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.jobs import Ending, Job
 from benchmarks.run import main
-from benchmarks.scheduling.events import Ended, Event, Heard, Piece
-from benchmarks.scheduling.places import GIB, MemoryEstimates, Places
+from benchmarks.runs.jobs import Ending, Job
+from benchmarks.runs.store import Run
+from benchmarks.runs.training import StoppedError
+from benchmarks.runs.worker import ending_of, run_job
+from benchmarks.scheduling.devices import GIB, MemoryEstimates, Places
+from benchmarks.scheduling.protocol import Ended, Event, Heard, Piece
 from benchmarks.scheduling.scheduler import Scheduler
-from benchmarks.store import Run
-from benchmarks.training import StoppedError
-from benchmarks.worker import ending_of, run_job
 
 from .conftest import SmallData
 from .runs import command

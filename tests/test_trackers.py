@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks import trackers
-from benchmarks.errors import UserError
-from benchmarks.training import StoppedError
-from benchmarks.worker import run_job
+from benchmarks.common.errors import UserError
+from benchmarks.runs import trackers
+from benchmarks.runs.training import StoppedError
+from benchmarks.runs.worker import run_job
 
 from .conftest import SmallData
 from .test_resume import make_job, stopping_after
@@ -59,7 +59,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     made = Recorder()
     monkeypatch.setitem(sys.modules, "wandb", made)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", made)
-    monkeypatch.setattr("benchmarks.training.LOG_EVERY", 3)
+    monkeypatch.setattr("benchmarks.runs.training.LOG_EVERY", 3)
     return made
 
 
@@ -100,7 +100,7 @@ def test_the_flags_and_what_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
     assert both == ("tensorboard", "wandb:project")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for words in (("--tensorboard",), ("--wandb", "x")):
-        with pytest.raises(UserError, match=r"pip install 'osrl-bench\["):
+        with pytest.raises(UserError, match=r"pip install -e '\.\["):
             trackers.chosen(arguments(*words))
 
 
@@ -108,8 +108,8 @@ PROBE = """
 import sys
 for name in ("tensorboard", "wandb", "ray", "submitit", "pynvml"):
     sys.modules[name] = None
-import benchmarks.run, benchmarks.worker, benchmarks.evaluate
-from benchmarks.scheduling import ray, slurm, nvml
+import benchmarks.run, benchmarks.runs.worker, benchmarks.evaluate
+from benchmarks.scheduling import gpu_memory, ray, slurm
 """
 
 

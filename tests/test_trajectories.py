@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.data.trajectories import Trajectories
-from benchmarks.errors import UserError
+from benchmarks.common.errors import UserError
+from benchmarks.datasets.trajectories import Trajectories
 
 lengths = st.lists(st.integers(1, 9), min_size=1, max_size=12)
 quick = settings(deadline=None, max_examples=50)  # a busy machine is no failure
@@ -333,7 +333,7 @@ def test_a_compressed_file_is_read(path, tmp_path):
 MEASURE = """
 import re, sys
 from pathlib import Path
-from benchmarks.data.trajectories import Trajectories
+from benchmarks.datasets.trajectories import Trajectories
 status = Path("/proc/self/status")
 peak = lambda: 1024 * int(re.search(r"VmHWM:\\s+(\\d+) kB", status.read_text())[1])
 before = peak()

@@ -9,16 +9,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks.errors import UserError
-from benchmarks.leaderboard.__main__ import main as leaderboard
-from benchmarks.leaderboard.details import Details
-from benchmarks.plan import plan
-from benchmarks.registry import find_method
+from benchmarks.common.errors import UserError
+from benchmarks.leaderboard import main as leaderboard
+from benchmarks.methods.registry import find_method
+from benchmarks.results.files import read_details
 from benchmarks.run import main
-from benchmarks.store import Run, is_done, open_jobs
-from benchmarks.suites import SUITES, parse_limit
-from benchmarks.tasks import TASKS
-from benchmarks.worker import run_job
+from benchmarks.runs.plan import plan
+from benchmarks.runs.store import Run, is_done, open_jobs
+from benchmarks.runs.worker import run_job
+from benchmarks.tasks.suites import SUITES, parse_limit
+from benchmarks.tasks.tasks import TASKS
 from gas import GAS
 
 from .conftest import SmallData
@@ -152,7 +152,7 @@ def test_a_run_of_variants_ends_in_their_table(small_data: SmallData, tmp_path: 
     table = pd.read_csv(tmp_path / "tight" / "leaderboard.csv")
     assert set(table["algorithm"]) == {*SPECS[:2], "gas@alpha=0.9,mask=false"}
     assert (table["status"] == "finished").all()
-    details = Details.read(tmp_path / "tight" / "trainings.json.gz").trainings
+    details = read_details(tmp_path / "tight" / "trainings.json.gz").trainings
     configs = {row["algorithm"]: json.loads(row["config"]) for _, row in details.iterrows()}
     assert configs["gas@target_factor=2"]["target_factor"] == 2.0
     assert configs["gas"]["target_factor"] == 1.0

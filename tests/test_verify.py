@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.data import __main__ as command
-from benchmarks.data.source import choose
-from benchmarks.data.trajectories import Trajectories
-from benchmarks.data.verify import Findings, examine, findings
-from benchmarks.tasks import TASKS
+from benchmarks import data as command
+from benchmarks.datasets.source import choose
+from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.datasets.verify import Findings, examine, findings
+from benchmarks.tasks.tasks import TASKS
 
 TASK = replace(TASKS["BallRun"], horizon=4)
 NAME = "SafetyBallRun-v0-4-3.hdf5"

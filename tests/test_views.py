@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from benchmarks.data.behaviour import PRACTICE, PPOConfig, PreferencePPO, circling_reward
-from benchmarks.data.snapshots import load_snapshots, shipped_tasks, snapshot_path
-from benchmarks.data.views import VIEWS, circling_ant, view_of
-from benchmarks.lockstep import Lockstep, Steps
-from benchmarks.tasks import TASKS
+from benchmarks.datasets.generation.policies import load_snapshots, shipped_tasks, snapshot_path
+from benchmarks.datasets.generation.ppo import PRACTICE, PPOConfig, PreferencePPO, circling_reward
+from benchmarks.datasets.generation.views import VIEWS, circling_ant, view_of
+from benchmarks.simulators.vector import Lockstep, Steps
+from benchmarks.tasks.tasks import TASKS
 
 SEEDS = st.integers(0, 2**32 - 1)
 

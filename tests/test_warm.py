@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from benchmarks.jobs import Ending, Job, Training
-from benchmarks.scheduling.events import Ended, Piece
+from benchmarks.runs.jobs import Ending, Job, Training
+from benchmarks.runs.store import Run
+from benchmarks.scheduling.devices import Places
+from benchmarks.scheduling.fork_server import AVAILABLE, Server
 from benchmarks.scheduling.local import WorkerProcess
-from benchmarks.scheduling.places import Places
+from benchmarks.scheduling.protocol import Ended, Piece
 from benchmarks.scheduling.scheduler import Scheduler
-from benchmarks.scheduling.warm import AVAILABLE, Server
-from benchmarks.store import Run
 
 from .conftest import SmallData
 from .forked import FORK
@@ -240,13 +240,13 @@ def test_what_no_fork_can_share_starts_workers_afresh(
     """Here a thread that begins while the server imports."""
     (tmp_path / "sitecustomize.py").write_text(
         "import sys, threading, time\n"
-        "if 'benchmarks.scheduling.warm' in sys.orig_argv:\n"
+        "if 'benchmarks.scheduling.fork_server' in sys.orig_argv:\n"
         "    threading.Thread(target=time.sleep, args=(99,), daemon=True).start()\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     with closing(Server()) as server:
         facts, own = Heard(tmp_path / "job", FACTS, server).facts()
-    assert own["command"][-1] == "benchmarks.worker"
+    assert own["command"][-1] == "benchmarks.runs.worker"
     assert facts["blocked"] == []
     assert facts["leads"]
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.data.trajectories import file_checksum
-from benchmarks.errors import UserError
-from benchmarks.jobs import Job, Training
-from benchmarks.registry import configure, find_method
-from benchmarks.store import Run
-from benchmarks.tasks import TASKS
-from benchmarks.worker import run_job
+from benchmarks.common.errors import UserError
+from benchmarks.datasets.trajectories import file_checksum
+from benchmarks.methods.registry import configure, find_method
+from benchmarks.runs.jobs import Job, Training
+from benchmarks.runs.store import Run
+from benchmarks.runs.worker import run_job
+from benchmarks.tasks.tasks import TASKS
 
 from .conftest import SmallData
 

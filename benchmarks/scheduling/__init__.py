@@ -1,5 +1,5 @@
 """Where jobs run: the same jobs, different machines.
 
-`scheduler` decides what runs when, and what an ended process means; `places` where there is room.
+`scheduler` decides what runs when, and what an ended process means; `devices` where there is room.
 `local`, `ray` and `slurm` start the processes.
 """

@@ -8,15 +8,16 @@ import importlib
 import importlib.util
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from pathlib import Path
 
-from benchmarks.errors import UserError
-from benchmarks.machine import available_cores, devices
-from benchmarks.scheduling.events import Launch
+from benchmarks.common.errors import UserError
+from benchmarks.common.hardware import available_cores, devices
+from benchmarks.scheduling.devices import MemoryEstimates, Places
+from benchmarks.scheduling.fork_server import AVAILABLE, Server
+from benchmarks.scheduling.gpu_memory import open_inventory
 from benchmarks.scheduling.local import WorkerProcess
-from benchmarks.scheduling.nvml import open_inventory
-from benchmarks.scheduling.places import MemoryEstimates, Places
+from benchmarks.scheduling.protocol import Launch
 from benchmarks.scheduling.scheduler import Scheduler
-from benchmarks.scheduling.warm import AVAILABLE, Server
 
 _PACKAGES = {"ray": "ray", "slurm": "submitit"}
 _ALONE = 4
@@ -32,7 +33,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine", choices=("local", *_PACKAGES), default="local", help="where jobs run"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:0")
+    parser.add_argument(
+        "--device",
+        default="auto",
+        help="auto, cpu, cuda or cuda:0; auto evaluates stored policies on the CPU",
+    )
     parser.add_argument(
         "--workers",
         type=int,
@@ -55,8 +60,7 @@ def check(args: argparse.Namespace) -> None:
     package = _PACKAGES.get(args.engine)
     if package and importlib.util.find_spec(package) is None:
         raise UserError(
-            f"--engine {args.engine} needs the package {package}: "
-            f"pip install 'osrl-bench[{args.engine}]'"
+            f"--engine {args.engine} needs the package {package}: pip install -e '.[{args.engine}]'"
         )
     if args.workers is not None and args.workers < 1:
         raise UserError(f"--workers must be at least 1, not {args.workers}")
@@ -70,15 +74,15 @@ def check(args: argparse.Namespace) -> None:
 
 
 @contextmanager
-def open_scheduler(args: argparse.Namespace) -> Iterator[Scheduler]:
-    """The scheduler that the options ask for, while the block runs."""
+def open_scheduler(args: argparse.Namespace, results: Path) -> Iterator[Scheduler]:
+    """The scheduler that the options ask for, while the block runs; `results` holds the store."""
     timeout = None if args.timeout is None else 60.0 * args.timeout
     if args.engine == "local":
         with _launcher() as launch:
-            yield Scheduler(_here(args), launch, timeout=timeout)
+            yield Scheduler(_here(args, results), launch, timeout=timeout)
         return
     engine = importlib.import_module(f"benchmarks.scheduling.{args.engine}")
-    places, launch, close = engine.connect(args)
+    places, launch, close = engine.connect(args, results)
     try:
         yield Scheduler(places, launch, timeout=timeout, tries=engine.TRIES)
     finally:
@@ -95,11 +99,11 @@ def _launcher() -> Iterator[Launch]:
         yield functools.partial(WorkerProcess, server=server)
 
 
-def _here(args: argparse.Namespace) -> Places:
+def _here(args: argparse.Namespace, results: Path) -> Places:
     """The places of this machine."""
     if not _gpus(args):
         return Places(slots(args))
-    seen = MemoryEstimates(path=args.results / "runs" / "gpu-memory.json")
+    seen = MemoryEstimates(path=results / "runs" / "gpu-memory.json")
     return Places(slots(args), open_inventory(), seen)
 
 
@@ -132,7 +136,7 @@ def seeds_together(args: argparse.Namespace) -> int:
 
 
 def _gpus(args: argparse.Namespace) -> list[str]:
-    """The GPUs of this machine that are asked for; evaluation needs none."""
-    if args.stage == "evaluate" or args.engine != "local":
+    """The GPUs of this machine that are asked for; evaluation alone uses those that are named."""
+    if args.engine != "local" or (args.stage == "evaluate" and args.device == "auto"):
         return []
     return [device for device in devices(args.device) if device != "cpu"]

@@ -9,8 +9,8 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 
-from benchmarks.scheduling.events import Ended, Heard, Piece
-from benchmarks.scheduling.warm import WORKER, Server
+from benchmarks.scheduling.fork_server import WORKER, Server
+from benchmarks.scheduling.protocol import Ended, Heard, Piece
 
 _TAIL = 40
 """Lines of what a process printed that are kept, for the one that dies."""

@@ -18,17 +18,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import UserError
-from benchmarks.scheduling.events import Ended, Heard, Launch, Piece
-from benchmarks.scheduling.places import Places
-from benchmarks.scheduling.remote import Mark, Node, absolute, folder_files, keep
-from benchmarks.store import Run
+from benchmarks.common.errors import UserError
+from benchmarks.runs.store import Run
+from benchmarks.scheduling.devices import Places
+from benchmarks.scheduling.node import Mark, Node, absolute, folder_files, keep
+from benchmarks.scheduling.protocol import Ended, Heard, Launch, Piece
 
 TRIES = 8
 """A node's loss is nothing unusual."""
 
 
-def connect(args: argparse.Namespace) -> tuple[Places, Launch, Callable[[], None]]:
+def connect(args: argparse.Namespace, results: Path) -> tuple[Places, Launch, Callable[[], None]]:
     """Places, the way to start work, and what ends the connection."""
     ray = importlib.import_module("ray")
     root = str(Path(__file__).resolve().parents[2])
@@ -53,7 +53,7 @@ def connect(args: argparse.Namespace) -> tuple[Places, Launch, Callable[[], None
         if not gpus:
             raise UserError("--gpu-share, but the Ray cluster has no GPU")
         slots = {"cuda:any": args.workers or gpus, "cpu": cores}
-    mark = Mark(args.results)
+    mark = Mark(results)
     launch = functools.partial(RayAttempt, ray, mark, args.gpu_share, functools.cache(Stored))
 
     def close() -> None:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.jobs import Ending, Job
-from benchmarks.scheduling.events import Attempt, Ended, Event, Launch, Piece
-from benchmarks.scheduling.places import Places
-from benchmarks.store import Run, is_done
+from benchmarks.runs.jobs import Ending, Job
+from benchmarks.runs.store import Run, is_done
+from benchmarks.scheduling.devices import Places
+from benchmarks.scheduling.protocol import Attempt, Ended, Event, Launch, Piece
 
 STOP_SECONDS = 4.3
 """From asking a process to stop until it is killed."""
@@ -67,9 +67,9 @@ class Scheduler:
             self._running.clear()
 
     def _first_piece(self, job: Job) -> Piece:
-        """Where there are GPUs, training is theirs and evaluation the CPU's."""
+        """GPUs train; they evaluate only where nothing else is asked of them."""
         trains = job.stage != "evaluate" and not Run.of(job).trained
-        on_gpu = bool(self.places.gpus) and trains
+        on_gpu = bool(self.places.gpus) and (trains or job.stage == "evaluate")
         split = (on_gpu or (trains and job.together > 1)) and job.stage == "both"
         return Piece(job, "train" if split else job.stage, on_gpu)
 

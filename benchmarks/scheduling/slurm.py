@@ -15,12 +15,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import UserError
-from benchmarks.scheduling.events import Ended, Heard, Launch, Piece
-from benchmarks.scheduling.places import Places
-from benchmarks.scheduling.remote import Mark, Node, absolute
+from benchmarks.common.errors import UserError
+from benchmarks.scheduling.devices import Places
+from benchmarks.scheduling.node import Mark, Node, absolute
+from benchmarks.scheduling.protocol import Ended, Heard, Launch, Piece
 
 TRIES = 8
 """Preemption is nothing unusual."""
@@ -33,14 +34,14 @@ _MINUTES = 24 * 60
 """Time asked for a job, unless --timeout or --slurm timeout_min=... says otherwise."""
 
 
-def connect(args: argparse.Namespace) -> tuple[Places, Launch, Callable[[], None]]:
+def connect(args: argparse.Namespace, results: Path) -> tuple[Places, Launch, Callable[[], None]]:
     """Places, the way to submit work, and what is called at the end."""
     submitit = importlib.import_module("submitit")
     options = dict[str, Any](word.split("=", 1) for word in args.slurm)
     cluster = options.pop("cluster", None)
     minutes = options.pop("timeout_min", None) or args.timeout or _MINUTES
     try:
-        executor = submitit.AutoExecutor(folder=args.results / "runs" / ".slurm", cluster=cluster)
+        executor = submitit.AutoExecutor(folder=results / "runs" / ".slurm", cluster=cluster)
         if executor.cluster not in ("slurm", "local", "debug") or (
             executor.cluster == "local" and cluster is None
         ):
@@ -52,7 +53,7 @@ def connect(args: argparse.Namespace) -> tuple[Places, Launch, Callable[[], None
         )
     except (RuntimeError, TypeError, ValueError, NameError) as error:
         raise UserError(f"--engine slurm: {' '.join(str(error).split())}") from None
-    count, mark = args.workers or _IN_QUEUE, Mark(args.results)
+    count, mark = args.workers or _IN_QUEUE, Mark(results)
     on_gpu = args.gpu_share and args.stage != "evaluate"
     slots = {"cuda:any": count, "cpu": count} if on_gpu else {"cpu": count}
     places = Places(slots, one_machine=False)

@@ -1,0 +1,1 @@
+"""What wraps osrl's algorithms and makes them faster."""

@@ -1,0 +1,98 @@
+"""Tasks of one's own: a TOML file that names a simulator and data."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common.errors import UserError, unknown_name
+from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.datasets.verify import ROUNDING
+from benchmarks.tasks.tasks import ALL_TASKS, Task, find_task
+
+_REQUIRED = {"name": str, "simulator": str, "data": str, "horizon": int, "max_cost": float}
+_OPTIONAL = {"min_return": float, "max_return": float, "steps_per_second": int}
+
+
+def resolve_task(spec: str) -> Task:
+    """The task called `spec`, or the one that the task file `spec` describes."""
+    return read_task_file(Path(spec)) if spec.endswith(".toml") else find_task(spec)
+
+
+def read_task_file(path: Path) -> Task:
+    """A user's own task from a TOML file; `UserError` in one line where it does not serve.
+
+    The widths of observations and actions are those of the data, and so are the smallest and the
+    largest return unless the file states them.
+    """
+    facts = _facts(path)
+    file = (path.parent / facts["data"]).resolve()
+    data = Trajectories.load(file, "own")
+    low = facts.get("min_return", float(data.returns.min()))
+    high = facts.get("max_return", float(data.returns.max()))
+    if low >= high:
+        raise UserError(f"{path}: min_return {low:g} must be below max_return {high:g}")
+    if (largest := float(abs(data.actions).max())) > 1 + ROUNDING:
+        raise UserError(f"{path}: the data's actions reach {largest:g}: scale them to [-1, 1]")
+    if (longest := int(data.lengths.max())) > facts["horizon"]:
+        horizon = facts["horizon"]
+        raise UserError(f"{path}: horizon {horizon}, but the data's longest episode is {longest}")
+    simulator, content = facts["simulator"], b""
+    source, colon, name = simulator.rpartition(":")
+    if simulator.endswith(".py"):
+        raise UserError(f"{path}: name the class in the file too, {simulator}:ClassName")
+    if colon and source.endswith(".py"):
+        module = (path.parent / source).resolve()
+        if not module.is_file():
+            raise UserError(f"{path}: there is no simulator file {module}")
+        simulator, content = f"{module}:{name}", module.read_bytes()
+        facts["simulator"] = name
+    # what changes an episode; limits and the scale of returns are applied to it afterwards
+    said = repr((facts["horizon"], facts["simulator"]))
+    return Task(
+        facts["name"],
+        simulator,
+        "gymnasium",
+        data.observations.shape[1],
+        data.actions.shape[1],
+        facts["horizon"],
+        facts["max_cost"],
+        low,
+        high,
+        str(file),
+        facts.get("steps_per_second", 1000),
+        str(path.resolve()),
+        hashlib.sha256(said.encode() + content).hexdigest(),
+    )
+
+
+def _finite(value: float) -> bool:
+    """Whether a number, which may be a long integer, is none of NaN, infinite, and too large."""
+    return abs(value) <= sys.float_info.max
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    """What a task file says, checked for names and types."""
+    try:
+        stated = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{path}: no task file ({error})") from None
+    known = _REQUIRED | _OPTIONAL
+    for key in stated:
+        if key not in known:
+            raise UserError(f"{path}: {unknown_name('entry', key, known)}")
+    if missing := [key for key in _REQUIRED if key not in stated]:
+        raise UserError(f"{path}: a task file needs {', '.join(missing)}")
+    for key, value in stated.items():
+        kind = known[key]
+        fits = isinstance(value, (int, float) if kind is float else kind)
+        if isinstance(value, bool) or not fits or (kind is float and not _finite(value)):
+            raise UserError(f"{path}: {key} = {value!r} is no {kind.__name__}")
+        if key in ("horizon", "max_cost", "steps_per_second") and value <= 0:
+            raise UserError(f"{path}: {key} = {value!r} must be more than 0")
+    if stated["name"] in ALL_TASKS or not stated["name"].replace("-", "_").isidentifier():
+        raise UserError(f"{path}: name {stated['name']!r} must be a plain word, not a DSRL task's")
+    return {key: float(v) if known[key] is float else v for key, v in stated.items()}

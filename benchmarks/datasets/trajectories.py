@@ -1,0 +1,195 @@
+"""The container of offline data: whole trajectories in flat arrays, and their DSRL files."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from benchmarks.common.errors import UserError
+
+Floats = NDArray[np.float32]
+
+_KEYS = ("observations", "next_observations", "actions", "rewards", "costs")
+_CHUNK = 2**18
+"""Most bytes of a column that are written and read at once: they stay in the cache."""
+HDF5_ERRORS = (OSError, RuntimeError, LookupError, AttributeError, TypeError, ValueError)
+"""What h5py raises on a damaged file, depending on where the damage is."""
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """E episodes of N transitions in all, one after another.
+
+    `observations`, `next_observations` [N, o], `actions` [N, a], `rewards`, `costs` [N] and
+    `terminals` [N] (the task ended there, as opposed to running out of time); episode e holds the
+    transitions `starts[e]` to `starts[e + 1]`.
+    """
+
+    observations: Floats
+    next_observations: Floats
+    actions: Floats
+    rewards: Floats
+    costs: Floats
+    terminals: NDArray[np.bool_]
+    starts: NDArray[np.int64]
+    source: str = "arrays"
+    """Where the data come from: "generated", "dsrl" or a name of the user's."""
+    checksum: str = field(default="", compare=False)
+    """sha256 of the file they were read from; empty for arrays in memory."""
+
+    @staticmethod
+    def from_arrays(
+        observations: ArrayLike,
+        actions: ArrayLike,
+        rewards: ArrayLike,
+        costs: ArrayLike,
+        terminals: ArrayLike,
+        timeouts: ArrayLike,
+        next_observations: ArrayLike | None = None,
+        *,
+        source: str = "arrays",
+        checksum: str = "",
+    ) -> Trajectories:
+        """Flat arrays in which an episode ends where `terminals` or `timeouts` is set.
+
+        The last episode may have neither. Without `next_observations` the following row is taken,
+        and an episode's last observation repeated. Raises `UserError` for arrays that do not fit.
+        """
+        columns = {
+            "observations": _floats("observations", observations),
+            "actions": _floats("actions", actions),
+            "rewards": _floats("rewards", rewards).reshape(-1),
+            "costs": _floats("costs", costs).reshape(-1),
+            "terminals": np.asarray(terminals).reshape(-1).astype(bool),
+            "timeouts": np.asarray(timeouts).reshape(-1).astype(bool),
+        }
+        if next_observations is not None:
+            columns["next_observations"] = _floats("next_observations", next_observations)
+        size = len(columns["rewards"])
+        if size == 0:
+            raise UserError("the data hold no transition")
+        for name, column in columns.items():
+            if len(column) != size:
+                raise UserError(f"{name} has {len(column)} rows where rewards has {size}")
+            if not np.isfinite(column).all():
+                row = int(np.flatnonzero(~np.isfinite(column).reshape(size, -1).all(axis=1))[0])
+                raise UserError(f"{name} holds NaN or infinity, first in row {row}")
+        for name in ("observations", "actions"):
+            if columns[name].ndim != 2:
+                raise UserError(f"{name} must have two dimensions, not {columns[name].ndim}")
+        ends = columns["terminals"] | columns.pop("timeouts")
+        ends[-1] = True
+        bounds = np.concatenate([[0], np.flatnonzero(ends) + 1]).astype(np.int64)
+        if "next_observations" not in columns:
+            following = np.roll(columns["observations"], -1, axis=0)
+            following[ends] = columns["observations"][ends]
+            columns["next_observations"] = following
+        elif columns["next_observations"].shape != columns["observations"].shape:
+            raise UserError("next_observations and observations differ in shape")
+        return Trajectories(**columns, starts=bounds, source=source, checksum=checksum)
+
+    @staticmethod
+    def load(path: Path, source: str) -> Trajectories:
+        """Read a file in DSRL's format; `UserError` in one line where it is none."""
+        if not path.is_file():
+            raise UserError(f"{path}: no such data file")
+        try:
+            with h5py.File(path, "r") as file:
+                missing = [k for k in (*_KEYS, "terminals", "timeouts") if k not in file]
+                if missing:
+                    raise UserError(f"{path}: not a DSRL file, it lacks {', '.join(missing)}")
+                arrays = {key: _read(file[key]) for key in (*_KEYS, "terminals", "timeouts")}
+        except HDF5_ERRORS as error:
+            raise UserError(
+                f"{path}: damaged or not HDF5 ({error}); delete it and fetch or generate it again"
+            ) from None
+        try:
+            return Trajectories.from_arrays(**arrays, source=source, checksum=file_checksum(path))
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
+
+    def save(self, path: Path, **attributes: str | float) -> None:
+        """Write a DSRL file at `path` (not atomically), with `attributes` of the file.
+
+        Not compressed: of a file's way to batches most was inflating it.
+        """
+        last = self.starts[1:] - 1
+        timeouts = np.zeros(len(self.rewards), dtype=bool)
+        timeouts[last] = ~self.terminals[last]
+        with h5py.File(path, "w", track_order=True) as file:
+            for key in (*_KEYS, "terminals"):
+                _write(file, key, getattr(self, key))
+            _write(file, "timeouts", timeouts)
+            file.attrs.update(attributes)
+
+    def __len__(self) -> int:
+        """The number of episodes."""
+        return len(self.starts) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Steps of each episode [E]."""
+        return np.diff(self.starts)
+
+    @cached_property
+    def returns(self) -> NDArray[np.float64]:
+        """Undiscounted return of each episode [E]."""
+        return np.add.reduceat(self.rewards.astype(np.float64), self.starts[:-1])
+
+    @cached_property
+    def episode_costs(self) -> NDArray[np.float64]:
+        """Undiscounted cost of each episode [E]."""
+        return np.add.reduceat(self.costs.astype(np.float64), self.starts[:-1])
+
+    @cached_property
+    def timesteps(self) -> NDArray[np.int64]:
+        """Step of its episode at which each transition stands [N]."""
+        steps: NDArray[np.int64] = np.arange(len(self.rewards))
+        return steps - np.repeat(self.starts[:-1], self.lengths)
+
+    def to_go(self, values: Floats) -> NDArray[np.float64]:
+        """Sum of `values` [N] from each transition to its episode's end, inclusive [N]."""
+        total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+        sums: NDArray[np.float64] = np.repeat(total[self.starts[1:]], self.lengths) - total[:-1]
+        return sums
+
+    def select(self, episodes: NDArray[np.intp]) -> Trajectories:
+        """These episodes only, in the order given."""
+        if len(episodes) == 0:
+            raise UserError("no episode selected")
+        rows = np.concatenate([np.arange(*self.starts[e : e + 2]) for e in episodes])
+        starts = np.concatenate([[0], np.cumsum(self.lengths[episodes])]).astype(np.int64)
+        columns = {key: getattr(self, key)[rows] for key in (*_KEYS, "terminals")}
+        return Trajectories(**columns, starts=starts, source=self.source, checksum=self.checksum)
+
+
+def _read(column: h5py.Dataset) -> NDArray[Any]:
+    """A column, in single precision from the start: doubles would take twice the memory."""
+    values: NDArray[Any] = (column.astype(np.float32) if column.dtype.kind == "f" else column)[()]
+    return values
+
+
+def _write(file: h5py.File, key: str, values: NDArray[Any]) -> None:
+    """A column, in chunks with sums by which HDF5 tells damage when they are read."""
+    rows = -(-len(values) // -(-values.nbytes // _CHUNK))  # alike: the last one is filled up
+    file.create_dataset(key, data=values, chunks=(rows, *values.shape[1:]), fletcher32=True)
+
+
+def _floats(name: str, values: ArrayLike) -> Floats:
+    try:
+        return np.atleast_1d(np.asarray(values, dtype=np.float32))
+    except (TypeError, ValueError):
+        raise UserError(f"{name} is not an array of numbers") from None
+
+
+def file_checksum(path: Path) -> str:
+    """sha256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

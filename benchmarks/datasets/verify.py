@@ -1,0 +1,123 @@
+"""Whether a file is a whole DSRL data set of its task, and what is odd about it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.datasets.trajectories import HDF5_ERRORS
+from benchmarks.tasks.tasks import Task
+
+ROUNDING = 1e-4
+"""How far an action may lie outside [-1, 1]: what single precision loses."""
+_NAMED = re.compile(r"-(\d+)-(\d+)\.hdf5$")
+
+
+class Findings(NamedTuple):
+    """What an examination found, a line each."""
+
+    faults: list[str]
+    """The file cannot be used."""
+    warnings: list[str]
+    """It can, but differs from what its name or the task's constants promise."""
+
+
+def examine(path: Path, task: Task) -> Findings:
+    """Check a file's keys, shapes, types, values and episodes against `task` and its own name.
+
+    One column is in memory at a time.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            widths = {
+                "observations": (task.observation_dim,),
+                "next_observations": (task.observation_dim,),
+                "actions": (task.action_dim,),
+                "rewards": (),
+                "costs": (),
+                "terminals": (),
+                "timeouts": (),
+            }
+            if lacking := [key for key in widths if not isinstance(file.get(key), h5py.Dataset)]:
+                return Findings([f"it lacks {', '.join(lacking)}"], [])
+            if wrong := _wrong_shapes(file, widths):
+                return Findings(wrong, [])
+            faults, warnings = list[str](), list[str]()
+            for key in widths:
+                _check_values(key, np.asarray(file[key]), faults, warnings)
+            if not faults:
+                _check_episodes(file, task, path.name, faults, warnings)
+            return Findings(faults, warnings)
+    except HDF5_ERRORS as error:
+        return Findings([f"it is damaged or not HDF5 ({' '.join(str(error).split())})"], [])
+
+
+def findings(path: Path, task: Task) -> list[str]:
+    """The faults alone: empty if the file can be used."""
+    return examine(path, task).faults
+
+
+def _wrong_shapes(file: h5py.File, widths: dict[str, tuple[int, ...]]) -> list[str]:
+    rows = file["rewards"].shape[0] if file["rewards"].ndim else 0
+    if rows == 0:
+        return ["it holds no transition"]
+    wrong = []
+    for key, width in widths.items():
+        shape, numbers = file[key].shape, file[key].dtype.kind in "fiub"
+        if shape != (rows, *width) and not (width == () and shape == (rows, 1)):
+            wrong.append(f"{key} has shape {shape} instead of {(rows, *width)}")
+        elif not numbers:
+            wrong.append(f"{key} holds {file[key].dtype} instead of numbers")
+    return wrong
+
+
+def _check_values(key: str, values: NDArray[Any], faults: list[str], warnings: list[str]) -> None:
+    """Add what is wrong with one column."""
+    with np.errstate(over="ignore"):  # data are held in single precision
+        finite = np.isfinite(values.astype(np.float32, copy=False))
+    if not finite.all():
+        bad = ~finite.reshape(len(values), -1).all(axis=1)
+        faults.append(
+            f"{key} holds NaN or infinity in {bad.sum()} rows, first in row {bad.argmax()}"
+        )
+    elif key == "actions" and (largest := float(np.abs(values).max())) > 1 + ROUNDING:
+        warnings.append(f"actions reach {largest:.4g}, outside [-1, 1]")
+    elif key == "costs" and (least := float(values.min())) < 0:
+        faults.append(f"costs are negative, down to {least:.4g}")
+    elif key in ("terminals", "timeouts") and not np.isin(values, (0, 1)).all():
+        faults.append(f"{key} holds values other than 0 and 1")
+
+
+def _check_episodes(
+    file: h5py.File, task: Task, name: str, faults: list[str], warnings: list[str]
+) -> None:
+    """Add what is wrong with lengths, the number of episodes and the largest cost."""
+    terminal = np.asarray(file["terminals"]).reshape(-1).astype(bool)
+    timeout = np.asarray(file["timeouts"]).reshape(-1).astype(bool)
+    ends = np.flatnonzero(terminal | timeout) + 1
+    open_end = len(ends) == 0 or ends[-1] != len(terminal)
+    if open_end:
+        ends = np.append(ends, len(terminal))
+    starts = np.concatenate([[0], ends[:-1]])
+    lengths = ends - starts
+    if lengths.max() > task.horizon:
+        faults.append(
+            f"an episode has {lengths.max()} steps where {task.name} ends after {task.horizon}"
+        )
+    early = timeout[ends - 1] & ~terminal[ends - 1] & (lengths < task.horizon)
+    if early.any():
+        warnings.append(f"{early.sum()} episodes time out before step {task.horizon}")
+    costs = np.add.reduceat(np.asarray(file["costs"], dtype=np.float64).reshape(-1), starts)
+    if not (named := _NAMED.search(name)):
+        return
+    largest, count = float(named[1]), int(named[2])
+    if len(ends) != count:
+        warnings.append(f"there are {len(ends)} episodes where the name says {count}")
+    # a name rounds: 300 for 299, 85 for 82.4
+    if costs.max() > largest + 0.5 or costs.max() < 0.9 * largest:
+        warnings.append(f"the largest cost is {costs.max():g} where the name says {largest:g}")

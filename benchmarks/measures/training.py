@@ -1,0 +1,113 @@
+"""Updates a second of every method beside osrl's, at the same batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.measures import reference
+from benchmarks.measures.timing import Comparison, Piece, compare, peak_mib
+from benchmarks.methods.algorithm import Config, Problem
+from benchmarks.methods.registry import find_method
+from benchmarks.tasks.tasks import Task
+
+
+class Case(NamedTuple):
+    """A method, its options, and the method of osrl that it is compared with."""
+
+    method: str
+    rival: str
+    options: dict[str, Any] = {}  # noqa: RUF012
+    batch: int = 512
+
+
+CASES = {
+    "bc-all": Case("bc-all", "bc-all"),
+    "cpq": Case("cpq", "cpq"),
+    "cpq, inert penalty": Case("cpq", "cpq", {"skip_inert_penalty": False}),
+    "cpq-penalised": Case("cpq-penalised", "cpq"),
+    "coptidice": Case("coptidice", "coptidice"),
+    "bcq-lag": Case("bcq-lag", "bcq-lag"),
+    "bear-lag": Case("bear-lag", "bear-lag"),
+    "cdt": Case("cdt", "cdt", batch=256),
+    "gas": Case("gas", "cdt", batch=256),
+    "gas-levels": Case("gas-levels", "cdt", batch=256),
+}
+"""CDT and what is compared with it at an eighth of osrl's batch: an update at 2048 takes 10 s."""
+
+
+def config_of(method: str, budget: str, batch: int, options: dict[str, Any]) -> Config:
+    """The options of `method` at `budget`, at another batch."""
+    cls = find_method(method).cls
+    config = cls.config_class(**{**cls.budgets[budget].options, **options})
+    return replace(config, batch=batch)
+
+
+def our_training(
+    method: str, data: Trajectories, task: Task, config: Config, limit: float
+) -> Piece:
+    """Updates as a job makes them, losses read once a call."""
+    cls = find_method(method).cls
+    algorithm = cls(
+        Problem.of(data, task.horizon, task.max_cost),
+        config,
+        limit=None if cls.conditions_on_limit else limit,
+    )
+    with algorithm.random():
+        algorithm.prepare(data)
+
+    def run(updates: int) -> None:
+        with algorithm.random():
+            for _ in range(updates):
+                losses = algorithm.update()
+                algorithm.updates += 1
+        for loss in losses.values():
+            float(loss)
+
+    return run
+
+
+def their_training(
+    method: str, data: Trajectories, task: Task, config: Config, limit: float
+) -> Piece:
+    """The same by osrl's trainer and loader."""
+    cls: Any = find_method(method).cls
+    given = None if cls.conditions_on_limit else limit
+    return reference.training(cls, data, task.horizon, config, given)
+
+
+def compare_training(
+    names: Sequence[str],
+    data: Trajectories,
+    task: Task,
+    *,
+    budget: str,
+    batch: int | None,
+    rounds: int,
+    seconds: float,
+    memory: bool,
+) -> list[Comparison]:
+    """A comparison for each of `names` in `CASES`, at the limit of 20 % of the maximum cost."""
+    results = []
+    for name in names:
+        case = CASES[name]
+        size, limit = batch or case.batch, task.limit(0.2)
+        own = data, task, config_of(case.method, budget, size, case.options), limit
+        rival = data, task, config_of(case.rival, budget, size, {}), limit
+        result = compare(
+            f"{name} ({size})",
+            our_training(case.method, *own),
+            their_training(case.rival, *rival),
+            rounds=rounds,
+            seconds=seconds,
+        )
+        if memory:
+            result = replace(
+                result,
+                ours_mib=peak_mib(our_training, case.method, *own),
+                reference_mib=peak_mib(their_training, case.rival, *rival),
+            )
+        results.append(result)
+    return results

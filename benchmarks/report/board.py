@@ -1,0 +1,153 @@
+"""Everything that a leaderboard shows, computed once for all of its formats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from benchmarks.report.costs import Cost, costs
+from benchmarks.report.details import Details, mixtures
+from benchmarks.report.families import Family, Sweep, families, sweeps
+from benchmarks.report.frame import RUN, validate, validate_missing
+from benchmarks.report.profiles import Profile, profiles
+from benchmarks.report.published import Apart, Figure, Match, compare_published
+from benchmarks.report.ranking import (
+    BothSafe,
+    Improvement,
+    Place,
+    both_safe,
+    improvements,
+    places,
+)
+from benchmarks.report.resampling import RESAMPLES
+from benchmarks.report.statistics import (
+    Average,
+    Cell,
+    Standing,
+    averages,
+    cells,
+    run_scores,
+    standings,
+)
+from benchmarks.report.wording import setting_text
+
+FORMULAS = {
+    "Normalised reward": "(R − R_min) / (R_max − R_min), R an episode's return, R_min and R_max "
+    "those of the task's data",
+    "Normalised cost": "(C + ε) / (limit + ε), C an episode's cost, ε = 1 only where the limit "
+    "is 0, else 0",
+    "Safe": "mean normalised cost ≤ 1",
+    "Cell": "a method on one task at one limit: mean over episodes, then over seeds; ± is the "
+    "standard deviation over seeds (n − 1)",
+    "Run": "a cell's seed; safe runs are those whose own mean normalised cost is ≤ 1",
+    "Overall": "reward and cost are means over the cells that a method has; IQM is the "
+    "interquartile mean of the reward over its runs; violation the mean over its runs of how far "
+    "the normalised cost lies above 1; safe reward the mean reward of its safe runs",
+    "Intervals": f"95%, percentile bootstrap with {RESAMPLES} resamples of the seeds within each "
+    "task; none where a cell has one seed, too narrow where it has few",
+}
+
+
+@dataclass(frozen=True)
+class Board:
+    """A leaderboard's figures; nothing of it is text but the title and the facts."""
+
+    title: str
+    facts: Mapping[str, str]
+    """What a reader must know of the protocol, by name."""
+    mixed: Sequence[str]
+    """What the table mixes and should not (`details.mixtures`)."""
+    episodes: pd.DataFrame
+    lost: pd.DataFrame
+    table: Sequence[Cell]
+    ranking: Sequence[Standing]
+    means: Sequence[Average]
+    improvements: Sequence[Improvement]
+    places: Sequence[Place]
+    both_safe: Sequence[BothSafe]
+    costs: Sequence[Cost]
+    profiles: Sequence[Profile]
+    families: Sequence[Family]
+    sweeps: Sequence[Sweep]
+    matches: Sequence[Match]
+    apart: Sequence[Apart]
+    details: Details
+
+    @property
+    def methods(self) -> list[str]:
+        """In the order of the overall table."""
+        return [standing.algorithm for standing in self.ranking]
+
+
+def build(
+    frame: pd.DataFrame,
+    missing: pd.DataFrame,
+    title: str,
+    protocol: Mapping[str, str],
+    details: Details,
+    published: Sequence[Figure],
+) -> Board:
+    """The board of two frames with the columns of `frame.EPISODES` and `frame.MISSING`.
+
+    `protocol` adds lines to those that follow from the frame, or adds to such a line. Raises
+    `UserError` for frames that do not validate.
+    """
+    episodes, lost = validate(frame), validate_missing(missing)
+    table = cells(episodes, lost)
+    runs = run_scores(episodes)
+    facts = _facts(episodes, table)
+    for name, text in protocol.items():
+        fact = facts.get(name, text)  # what the frame says is never replaced
+        facts[name] = text if text == fact else f"{fact}; {text}"
+    every = len({(cell.task, cell.limit) for cell in table})
+    related = families(runs)
+    matches, apart = compare_published(published, episodes)
+    return Board(
+        title,
+        facts,
+        mixtures(details.trainings, episodes),
+        episodes,
+        lost,
+        table,
+        standings(episodes, table),
+        averages(table),
+        improvements(runs, every),
+        places(table),
+        both_safe(table),
+        costs(details.trainings),
+        profiles(runs),
+        related,
+        sweeps(related, details.trainings),
+        matches,
+        apart,
+        details,
+    )
+
+
+def _facts(episodes: pd.DataFrame, table: Sequence[Cell]) -> dict[str, str]:
+    """The lines of the protocol that the frame itself knows."""
+    if episodes.empty:
+        return dict(FORMULAS)
+    budgets = {
+        str(name): ", ".join(sorted(set(rows["budget"])))
+        for name, rows in episodes.groupby("algorithm")
+    }
+    budget = "; ".join(f"{name}: {text}" for name, text in budgets.items())
+    if len(set(budgets.values())) == 1:
+        budget = next(iter(budgets.values()))
+    counts = episodes.groupby(RUN).size()
+    count = f"{counts.min()}" + (f" to {counts.max()}" if counts.max() > counts.min() else "")
+    settings = sorted({mean.setting for mean in averages(table)})
+    limits = ", ".join(map(setting_text, settings))
+    if not all(absolute for absolute, _ in settings):
+        limits += " of a task's maximum cost"
+    return {
+        "Data source": episodes["source"].iloc[0],
+        "Budget": budget,
+        "Seeds": ", ".join(map(str, sorted(set(episodes["seed"])))),
+        "Episodes a run": count,
+        "Cost limits": limits,
+        **FORMULAS,
+    }

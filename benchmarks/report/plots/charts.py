@@ -1,0 +1,174 @@
+"""Pictures a column wide: profiles, comparison matrix, learning curves, published numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from benchmarks.report.plots.drawing import (
+    COLUMN,
+    empty,
+    legend,
+    looks_of,
+    plain_axes,
+)
+from benchmarks.report.profiles import COSTS, REWARDS, Profile
+from benchmarks.report.published import Match
+from benchmarks.report.ranking import Improvement, Place
+from benchmarks.report.wording import NOTHING, one_line
+
+_LOSSES = 4
+"""Lines of a panel of learning curves; more cannot be told apart in a column."""
+
+
+def profile_chart(found: Sequence[Profile]) -> Figure:
+    """Shares of runs above each reward and within each cost, with pointwise 95% bands."""
+    if not found:
+        return empty(NOTHING)
+    looks = looks_of([profile.method for profile in found])
+    rows = math.ceil(len(found) / 3)
+    figure = Figure(figsize=(COLUMN, 1.9 + 0.16 * rows), layout="constrained")
+    legend(figure, looks, 3)
+    left, right = figure.subplots(1, 2, sharey=True)
+    for profile in found:
+        colour, _ = looks[profile.method]
+        left.plot(REWARDS, profile.reward, color=colour, lw=1.1)
+        right.plot(COSTS, profile.cost, color=colour, lw=1.1, drawstyle="steps-post")
+        if not np.isnan(profile.reward_low).any():
+            for axes, x, low, high in (
+                (left, REWARDS, profile.reward_low, profile.reward_high),
+                (right, COSTS, profile.cost_low, profile.cost_high),
+            ):
+                axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
+    right.axvline(1, color="#777777", lw=0.7, ls=(0, (4, 2)))
+    left.set(xlabel="normalised reward above", ylabel="share of runs", ylim=(-0.03, 1.03))
+    right.set(xlabel="normalised cost within")
+    for axes in (left, right):
+        plain_axes(axes)
+    return figure
+
+
+def matrix_chart(found: Sequence[Improvement], ranking: Sequence[Place]) -> Figure:
+    """The comparison matrix: how likely the row is better than the column, best rank first.
+
+    Bold where the interval leaves one half out.
+    """
+    if not found:
+        return empty("Fewer than two methods are finished.")
+    methods = [place.method for place in ranking]
+    size = len(methods)
+    values = np.full((size, size), np.nan)
+    figure = Figure(figsize=(COLUMN, 1.2 + 0.28 * size), layout="constrained")
+    axes = figure.subplots()
+    for one in found:
+        i, j = methods.index(one.method), methods.index(one.other)
+        values[i, j] = one.probability
+        if math.isnan(one.probability):
+            continue
+        clear = one.interval.low > 0.5 or one.interval.high < 0.5
+        axes.text(
+            *(j, i, f"{one.probability:.2f}"),
+            ha="center",
+            va="center",
+            fontsize=7 if size <= 8 else 5,
+            fontweight="bold" if clear else "normal",
+            color="white" if abs(one.probability - 0.5) > 0.35 else "black",
+        )
+    # blue to orange, which the colour-blind tell apart
+    axes.imshow(values, cmap="PuOr", vmin=0, vmax=1, aspect="auto")
+    names = [one_line(name) for name in methods]
+    ranks = [f"{name} ({place.rank:.2f})" for name, place in zip(names, ranking, strict=True)]
+    axes.set_xticks(range(size), names, rotation=45, ha="right")
+    axes.set_yticks(range(size), ranks)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    figure.suptitle("probability that the row is better; (average rank)", fontsize=7.5)
+    return figure
+
+
+def mean_curves(trainings: pd.DataFrame) -> tuple[list[float], dict[str, list[float]]]:
+    """Updates, and the mean over one method's trainings of each column of their curves.
+
+    Taken at the updates that all of them have, of the columns that all of them have.
+    """
+    curves = [json.loads(text) for text in trainings["curve"]]
+    curves = [curve for curve in curves if curve.get("updates")]
+    if not curves:
+        return [], {}
+    shared = sorted(set.intersection(*({*curve["updates"]} for curve in curves)))
+    names = [
+        name
+        for name in curves[0]
+        if name not in ("updates", "seconds") and all(name in curve for curve in curves)
+    ]
+    means = {}
+    for name in names:
+        rows = []
+        for curve in curves:
+            at = dict(zip(curve["updates"], curve[name], strict=True))
+            rows.append([math.nan if at[x] is None else at[x] for x in shared])
+        means[name] = np.mean(rows, axis=0).tolist()
+    return shared, means
+
+
+def curve_chart(trainings: pd.DataFrame) -> Figure:
+    """Learning curves: the first losses of each method, means over its trainings.
+
+    Each is divided by its largest magnitude, for losses have no common scale.
+    """
+    found = {str(name): mean_curves(own) for name, own in trainings.groupby("algorithm")}
+    found = {name: curve for name, curve in found.items() if curve[0]}
+    if not found:
+        return empty("No learning curve is kept.")
+    rows = math.ceil(len(found) / 2)
+    figure = Figure(figsize=(COLUMN, 1.5 * rows + 0.3), layout="constrained")
+    panels = figure.subplots(rows, 2, squeeze=False)
+    for axes in panels.flat[len(found) :]:
+        axes.set_axis_off()
+    for axes, (method, (updates, losses)) in zip(panels.flat, found.items(), strict=False):
+        shown = dict(list(losses.items())[:_LOSSES])
+        looks = looks_of(list(shown))
+        for name, values in shown.items():
+            largest = np.nanmax(np.abs(values)) if not np.isnan(values).all() else 1.0
+            label = one_line(name)
+            axes.plot(
+                updates, np.array(values) / (largest or 1.0), color=looks[name][0], label=label
+            )
+        axes.set_title(one_line(method))
+        plain_axes(axes)
+        axes.legend(fontsize=4.5, frameon=False, handlelength=1.0, loc="upper right")
+    figure.supxlabel("updates")
+    figure.supylabel("loss / its largest magnitude")
+    return figure
+
+
+def published_chart(matches: Sequence[Match]) -> Figure:
+    """Ours (filled) and the papers' (hollow) joined by a line, reward and cost side by side."""
+    if not matches:
+        return empty("No published number has this table's protocol.")
+    figure = Figure(figsize=(COLUMN, 0.8 + 0.17 * len(matches)), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    for place, match in enumerate(matches):
+        for axes, ours, theirs, bounds in (
+            (left, match.reward, match.theirs.reward, match.intervals.reward),
+            (right, match.cost, match.theirs.cost, match.intervals.cost),
+        ):
+            axes.plot([theirs, ours], [place, place], color="#0072b2", lw=0.9)
+            axes.plot(theirs, place, "o", mfc="white", mec="#0072b2", ms=4)
+            axes.plot(ours, place, "o", color="#0072b2", ms=4)
+            if not math.isnan(bounds.low):
+                axes.plot([*bounds], [place, place], color="#0072b2", lw=3, alpha=0.25)
+    names = [f"{one_line(one.method)}, {one.theirs.task}" for one in matches]
+    left.set_yticks(range(len(matches)), names)
+    left.set(ylim=(len(matches) - 0.5, -0.5), xlabel="normalised reward")
+    right.set(xlabel="normalised cost")
+    right.axvline(1, color="#777777", lw=0.7, ls=(0, (4, 2)))
+    for axes in (left, right):
+        plain_axes(axes)
+    figure.suptitle("filled: ours, with its interval · hollow: the paper's", fontsize=7)
+    return figure

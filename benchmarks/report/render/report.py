@@ -1,0 +1,176 @@
+"""The leaderboard as files and as text for the terminal, from data frames alone."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure as Picture
+
+from benchmarks.report import tidy
+from benchmarks.report.board import Board, build
+from benchmarks.report.details import Details
+from benchmarks.report.frame import (
+    ordered_tasks,
+    validate,
+    validate_missing,
+)
+from benchmarks.report.plots import charts, option_charts, plots, sweep
+from benchmarks.report.plots.drawing import Images, render
+from benchmarks.report.published import Figure
+from benchmarks.report.render import page, tables
+from benchmarks.report.render.markup import PREAMBLE, aligned, escape, latex, markdown, plain, tex
+from benchmarks.report.render.markup import name as entry_of
+from benchmarks.report.render.sections import PICTURES, Section, sections
+from benchmarks.report.statistics import cells, standings
+from benchmarks.report.wording import NOTHING
+
+FORMATS = ("markdown", "csv", "html", "pictures", "latex", "parquet")
+DEFAULT_FORMATS = ("markdown", "csv", "html", "pictures")
+KEPT, LOST, DETAILS = "episodes.csv.gz", "missing.csv", "trainings.json.gz"
+"""The files that a leaderboard is made of; always written."""
+_KINDS = {"pictures": ("png", "svg"), "html": ("svg",), "latex": ("pdf",)}
+"""The kinds of pictures that a format needs."""
+
+
+def contents(
+    frame: pd.DataFrame,
+    missing: pd.DataFrame,
+    title: str,
+    protocol: Mapping[str, str],
+    *,
+    details: Details | None = None,
+    published: Sequence[Figure] = (),
+    formats: Iterable[str] = DEFAULT_FORMATS,
+) -> dict[str, bytes]:
+    """The files of a leaderboard, by their path in its folder.
+
+    `frame` and `missing` have the columns of `frame.EPISODES` and `frame.MISSING`; either may be
+    empty. `protocol` adds lines to those that follow from the frame, or adds to such a line.
+    Raises `UserError` for frames that do not validate.
+    """
+    board = build(frame, missing, title, protocol, details or Details(), published)
+    return _written(board, set(formats)) | {
+        # without the time, which would make every writing differ
+        KEPT: gzip.compress(tidy.csv(board.episodes), mtime=0),
+        LOST: tidy.csv(board.lost),
+        DETAILS: board.details.to_bytes(),
+    }
+
+
+def _written(board: Board, formats: set[str]) -> dict[str, bytes]:
+    """The files of the formats asked for, by their path in the folder."""
+    contents: dict[str, bytes] = {}
+    parts = sections(board)
+    wanted = {kind for one in formats for kind in _KINDS.get(one, ())}
+    drawn = pictures(board, {name for part in parts for name in part.pictures}, wanted)
+    if "markdown" in formats:
+        contents["leaderboard.md"] = _markdown(board, parts, "pictures" in formats).encode()
+    if "latex" in formats:
+        contents["leaderboard.tex"] = _latex(board, parts).encode()
+    if "html" in formats:
+        contents["leaderboard.html"] = page.page(board, parts, drawn).encode()
+    written = {kind for one in formats - {"html"} for kind in _KINDS.get(one, ())}
+    contents |= {
+        f"pictures/{name}.{kind}": images[kind]
+        for name, images in drawn.items()
+        for kind in sorted(written)
+    }
+    for name, table in tidy.tidy(board).items():
+        path = name if name == "leaderboard" else f"tables/{name}"
+        if "csv" in formats:
+            contents[f"{path}.csv"] = tidy.csv(table)
+        if "parquet" in formats:
+            contents[f"{path}.parquet"] = tidy.parquet(table)
+    return contents
+
+
+def pictures(board: Board, names: Collection[str], kinds: Collection[str]) -> dict[str, Images]:
+    """The pictures called `names`, of those in `sections.PICTURES`, as files of some `kinds`."""
+    draw: dict[str, Callable[[], Picture]] = {
+        "frontier": lambda: plots.frontier(board.table),
+        "sweep": lambda: sweep.sweep(board.table, board.details.frontiers),
+        "variants": lambda: option_charts.variant_chart(board.families),
+        "options": lambda: option_charts.option_chart(board.sweeps, board.means),
+        "matrix": lambda: charts.matrix_chart(board.improvements, board.places),
+        "profiles": lambda: charts.profile_chart(board.profiles),
+        "curves": lambda: charts.curve_chart(board.details.trainings),
+        "published": lambda: charts.published_chart(board.matches),
+    }
+    if not kinds:
+        return {}
+    return {name: render(draw[name], kinds) for name in PICTURES if name in names}
+
+
+def terminal(frame: pd.DataFrame, missing: pd.DataFrame) -> str:
+    """The leaderboard in ASCII, at most 100 columns wide; raises `UserError` as `contents`."""
+    episodes, lost = validate(frame), validate_missing(missing)
+    table = cells(episodes, lost)
+    count = [f"{n} {status}" for status, n in lost["status"].value_counts(sort=False).items()]
+    ending = [f"Runs without a result: {', '.join(count)}."] if count else []
+    if episodes.empty:
+        return "\n".join([NOTHING, *ending])
+    ranking = standings(episodes, table)
+    methods = [standing.algorithm for standing in ranking]
+    parts = [aligned(tables.overall_table(ranking, brief=True))]
+    if any(standing.cells < standing.of or standing.lost for standing in ranking):
+        parts[0] += "\n+ incomplete: over the cells and seeds that there are"
+    for task in ordered_tasks(cell.task for cell in table):
+        rows = tables.task_table(table, task, methods, brief=True)
+        parts.append(f"{plain(entry_of(task))} (reward / cost)\n{aligned(rows)}")
+    return "\n\n".join(parts + ending)
+
+
+def _markdown(board: Board, parts: Sequence[Section], with_pictures: bool) -> str:
+    lines = [f"# {escape(board.title)}"]
+    if board.mixed:
+        lines.append("\n".join(f"> **Attention:** {escape(line)}  " for line in board.mixed))
+    facts = board.facts.items()
+    lines.append("\n".join(f"- {escape(name)}: {escape(text)}" for name, text in facts))
+    if board.episodes.empty:
+        lines.append(NOTHING)
+    for part in parts:
+        lines.append(f"## {escape(part.title)}")
+        if part.text:
+            lines.append(escape(part.text))
+        if part.table:
+            lines.append(markdown(part.table, "---" if part.words else "---:"))
+        if part.note:
+            lines.append(escape(part.note))
+        if with_pictures:
+            lines += [f"![{PICTURES[name]}](pictures/{name}.png)" for name in part.pictures]
+    return "\n\n".join(lines) + "\n"
+
+
+def _latex(board: Board, parts: Sequence[Section]) -> str:
+    """A document of all tables of figures; wordy ones would not fit a page."""
+    lines = [PREAMBLE + r"\begin{document}", rf"\section*{{{tex(board.title)}}}"]
+    lines += [rf"\textbf{{Attention:}} {tex(line)}\par" for line in board.mixed]
+    lines += [rf"\noindent {tex(name)}: {tex(text)}\par" for name, text in board.facts.items()]
+    if board.episodes.empty:
+        lines.append(NOTHING)
+    floats: list[str] = []
+    for part in parts:
+        if part.table and not part.words:
+            caption = " ".join(filter(None, [f"{part.title}.", part.text, part.note]))
+            caption = caption.replace("✓ safe, ✗ unsafe, bold", "Grey: unsafe; bold")
+            floats.append(latex(part.table, caption))
+        floats += [_figure(name) for name in part.pictures]
+    for place, one in enumerate(floats, start=1):
+        lines.append(one)
+        if place % 3 == 0:  # LaTeX keeps only so many waiting
+            lines.append(r"\clearpage")
+    return "\n".join([*lines, r"\end{document}"]) + "\n"
+
+
+def _figure(name: str) -> str:
+    return "\n".join(
+        [
+            r"\begin{figure}[htbp]",
+            r"\centering",
+            rf"\fitted{{\includegraphics{{pictures/{name}.pdf}}}}",
+            rf"\caption{{{tex(PICTURES[name])}}}",
+            r"\end{figure}",
+        ]
+    )

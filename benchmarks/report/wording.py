@@ -1,0 +1,58 @@
+"""How names, numbers, limits and options read, in tables and in figures alike."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from benchmarks.report.resampling import Interval
+
+NOTHING = "No run is finished."
+BLANK = "–"
+
+
+def one_line(text: str) -> str:
+    """`text` without line breaks and other characters that do not print."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def number(value: float) -> str:
+    """Two decimals, never -0.00; a dash for NaN."""
+    return BLANK if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"
+
+
+def signed(value: float) -> str:
+    """As `number`, with a + before what it shows as more than 0."""
+    text = number(value)
+    return f"+{text}" if value > 0 and text != "0.00" else text
+
+
+def cost_text(cost: float, safe: bool) -> str:
+    """As `number`, but an unsafe cost does not read 1.00."""
+    text = number(cost)
+    return ">1.00" if text == "1.00" and not safe else text
+
+
+def limit_text(limit: float, fraction: float) -> str:
+    """The limit, and its share of the maximum cost where that is known."""
+    return f"{limit:g}" if math.isnan(fraction) else f"{limit:g} ({100 * fraction:.6g}%)"
+
+
+def setting_text(setting: tuple[bool, float]) -> str:
+    """The name of an `Average`'s setting."""
+    absolute, value = setting
+    return f"limit {value:g}" if absolute else f"{100 * value:.6g}%"
+
+
+def with_interval(value: float, interval: Interval) -> str:
+    """A figure, and its interval where there is one."""
+    text = number(value)
+    if math.isnan(interval.low):
+        return text
+    return f"{text} [{number(interval.low)}, {number(interval.high)}]"
+
+
+def options_text(options: dict[str, Any]) -> str:
+    """Options and their values, as a table shows them."""
+    return ", ".join(f"{key}={json.dumps(value)}" for key, value in options.items())

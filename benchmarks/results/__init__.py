@@ -1,0 +1,1 @@
+"""From the store of runs to data frames, and back."""

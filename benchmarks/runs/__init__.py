@@ -1,0 +1,1 @@
+"""One training and its evaluations: jobs, their plan, the store, and the work itself."""

@@ -1,0 +1,96 @@
+"""Where losses go besides losses.csv, if the user asks for it: TensorBoard, Weights & Biases.
+
+Neither package is imported unless its flag is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common.errors import UserError
+from benchmarks.methods.algorithm import Progress
+from benchmarks.runs.jobs import Job
+
+_PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb"}
+"""The package that each tracker needs, which is also the name of the extra."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare --tensorboard and --wandb."""
+    parser.add_argument(
+        "--tensorboard", action="store_true", help="write losses for TensorBoard, in each run"
+    )
+    parser.add_argument("--wandb", metavar="PROJECT", help="send losses to Weights & Biases")
+
+
+def chosen(args: argparse.Namespace) -> tuple[str, ...]:
+    """What the options ask for, as `Job.trackers`; `UserError` for what is not installed."""
+    trackers: tuple[str, ...] = ("tensorboard",) if args.tensorboard else ()
+    if args.wandb is not None:
+        trackers += (f"wandb:{args.wandb}",)
+    for tracker in trackers:
+        package = _PACKAGES[tracker.partition(":")[0]]
+        if importlib.util.find_spec(package) is None:
+            raise UserError(
+                f"--{package} needs the package {package}: pip install -e '.[{package}]'"
+            )
+    return trackers
+
+
+@contextmanager
+def open_trackers(job: Job, folder: Path, updates: int) -> Iterator[Callable[[Progress], None]]:
+    """What passes progress on to the trackers of `job`, whose training is at `updates`."""
+    with ExitStack() as stack:
+        tracks: Sequence[Callable[[Progress], None]] = [
+            stack.enter_context(
+                _wandb(job, tracker.partition(":")[2])
+                if tracker.startswith("wandb:")
+                else _tensorboard(folder, updates)
+            )
+            for tracker in job.trackers
+        ]
+
+        def track(progress: Progress) -> None:
+            for one in tracks:
+                one(progress)
+
+        yield track
+
+
+@contextmanager
+def _tensorboard(folder: Path, updates: int) -> Iterator[Callable[[Progress], None]]:
+    writer_class = importlib.import_module("torch.utils.tensorboard").SummaryWriter
+    # what a killed attempt wrote after its last checkpoint comes again
+    writer: Any = writer_class(str(folder / "tensorboard"), purge_step=updates + 1)
+
+    def track(progress: Progress) -> None:
+        for name, value in progress.losses.items():
+            writer.add_scalar(name, value, progress.updates)
+
+    try:
+        yield track
+    finally:
+        writer.close()
+
+
+@contextmanager
+def _wandb(job: Job, project: str) -> Iterator[Callable[[Progress], None]]:
+    training = job.training
+    run: Any = importlib.import_module("wandb").init(
+        project=project,
+        id=training.key[:16],
+        resume="allow",
+        name=f"{training.task}-{training.algorithm}-{training.seed}",
+        config={**asdict(training), "source": job.source},
+    )
+    try:
+        yield lambda progress: run.log(dict(progress.losses), step=progress.updates)
+    finally:
+        run.finish()

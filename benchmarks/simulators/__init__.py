@@ -1,0 +1,1 @@
+"""The tasks' simulators, one at a time or many in step."""

@@ -1,0 +1,77 @@
+"""Episodes of a user's own simulator: a class in a file, or an environment of gymnasium."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from benchmarks.common.errors import UserError, describe
+from benchmarks.simulators.isolation import private_random_state, quiet
+from benchmarks.tasks.tasks import Task
+
+
+def reset_custom(task: Task, env: Any, seed: int) -> tuple[Any, Any]:
+    """Start the episode of `seed` in `env`, built if None; returns it and the observation."""
+    if env is None:
+        with private_random_state(0):
+            env = _make(task)
+    with private_random_state(seed):
+        observation, _ = env.reset(seed=seed)
+    return env, observation
+
+
+def _make(task: Task) -> Any:
+    """The simulator of a user's task: actions in [-1, 1], widths as in its data."""
+    import gymnasium
+    import gymnasium.wrappers.rescale_action
+
+    source, _, name = task.simulator.rpartition(":")
+    try:
+        with quiet():
+            if source.endswith(".py"):
+                env = getattr(_module_of(Path(source)), name)()
+            else:
+                env = gymnasium.make(task.simulator, disable_env_checker=True)
+    except (Exception, SystemExit) as error:
+        raise UserError(
+            f"{task.file}: simulator {task.simulator} cannot be made ({describe(error)})"
+        ) from error
+    for kind, space, width in (
+        ("observations", env.observation_space, task.observation_dim),
+        ("actions", env.action_space, task.action_dim),
+    ):
+        if not isinstance(space, gymnasium.spaces.Box) or space.shape != (width,):
+            raise UserError(
+                f"{task.file}: the data's {kind} are {width} wide, those of {task.simulator} are "
+                f"{' '.join(str(space).split())}"
+            )
+    actions = env.action_space
+    if not actions.is_bounded():
+        raise UserError(f"{task.file}: the actions of {task.simulator} must be bounded")
+    if (actions.low != -1).any() or (actions.high != 1).any():
+        env = gymnasium.wrappers.rescale_action.RescaleAction(env, -1.0, 1.0)
+    return env
+
+
+def _module_of(path: Path) -> ModuleType:
+    """The module in a file, imported once by a name of its own and of what it holds.
+
+    Compiled here, not by its loader, which may take a file changed within a second for the old one.
+    """
+    content = path.read_bytes()
+    digest = hashlib.sha256(f"{path}\0".encode() + content).hexdigest()
+    name = f"osrl_bench_simulator_{digest[:16]}"
+    if name not in sys.modules:
+        found = importlib.util.spec_from_file_location(name, path)
+        assert found is not None
+        sys.modules[name] = module = importlib.util.module_from_spec(found)
+        try:
+            exec(compile(content, str(path), "exec"), module.__dict__)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]

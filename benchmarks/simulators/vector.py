@@ -1,0 +1,152 @@
+"""Many copies of one simulator that advance together, in this process or spread over several."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.simulators.simulator import Array, Simulator
+from benchmarks.tasks.tasks import Task
+
+Rows = NDArray[np.intp]
+
+
+class Steps(NamedTuple):
+    """One step of n simulators: observations [n, o], the others [n]."""
+
+    observations: Array
+    rewards: NDArray[np.float64]
+    costs: NDArray[np.float64]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+
+
+class Lockstep:
+    """`count` simulators of a task behind one reset and one step.
+
+    With `processes` = 0 they live in this process; otherwise they are dealt out to that many
+    children. The results are the same bit for bit: a simulator's episode depends on its seed and
+    its actions alone. Use as a context manager, or call `close`.
+    """
+
+    def __init__(self, task: Task, count: int, processes: int = 0) -> None:
+        self.task, self.count = task, count
+        processes = min(processes, count)
+        self._local = [Simulator(task) for _ in range(count)] if processes == 0 else []
+        self._pipes: list[Connection] = []
+        self._children: list[Any] = []
+        context = multiprocessing.get_context("spawn")
+        for _ in range(processes):
+            ours, theirs = context.Pipe()
+            child = context.Process(target=_serve, args=(theirs, task), daemon=True)
+            child.start()
+            theirs.close()
+            self._pipes.append(ours)
+            self._children.append(child)
+
+    def reset(self, seeds: Sequence[int], rows: Rows | None = None) -> Array:
+        """Start an episode in each of `rows` (all by default); observations [n, o]."""
+        rows = np.arange(self.count) if rows is None else rows
+        observations = np.empty((len(rows), self.task.observation_dim), dtype=np.float32)
+        if self._local:
+            for i, row in enumerate(rows):
+                observations[i] = self._local[row].reset(int(seeds[i]))
+        else:
+            # whole numbers of any size, which arrays of them need not hold
+            for places, reply in self._ask("reset", rows, np.array(seeds, dtype=object)):
+                observations[places] = reply
+        return observations
+
+    def step(self, actions: Array, rows: Rows) -> Steps:
+        """Advance simulators `rows` by `actions` [n, a]."""
+        if self._local:
+            return _advance([self._local[row] for row in rows], actions, self.task.observation_dim)
+        steps = _empty_steps(len(rows), self.task.observation_dim)
+        columns: list[NDArray[Any]] = list(steps)
+        for places, reply in self._ask("step", rows, actions):
+            for column, values in zip(columns, reply, strict=True):
+                column[places] = values
+        return steps
+
+    def _ask(self, verb: str, rows: Rows, values: NDArray[Any]) -> list[tuple[Rows, Any]]:
+        owner = rows % len(self._pipes)
+        shares = [np.flatnonzero(owner == child) for child in range(len(self._pipes))]
+        busy = [
+            (pipe, share) for pipe, share in zip(self._pipes, shares, strict=True) if len(share)
+        ]
+        try:
+            for pipe, share in busy:
+                pipe.send((verb, rows[share], values[share]))
+            replies = [(share, pipe.recv()) for pipe, share in busy]
+        except (EOFError, OSError):
+            raise RuntimeError(
+                f"a process that simulates {self.task.name} died (out of memory?)"
+            ) from None
+        for _, reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
+
+    def close(self) -> None:
+        """Free every simulator and end the children."""
+        for simulator in self._local:
+            simulator.close()
+        for pipe in self._pipes:
+            pipe.close()
+        for child in self._children:
+            child.join(timeout=5)
+            if child.is_alive():
+                child.kill()
+
+    def __enter__(self) -> Lockstep:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _serve(pipe: Connection, task: Task) -> None:
+    """A child's loop: resets and steps the simulators it is asked for until the pipe closes."""
+    simulators = defaultdict[int, Simulator](partial(Simulator, task))
+    while True:
+        try:
+            verb, rows, values = pipe.recv()
+        except (EOFError, OSError, KeyboardInterrupt):
+            return
+        try:
+            asked = [simulators[row] for row in rows.tolist()]
+            if verb == "reset":
+                resets = zip(asked, values, strict=True)
+                pipe.send([simulator.reset(int(seed)) for simulator, seed in resets])
+            else:
+                pipe.send(tuple(_advance(asked, values, task.observation_dim)))
+        except Exception as error:  # the parent raises it
+            pipe.send(error)
+
+
+def _empty_steps(n: int, observation_dim: int) -> Steps:
+    return Steps(
+        np.empty((n, observation_dim), dtype=np.float32),
+        np.empty(n),
+        np.empty(n),
+        np.empty(n, dtype=bool),
+        np.empty(n, dtype=bool),
+    )
+
+
+def _advance(simulators: list[Simulator], actions: Array, observation_dim: int) -> Steps:
+    """Step each of the simulators in turn."""
+    steps = _empty_steps(len(simulators), observation_dim)
+    observations, rewards, costs, terminated, truncated = steps
+    for i, simulator in enumerate(simulators):
+        observations[i], rewards[i], costs[i], terminated[i], truncated[i] = simulator.step(
+            actions[i]
+        )
+    return steps

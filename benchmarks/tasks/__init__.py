@@ -1,0 +1,1 @@
+"""The tasks, and the suites that choose tasks and cost limits."""

@@ -1,0 +1,114 @@
+"""Suites: named sets of cost limits, some with tasks and methods, and limits of one's own."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from benchmarks.common.errors import UserError, unknown_name
+from benchmarks.tasks.tasks import Task
+
+
+class Limit(NamedTuple):
+    """A cost limit as the user names it: a fraction of the task's maximum cost, or a number."""
+
+    value: float
+    relative: bool
+
+    def of(self, task: Task) -> float:
+        """The limit in units of episode cost."""
+        return task.limit(self.value) if self.relative else self.value
+
+    @property
+    def fraction(self) -> float:
+        """The fraction of the maximum cost, NaN for an absolute limit."""
+        return self.value if self.relative else math.nan
+
+    def __str__(self) -> str:
+        return f"{100 * self.value:g}%" if self.relative else f"{self.value:g}"
+
+
+class Suite(NamedTuple):
+    """What `--suite NAME` stands for; tasks and methods that the user names go before."""
+
+    shows: str
+    limits: tuple[Limit, ...]
+    tasks: tuple[str, ...] = ()
+    """Empty for the twelve."""
+    algorithms: tuple[str, ...] = ()
+    """Methods and variants; empty for GAS and its rivals."""
+
+
+def _percent(*numbers: int) -> tuple[Limit, ...]:
+    return tuple(Limit(number / 100, True) for number in numbers)
+
+
+def _sweep(option: str, *values: float) -> tuple[str, ...]:
+    return tuple(f"gas@{option}={value:g}" for value in values)
+
+
+SUITES: dict[str, Suite] = {
+    "tight": Suite("rewards and costs at strict limits", _percent(10, 20, 30)),
+    "loose": Suite("rewards and costs at lenient limits", _percent(70, 80, 90)),
+    "zero-shot": Suite(
+        "one training at nine limits",
+        _percent(*range(10, 100, 10)),
+        ("BallRun", "DroneRun", "DroneCircle", "PointCircle2"),  # the paper's
+        ("gas", "gas-levels", "cdt"),
+    ),
+    "ablation": Suite(
+        "GAS without each of its pieces, and with those of its release",
+        _percent(20, 80),
+        ("BallRun", "CarRun", "DroneRun", "BallCircle"),
+        (
+            "gas",
+            "gas@shortening=0",
+            "gas@delta=0,cost_relabelling=none",
+            "gas@goals=false",
+            "gas@indicator=false",
+            "gas@mask=false",
+            "gas@epsilon=0",
+            "gas@halve_below=0.1",
+            "gas-released",
+            "gas-levels",
+        ),
+    ),
+    "sensitivity": Suite(
+        "GAS at other values of its four options",
+        _percent(20, 80),
+        ("BallRun", "CarRun", "DroneRun", "BallCircle"),
+        (
+            "gas",
+            *_sweep("alpha", 0.5, 0.7, 0.9, 0.95),
+            *_sweep("delta", 0, 0.05, 0.2, 0.4),
+            *_sweep("quantile", 0.05, 0.1, 0.4, 1),
+            *_sweep("epsilon", 0, 0.25, 0.75, 1),
+        ),
+    ),
+    "imbalance": Suite(
+        "rewards asked for that the limit does not allow, or that it exceeds",
+        _percent(20),
+        ("BallRun", "AntRun", "AntCircle"),  # the paper's
+        ("gas", *_sweep("target_factor", 0.6, 0.8, 1.2, 1.5, 2), "gas-levels"),
+    ),
+}
+
+
+def find_suite(name: str) -> Suite:
+    """The suite called `name`."""
+    if name not in SUITES:
+        raise unknown_name("suite", name, SUITES)
+    return SUITES[name]
+
+
+def parse_limit(text: str) -> Limit:
+    """`"5%"` is a fraction of the maximum cost, `"25"` an episode cost."""
+    number = text.removesuffix("%")
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise UserError(f"limit {text!r} is neither a percentage like 5% nor a cost like 25")
+    value = abs(value)  # "-0" is 0
+    return Limit(value / 100, True) if text.endswith("%") else Limit(value, False)

@@ -1,0 +1,78 @@
+"""The tasks: one table of every fact that belongs to a task, in `tasks.csv`.
+
+The table's constants are those of the DSRL package (`dsrl.infos`, version 0.1.0); a test compares
+them with the installed package, so the table may be read where dsrl is not installed.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, fields
+from importlib.resources import files
+from typing import Any
+
+from benchmarks.common.errors import unknown_name
+
+
+@dataclass(frozen=True)
+class Task:
+    """A constrained control task and the constants that its scores are normalised with.
+
+    Costs and returns are undiscounted sums over an episode; `horizon` counts environment steps.
+    """
+
+    name: str
+    simulator: str
+    """Identifier in the simulator's registry; of a user's task, also path/to/file.py:Name."""
+    engine: str
+    """What simulates it: "bullet", "mujoco", "metadrive", or "gymnasium" for a user's task."""
+    observation_dim: int
+    action_dim: int
+    horizon: int
+    max_cost: float
+    """Largest episode cost in the published data; limits in percent refer to it."""
+    min_return: float
+    max_return: float
+    """Smallest and largest return in the published data: the scale of the normalised reward."""
+    dataset_file: str
+    """Name of the published DSRL file; of a user's task, the path of its data."""
+    steps_per_second: int
+    """Of its simulator on one core, measured with random actions: for the plan's estimate only."""
+    file: str = ""
+    """Path of a user's task file; empty for the tasks of the table."""
+    code: str = ""
+    """sha256 of what changes an episode of a user's task: horizon, simulator and its file."""
+
+    def limit(self, fraction: float) -> float:
+        """Cost limit that is `fraction` of the maximum episode cost."""
+        return round(fraction * self.max_cost, 9)  # 0.29 of 100 is 29
+
+
+def _read_table() -> tuple[dict[str, Task], list[str]]:
+    """Every task by name, and the names of those that make up the suites."""
+    tasks, suite = dict[str, Task](), list[str]()
+    kinds = {"int": int, "float": float, "str": str}
+    with (files("benchmarks.tasks") / "tasks.csv").open(encoding="utf-8") as table:
+        for row in csv.DictReader(table):
+            if row.pop("suite") == "yes":
+                suite.append(row["name"])
+            facts: dict[str, Any] = {
+                field.name: kinds[str(field.type)](row[field.name])
+                for field in fields(Task)
+                if field.name in row
+            }
+            tasks[row["name"]] = Task(**facts)
+    return tasks, suite
+
+
+ALL_TASKS, _suite = _read_table()
+"""Every task of DSRL by name."""
+TASKS = {name: ALL_TASKS[name] for name in _suite}
+"""The twelve tasks that the suites run."""
+
+
+def find_task(name: str) -> Task:
+    """The task called `name`; a `UserError` that suggests a near name where there is none."""
+    if name not in ALL_TASKS:
+        raise unknown_name("task", name, ALL_TASKS)
+    return ALL_TASKS[name]
