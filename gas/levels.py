@@ -38,8 +38,8 @@ _MOST_WEIGHT = 3.0
 class LevelsConfig(StitchingConfig):
     """Options of GAS over levels of cost."""
 
-    cost_levels: int = 24
-    """Levels between no cost and the largest; the lower ones are narrower."""
+    cost_bins: int = 24
+    """Bins ("levels") between no cost and the largest; the lower ones are narrower."""
     expectile: float = 0.9
     """Of the reward at a level that counts as what the level promises."""
     temperature: float = 1.0
@@ -81,7 +81,7 @@ class LevelGAS(Stitching):
     def build(self) -> dict[str, nn.Module]:
         """Goals of a state, outcomes of a state and an action, and the policy."""
         states, actions = self.problem.observation_dim + 1, self.problem.action_dim
-        self.edges = level_edges(self.cost_scale, self.config.cost_levels).to(self.device)
+        self.edges = level_edges(self.cost_scale, self.config.cost_bins).to(self.device)
         count = len(self.edges)
         # level k as k + 1 ones: neighbours are alike, yet each has a column of its own
         self.codes = torch.ones(count, count, device=self.device).tril()

@@ -28,8 +28,8 @@ class StitchingConfig(Config):
     """Segments cover at least (1 - shortening) of the rest of their episode; 1 is any length."""
     quantile: float = 0.2
     """q: share of the trajectories at each level of cost that make up D_q."""
-    levels: int = 10
-    """Levels of cost in the reshaping."""
+    reshaping_bins: int = 10
+    """Bins of cost, of equal count, in the reshaping."""
     epsilon: float = 0.5
     """Probability of drawing from D_q."""
     width: int = 256
@@ -117,7 +117,7 @@ class Stitching(Algorithm):
             c.batch,
             self.device,
             shortening=c.shortening,
-            preferred=best_rows(data, c.quantile, c.levels),
+            preferred=best_rows(data, c.quantile, c.reshaping_bins),
             epsilon=c.epsilon,
         )
 

@@ -225,7 +225,7 @@ def test_best_rows_are_those_of_the_best_episodes(data, quantile, levels):
 
 def test_gas_prefers_the_best_rows():
     data = made_up([12, 3, 7, 12, 1, 9])
-    gas = built(data=data, quantile=0.1, levels=2, epsilon=1.0)
+    gas = built(data=data, quantile=0.1, reshaping_bins=2, epsilon=1.0)
     best = best_rows(data, 0.1, 2)
     assert 0 < len(best) < len(data.rewards)
     drawn = torch.cat([gas.sampler().observations[:, 0] for _ in range(20)])

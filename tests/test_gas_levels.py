@@ -19,7 +19,7 @@ from .gas_cases import HORIZON, QUICK, check_episodes_alone, made_up, play, trai
 from .gas_cases import built as build
 from .test_gas import BEST, HALF, play_rooms, two_rooms
 
-SMALL = LevelsConfig(batch=32, width=16, blocks=1, expansion=1, dropout=0.0, cost_levels=6)
+SMALL = LevelsConfig(batch=32, width=16, blocks=1, expansion=1, dropout=0.0, cost_bins=6)
 
 
 built = partial(build, SMALL, cls=LevelGAS)

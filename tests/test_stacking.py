@@ -29,7 +29,7 @@ SMALL = RATES | {
     "expansion": 2,
     "dropout": 0.1,
     "hidden": 24,
-    "cost_levels": 6,
+    "cost_bins": 6,
     "warmup": 4,
     "max_grad_norm": 0.05,
 }

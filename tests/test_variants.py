@@ -34,10 +34,10 @@ def methods(*specs: str):
 
 
 def test_a_variant_is_its_method_with_options() -> None:
-    one = find_method("gas@reward_target=none,alpha=.90,mask=False,levels=7")
+    one = find_method("gas@reward_target=none,alpha=.90,mask=False,reshaping_bins=7")
     assert (one.cls, one.spec, one.code) == (GAS, "gas", "")
-    assert one.options == {"reward_target": None, "alpha": 0.9, "mask": False, "levels": 7}
-    assert one.label == "gas@reward_target=none,alpha=0.9,mask=false,levels=7"
+    assert one.options == {"reward_target": None, "alpha": 0.9, "mask": False, "reshaping_bins": 7}
+    assert one.label == "gas@reward_target=none,alpha=0.9,mask=false,reshaping_bins=7"
     assert find_method(one.label) == one
     assert find_method("gas").label == "gas"
 
