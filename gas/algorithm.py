@@ -58,6 +58,9 @@ class GASConfig(StitchingConfig):
     """Of the returns within the limit, less the margin, where R-hat is taken from the data."""
     margin: float = acting(TARGET_MARGIN)
     """Part of the limit that is not asked for, so that C-hat at the start is less than it."""
+    tighten: bool = acting(True)
+    """Ask for no more cost than the reward takes: at each step the policy is told the smaller of
+    C-hat and V^C (ours)."""
     target_factor: float = acting(1.0)
     """What R-hat at the start is multiplied by."""
     halve_below: float = acting(0.0)
@@ -184,7 +187,19 @@ class GAS(Stitching):
 
     def answer(self, request: Request) -> Tensor:
         """The action in an episode [B, a]: the policy is told the goals of the request."""
+        request = self.tightened(request)
         return self.action(self.halved(request), self.goals(request))
+
+    def tightened(self, request: Request) -> Request:
+        """The request with C-hat lowered to V^C, the cost that its reward is expected to take.
+
+        Near the end of an episode narrow relabelling has shown the policy a large C-hat only with
+        segments that cost much: a budget that is left over would be spent there.
+        """
+        if not self.config.tighten:
+            return request
+        needed = self.goals(request).cost.clamp(min=0.0)
+        return request._replace(cost=torch.minimum(request.cost, needed))
 
     def halved(self, request: Request) -> Request:
         """The request with half of what budget is left where that is little."""

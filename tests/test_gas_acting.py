@@ -13,7 +13,7 @@ from baselines.cdt import CDT
 from benchmarks.datasets.targets import TARGET_QUANTILE, reward_targets
 from benchmarks.methods.algorithm import Problem
 from gas import GAS
-from gas.algorithm import Goals
+from gas.algorithm import Goals, Request
 
 from .gas_cases import HORIZON, QUICK, SMALL, built, check_episodes_alone, made_up, trained
 
@@ -105,7 +105,7 @@ def recorded(**options):
 @QUICK
 @given(st.data())
 def test_targets_shrink_by_what_was_received(draw):
-    gas = recorded(margin=0.0)
+    gas = recorded(margin=0.0, tighten=False)
     limits = [0.0, 2.0, 9.0]
     policy = gas.policy(torch.tensor(limits))
     targets = reward_targets(gas.problem.returns, gas.problem.costs, torch.tensor(limits)).numpy()
@@ -140,7 +140,7 @@ def test_targets_shrink_by_what_was_received(draw):
 
 
 def test_an_exceeded_limit_is_remembered():
-    gas, row = recorded(margin=0.0), torch.tensor([0])
+    gas, row = recorded(margin=0.0, tighten=False), torch.tensor([0])
     policy = gas.policy(torch.tensor([3.0]))
     for cost, left in [(5.0, 0.0), (-4.0, 2.0)]:  # a refund counts against what was overspent
         policy.observe(torch.zeros(1), torch.tensor([cost]), row)
@@ -148,8 +148,22 @@ def test_an_exceeded_limit_is_remembered():
         assert gas.asked.cost.item() * gas.cost_scale == pytest.approx(left)
 
 
+@pytest.mark.parametrize("tighten", [True, False])
+def test_no_more_cost_is_asked_for_than_the_reward_takes(tighten):
+    gas = built(tighten=tighten)
+    request = Request(torch.zeros(4, 2), torch.ones(4), torch.full((4,), 0.5), torch.ones(4))
+    needed = torch.tensor([-0.2, 0.1, 0.5, 0.9])
+    told = []
+    gas.goals = lambda request: Goals(request.cost, needed)
+    gas.action = lambda request, goals: told.append(request) or torch.zeros(4, 2)
+    gas.answer(request)
+    expected = [0.0, 0.1, 0.5, 0.5] if tighten else [0.5] * 4
+    torch.testing.assert_close(told[0].cost, torch.tensor(expected))
+    assert torch.equal(told[0].reward, request.reward)
+
+
 def test_policies_share_nothing():
-    gas, limits = recorded(margin=0.0), torch.tensor([3.0, 4.0])
+    gas, limits = recorded(margin=0.0, tighten=False), torch.tensor([3.0, 4.0])
     one, other = gas.policy(limits), gas.policy(limits)
     one.observe(torch.ones(2), torch.ones(2), torch.arange(2))
     assert limits.tolist() == [3.0, 4.0]

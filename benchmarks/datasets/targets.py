@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmarks.common.errors import UserError
 
-TARGET_QUANTILE = 0.8
+TARGET_QUANTILE = 0.95
 """Of the returns within a limit, where a reward target is taken from the data."""
 TARGET_MARGIN = 0.1
 """Part of a limit that is left unasked for by methods that ask for a cost."""
