@@ -108,6 +108,14 @@ def test_the_environment_is_as_it_was_after_a_set_is_made(shipped, tmp_path, mon
     assert dict(os.environ) == before
 
 
+def test_pool_processes_compute_with_one_thread(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    with generated._pool(TASK, 1):  # processes start inside, and inherit the environment
+        assert os.environ["OMP_NUM_THREADS"] == os.environ["OPENBLAS_NUM_THREADS"] == "1"
+    assert os.environ["OMP_NUM_THREADS"] == os.environ["OPENBLAS_NUM_THREADS"] == "2"
+
+
 def test_the_name_tells_recipe_and_policies(shipped, tmp_path):
     name = generated_path(TASK, tmp_path)
     assert name == generated_path(TASK, tmp_path, Recipe())

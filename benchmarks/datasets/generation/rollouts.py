@@ -280,6 +280,9 @@ def _thin(rollouts: list[Rollout], task: Task, recipe: Recipe) -> list[Rollout]:
     return [rollouts[i] for i in sorted(by_turn[:most])]
 
 
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Environment of a pool process: a second BLAS thread would wait in a loop, at others' cost."""
+
 _worker: tuple[list[Snapshot], Lockstep]
 """A pool process's own policies and simulators."""
 
@@ -297,7 +300,7 @@ def _pool(task: Task, processes: int) -> Iterator[Callable[[list[Candidate]], It
             yield from rollouts
 
     try:
-        with variables(common_kernels(*numpy_features())):
+        with variables(common_kernels(*numpy_features()) | _ONE_THREAD):
             yield roll_out
     finally:
         pool.shutdown(cancel_futures=True)
