@@ -165,7 +165,7 @@ def test_the_store_has_the_last_word(folder, tmp_path):
     results = tmp_path / "results"
     copy = copied(folder, results / "board")
     one = next(job for job in jobs_of(PLAN, results) if job.training.algorithm == "one")
-    Run(results, one.training).fail("later", "Traceback of later")
+    Run(results, one.training).record_failure("later", "Traceback of later")
     found = gather(copy)
     failed = found.missing[found.missing["reason"] == "later"]
     assert len(failed) == 2

@@ -91,11 +91,11 @@ def test_the_frontier_gives_the_best_return_within_any_cost(pairs):
 
 def test_a_stage_taken_up_again_keeps_its_facts_and_every_commit(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "commit", lambda: ("a" * 40, False))
-    provenance.keep(tmp_path, "training", "cpu", "first", data_frontier=[(0.0, 1.0)])
+    provenance.record(tmp_path, "training", "cpu", "first", data_frontier=[(0.0, 1.0)])
     monkeypatch.setattr(provenance, "commit", lambda: ("b" * 40, True))
-    provenance.keep(tmp_path, "training", "cpu", "second", peak_memory_mb=5.0)
-    provenance.keep(tmp_path, "training", "cpu", "second")
-    found = provenance.kept(tmp_path, "training")
+    provenance.record(tmp_path, "training", "cpu", "second", peak_memory_mb=5.0)
+    provenance.record(tmp_path, "training", "cpu", "second")
+    found = provenance.read_record(tmp_path, "training")
     assert found["commits"] == ["a" * 40, "b" * 40]
     assert (found["commit"], found["dirty"], found["command"]) == ("b" * 40, True, "second")
     assert (found["peak_memory_mb"], found["data_frontier"]) == (5.0, [[0.0, 1.0]])
@@ -104,9 +104,9 @@ def test_a_stage_taken_up_again_keeps_its_facts_and_every_commit(tmp_path, monke
 
 def test_a_damaged_record_costs_no_result(tmp_path):
     (tmp_path / "provenance-training.json").write_text("{")
-    assert provenance.kept(tmp_path, "training") == {}
-    provenance.keep(tmp_path, "training", "cpu", "again")
-    assert provenance.kept(tmp_path, "training")["command"] == "again"
+    assert provenance.read_record(tmp_path, "training") == {}
+    provenance.record(tmp_path, "training", "cpu", "again")
+    assert provenance.read_record(tmp_path, "training")["command"] == "again"
 
 
 def training(**columns):

@@ -39,7 +39,7 @@ def refused(job: Job, words: str) -> None:
 
 def test_a_job_as_planned_is_done_and_forgets_an_earlier_failure(job: Job) -> None:
     run = Run.of(job)
-    run.fail("earlier", "")
+    run.record_failure("earlier", "")
     run_job(job)
     assert run.trained
     assert run.failure() is None

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.measures.schedule import sleeping
 from benchmarks.measures.synthetic import planned, request, store_results, trajectories
-from benchmarks.measures.timing import Piece, peak_mib, processor_seconds, repeat
+from benchmarks.measures.timing import Workload, peak_mib, processor_seconds, repeat
 from benchmarks.measures.training import our_training
 from benchmarks.methods.algorithm import Algorithm, Problem
 from benchmarks.methods.registry import configure, find_method
@@ -66,16 +66,16 @@ def _with_data(task: Task, sizes: list[int], rounds: int, memory: bool) -> list[
     return tables
 
 
-def _reading(task: Task, path: Path) -> Piece:
+def _reading(task: Task, path: Path) -> Workload:
     return repeat(lambda: Trajectories.load(path, "synthetic"))
 
 
-def _preparing(task: Task, path: Path) -> Piece:
+def _preparing(task: Task, path: Path) -> Workload:
     data = Trajectories.load(path, "synthetic")
     return repeat(lambda: _gas(data, task).prepare(data))
 
 
-def _updating(task: Task, path: Path) -> Piece:
+def _updating(task: Task, path: Path) -> Workload:
     data, (config, _) = Trajectories.load(path, "synthetic"), configure(_GAS, "quick", {})
     once = our_training("gas", data, task, config, task.limit(0.2))
     return lambda amount: once(20 * amount)
@@ -121,6 +121,6 @@ def _with_workers(counts: list[int], jobs: int) -> Growth:
     return Growth("jobs that sleep, as many a worker", names, [one.makespan for one in usages])
 
 
-def _least(piece: Piece, rounds: int) -> float:
+def _least(piece: Workload, rounds: int) -> float:
     piece(1)
     return min(processor_seconds(piece) for _ in range(rounds))

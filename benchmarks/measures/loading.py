@@ -12,7 +12,7 @@ from benchmarks.datasets.sampling import TransitionSampler
 from benchmarks.datasets.sequences import SequenceSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.measures import reference
-from benchmarks.measures.timing import Comparison, Piece, compare, repeat
+from benchmarks.measures.timing import Comparison, Workload, compare, repeat
 
 _TRANSITIONS, _WINDOWS = 512, 2048
 """osrl's batches."""
@@ -33,7 +33,7 @@ def compare_loading(path: Path, *, rounds: int, seconds: float) -> list[Comparis
         with h5py.File(path, "r") as file:
             return {name: column[()] for name, column in file.items()}
 
-    def next_of(dataset: Any, batch: int) -> Piece:
+    def next_of(dataset: Any, batch: int) -> Workload:
         loader = reference.batches(dataset, batch)
         return repeat(lambda: next(loader))
 

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from baselines.osrl.adapter import WrappedAlgorithm, import_osrl
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.measures.timing import Piece
+from benchmarks.measures.timing import Workload
 from benchmarks.methods.algorithm import Config, Problem
 
 
@@ -64,7 +64,7 @@ def batches(dataset: Any, batch: int) -> Iterator[list[torch.Tensor]]:
 
 def training(
     cls: type[WrappedAlgorithm], data: Trajectories, horizon: int, config: Config, limit: Any
-) -> Piece:
+) -> Workload:
     """Updates by osrl's own trainer on batches of its own loader."""
     if not issubclass(cls, WrappedAlgorithm):
         raise UserError(f"{cls.name} has no counterpart in osrl: compare it with another method")

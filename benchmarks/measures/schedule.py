@@ -20,10 +20,10 @@ from benchmarks.methods.registry import find_method
 from benchmarks.runs.jobs import Job, Training
 from benchmarks.runs.plan import Request
 from benchmarks.runs.store import Run
-from benchmarks.scheduling.devices import Places
-from benchmarks.scheduling.fork_server import Server
+from benchmarks.scheduling.devices import DevicePool
+from benchmarks.scheduling.fork_server import ForkServer
 from benchmarks.scheduling.local import WorkerProcess
-from benchmarks.scheduling.protocol import Ended, Heard, Launch, Piece
+from benchmarks.scheduling.protocol import Launch, OnMessage, ProcessExit, WorkItem
 from benchmarks.scheduling.scheduler import Scheduler
 from benchmarks.tasks.suites import find_suite
 from benchmarks.tasks.tasks import find_task
@@ -90,7 +90,7 @@ def working(jobs: int, workers: int, *, afresh: bool = False) -> Usage:
         limits = find_suite("tight").limits[:1]
         asked = Request([method], [data], limits, range(jobs), "quick", 1, {}, updates=1)
         plan = asked.jobs(folder, {task.name: file_checksum(data.path)})
-        with nullcontext() if afresh else closing(Server()) as server:
+        with nullcontext() if afresh else closing(ForkServer()) as server:
             before = _processor()
             busy, makespan = _run(plan, workers, partial(WorkerProcess, server=server))
         processor = _processor() - before  # the server's counts once it has ended
@@ -115,18 +115,18 @@ def _run(jobs: Sequence[Job], workers: int, launch: Launch) -> tuple[float, floa
     """Seconds of all processes, and from begin to end."""
     spent: list[float] = []
 
-    def timed(piece: Piece, heard: Heard) -> Any:
+    def timed(piece: WorkItem, heard: OnMessage) -> Any:
         begin = time.monotonic()
 
-        def hear(message: dict[str, Any] | Ended) -> None:
-            if isinstance(message, Ended):
+        def hear(message: dict[str, Any] | ProcessExit) -> None:
+            if isinstance(message, ProcessExit):
                 spent.append(time.monotonic() - begin)
             heard(message)
 
         return launch(piece, hear)
 
     begin = time.monotonic()
-    events = list(Scheduler(Places({"cpu": workers}), timed).run(jobs))
+    events = list(Scheduler(DevicePool({"cpu": workers}), timed).run(jobs))
     makespan = time.monotonic() - begin
     lost = [event for event in events if event.phase in ("failed", "interrupted")]
     if lost:

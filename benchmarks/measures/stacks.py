@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.measures.timing import Comparison, Piece, compare
+from benchmarks.measures.timing import Comparison, Workload, compare
 from benchmarks.methods.algorithm import Problem
 from benchmarks.methods.registry import configure, find_method
 from benchmarks.methods.stacking import Stack
@@ -30,7 +30,7 @@ def seeds_update(
     seeds: int,
     device: str,
     compiled: bool = False,
-) -> Piece:
+) -> Workload:
     """A seed's updates, of so many that are trained as one (1: alone), losses read at the end."""
     cls = find_method(method).cls
     if not cls.stackable:

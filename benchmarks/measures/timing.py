@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.common.hardware import peak_memory
 
-Piece = Callable[[int], object]
+Workload = Callable[[int], object]
 """Does so many units of work."""
 
 
@@ -50,8 +50,8 @@ class Comparison:
 
 def compare(
     name: str,
-    ours: Piece,
-    reference: Piece,
+    ours: Workload,
+    reference: Workload,
     *,
     rounds: int,
     seconds: float,
@@ -77,7 +77,7 @@ def compare(
     return Comparison(name, times[0], times[1], unit=unit)
 
 
-def repeat(action: Callable[[], object]) -> Piece:
+def repeat(action: Callable[[], object]) -> Workload:
     """A piece whose unit of work is one call of `action`."""
 
     def run(times: int) -> None:
@@ -87,19 +87,19 @@ def repeat(action: Callable[[], object]) -> Piece:
     return run
 
 
-def processor_seconds(piece: Piece, amount: int = 1) -> float:
+def processor_seconds(piece: Workload, amount: int = 1) -> float:
     """Processor time that `amount` units of work take."""
     return taken(piece, amount, time.process_time)
 
 
-def taken(piece: Piece, amount: int, clock: Callable[[], float]) -> float:
+def taken(piece: Workload, amount: int, clock: Callable[[], float]) -> float:
     """Seconds by `clock` that `amount` units of work take."""
     start = clock()
     piece(amount)
     return clock() - start
 
 
-def peak_mib(build: Callable[..., Piece], *arguments: Any, amount: int = 3) -> float:
+def peak_mib(build: Callable[..., Workload], *arguments: Any, amount: int = 3) -> float:
     """By how much `build(*arguments)` and its work raise the memory of a process of its own."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
@@ -115,7 +115,9 @@ def peak_mib(build: Callable[..., Piece], *arguments: Any, amount: int = 3) -> f
     return peak
 
 
-def _work(pipe: Any, build: Callable[..., Piece], arguments: tuple[Any, ...], amount: int) -> None:
+def _work(
+    pipe: Any, build: Callable[..., Workload], arguments: tuple[Any, ...], amount: int
+) -> None:
     import torch
 
     torch.set_num_threads(1)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.measures import reference
-from benchmarks.measures.timing import Comparison, Piece, compare, peak_mib
+from benchmarks.measures.timing import Comparison, Workload, compare, peak_mib
 from benchmarks.methods.algorithm import Config, Problem
 from benchmarks.methods.registry import find_method
 from benchmarks.tasks.tasks import Task
@@ -47,7 +47,7 @@ def config_of(method: str, budget: str, batch: int, options: dict[str, Any]) -> 
 
 def our_training(
     method: str, data: Trajectories, task: Task, config: Config, limit: float
-) -> Piece:
+) -> Workload:
     """Updates as a job makes them, losses read once a call."""
     cls = find_method(method).cls
     algorithm = cls(
@@ -71,7 +71,7 @@ def our_training(
 
 def their_training(
     method: str, data: Trajectories, task: Task, config: Config, limit: float
-) -> Piece:
+) -> Workload:
     """The same by osrl's trainer and loader."""
     cls: Any = find_method(method).cls
     given = None if cls.conditions_on_limit else limit

@@ -153,7 +153,7 @@ def _details(jobs: Iterable[Job]) -> Details:
     frontiers: dict[str, Frontier] = {}
     for job in jobs:
         run = Run.of(job)
-        record = provenance.kept(run.folder, "training")
+        record = provenance.read_record(run.folder, "training")
         points = record.get("data_frontier", [])
         if points:
             frontiers[job.training.task] = [(float(cost), float(best)) for cost, best in points]
@@ -168,7 +168,7 @@ def _row(job: Job, run: Run, record: Mapping[str, Any]) -> dict[Any, Any]:
     failed = bool(failure) and not failure["interrupted"]
     summary = run.training_summary() if run.trained else {}
     done = run.trained and all(run.evaluated(limit, job.episodes) for limit in job.limits)
-    records = [record, provenance.kept(run.folder, "evaluation")]
+    records = [record, provenance.read_record(run.folder, "evaluation")]
     commits = dict.fromkeys(one for known in records for one in known.get("commits", []) if one)
     dirty = {known["dirty"] for known in records if known.get("dirty") is not None}
     return {
