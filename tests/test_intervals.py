@@ -17,7 +17,7 @@ from benchmarks.report.ranking import improvements
 from benchmarks.report.resampling import RESAMPLES
 from benchmarks.report.statistics import run_scores
 from benchmarks.report.tidy import tidy
-from benchmarks.results.load import gather
+from benchmarks.results.load import load_results
 
 from .exact_bootstrap import (
     COST,
@@ -201,7 +201,7 @@ def both_sides(method, *cell):
 @pytest.fixture(scope="module")
 def changes(pair):
     """The differences of methods, and those of cells."""
-    before, after = (run_scores(validate(gather(folder).episodes)) for folder in pair)
+    before, after = (run_scores(validate(load_results(folder).episodes)) for folder in pair)
     return compare.differences(before, after), compare.cell_differences(before, after)
 
 

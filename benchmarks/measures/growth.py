@@ -14,7 +14,7 @@ from benchmarks.measures.timing import Workload, peak_mib, processor_seconds, re
 from benchmarks.measures.training import our_training
 from benchmarks.methods.algorithm import Algorithm, Problem
 from benchmarks.methods.registry import configure, find_method
-from benchmarks.results.manifest import collect, jobs_of, read_manifest
+from benchmarks.results.manifest import jobs_of, load_stored, read_manifest
 from benchmarks.runs.evaluation import evaluate
 from benchmarks.simulators.vector import Lockstep
 from benchmarks.tasks.tasks import Task
@@ -111,7 +111,7 @@ def _with_seeds(sizes: list[int], rounds: int) -> list[Growth]:
 
 def _collect(board: Path) -> None:
     manifest = read_manifest(board)
-    collect(jobs_of(manifest, board.parent), manifest)
+    load_stored(jobs_of(manifest, board.parent), manifest)
 
 
 def _with_workers(counts: list[int], jobs: int) -> Growth:
