@@ -185,7 +185,7 @@ def test_a_disk_that_fails_a_command_is_one_line(capsys: pytest.CaptureFixture[s
     assert exit_status(full) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "No space left on device: 'results/plan.json': make room" in error
+    assert "No space left on device: 'results/plan.json': free disk space" in error
 
 
 @pytest.mark.slow

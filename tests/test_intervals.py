@@ -212,7 +212,7 @@ def test_every_difference_between_two_leaderboards(changes):
         check_difference(one, *both_sides(one.method), RESAMPLES)
     assert len(cells) == 2 * 4 + 2
     for one in cells:
-        check_difference(one, *both_sides(one.method, one.task, one.limit), compare._OF_CELLS)
+        check_difference(one, *both_sides(one.method, one.task, one.limit), compare._CELL_RESAMPLES)
 
 
 def test_every_difference_between_ragged_results():

@@ -387,7 +387,7 @@ def test_an_environment_may_be_named_as_gymnasium_names_it(
 
 
 def test_an_environment_of_gymnasiums_own_reports_no_cost(toml: Path) -> None:
-    with pytest.raises(UserError, match=r'Pendulum-v1: step returns no info\["cost"\]$'):
+    with pytest.raises(UserError, match=r'Pendulum-v1: step must return info\["cost"\]$'):
         check_simulator(registered(toml, "Pendulum-v1"))
 
 
@@ -484,13 +484,13 @@ FAULTS = {
         of_code("Box(-2.0, 2.0, (2,), np.float32)  # how", "Box(-2.0, np.inf, (2,))  # how"),
         "must be bounded",
     ),
-    "no cost": (of_code('"cost"', '"costs"'), 'step returns no info["cost"]'),
+    "no cost": (of_code('"cost"', '"costs"'), 'step must return info["cost"]'),
     "an old reset": (of_code(".astype(np.float32), {}", ".astype(np.float32)"), "of shape ()"),
     "an old step": (of_code("self.steps >= 30, info", "info"), "first step (ValueError"),
     "a step that fails": (of_code("0.1 * action", "0.1 / 0"), "first step (ZeroDivisionError: "),
     "undeclared width": (
         of_code("observation = self.place", "observation = self.place[:1]"),
-        "gives observations of shape (1,), not the (2,) that it declares",
+        "returns observations of shape (1,), not of the declared shape (2,)",
     ),
 }
 
@@ -540,7 +540,7 @@ LATE = {
             "        observation =",
             "        info = {} if self.steps > 4 else info\n        observation =",
         ),
-        'reach.py:Reach: step returns no info["cost"]',
+        'reach.py:Reach: step must return info["cost"]',
     ),
 }
 

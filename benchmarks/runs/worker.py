@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.common.errors import UserError, disk_refuses
+from benchmarks.common.errors import UserError, is_disk_error
 from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.methods.algorithm import Algorithm
 from benchmarks.runs import provenance
@@ -137,7 +137,7 @@ def exit_status_of(error: Exception) -> ExitStatus:
         return ExitStatus.STOPPED
     if isinstance(error, BusyError):
         return ExitStatus.BUSY
-    if disk_refuses(error):
+    if is_disk_error(error):
         return ExitStatus.NO_SPACE
     out_of_memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
     # torch raises a plain RuntimeError where the machine's memory is exhausted.
