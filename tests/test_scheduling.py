@@ -406,10 +406,10 @@ def test_runners_that_share_estimates_lose_none(tmp_path: Path) -> None:
     path, job = tmp_path / "seen", make_job(Path("x"))
     kinds = [replace(job, training=replace(job.training, config={"batch": i})) for i in range(3)]
     one, other = MemoryEstimates(1, path), MemoryEstimates(1, path)
-    one.see(kinds[0], 100)
-    other.see(kinds[1], 200)
-    other.see(kinds[0], 50)
-    one.see(kinds[2], 300)
+    one.observe(kinds[0], 100)
+    other.observe(kinds[1], 200)
+    other.observe(kinds[0], 50)
+    one.observe(kinds[2], 300)
     assert one.of(kinds[1]) == 220, "it learns from the other"
     assert [MemoryEstimates(1, path).of(kind) for kind in kinds] == [110, 220, 330]
     assert [file.name for file in tmp_path.iterdir()] == ["seen"]

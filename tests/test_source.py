@@ -213,7 +213,7 @@ def test_a_task_of_ones_own_is_not_mixed_with_others(folders, choice):
     with pytest.raises(UserError) as caught:
         choose(choice, [own(folders), BALL, own(folders, "Other")])
     assert str(caught.value) == (
-        "Mine, Other: a task of your own has data of its own, and one leaderboard never mixes "
+        "Mine, Other: a task file names its own data, and a leaderboard must not mix data "
         "sources: run it apart from the others"
     )
 
@@ -467,7 +467,7 @@ def test_a_missing_generated_set_is_made_with_progress(folders, fetched, monkeyp
     shown = capsys.readouterr().err
     assert "generating BallRun" in shown
     assert "2/2" in shown
-    assert "note: the data of BallRun made here (sha256 " in shown
+    assert "note: the data generated for BallRun (sha256 " in shown
     assert fetched == []
 
 

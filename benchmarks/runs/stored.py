@@ -50,7 +50,9 @@ def evaluation_job(
     task = task or ALL_TASKS.get(training.task)
     if task is None:
         raise UserError(f"{folder}: {training.task!r} is a user's task: give --tasks FILE.toml")
-    method = next((one for one in methods if one.cls.name == training.algorithm), None)
+    method = next(
+        (candidate for candidate in methods if candidate.cls.name == training.algorithm), None
+    )
     if method is None and training.algorithm in known_names() and training.code == task.code:
         method = find_method(training.algorithm)
     if method is None:

@@ -129,8 +129,8 @@ class DevicePool:
         if count >= self.slots.get(device, 0):
             return False
         if any(
-            one.max_neighbours is not None and count > one.max_neighbours
-            for one in (item, *neighbours)
+            process.max_neighbours is not None and count > process.max_neighbours
+            for process in (item, *neighbours)
         ):
             return False
         if device == "cpu" or not neighbours or self.inventory is None:

@@ -41,14 +41,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
         type=int,
-        help="processes at a time; default: one a core, on a GPU as many as its memory holds",
+        help="processes at a time; default: one per core, on a GPU as many as its memory allows",
     )
     parser.add_argument(
-        "--timeout", type=float, metavar="MINUTES", help="a job that takes longer has failed"
+        "--timeout", type=float, metavar="MINUTES", help="a job that takes longer counts as failed"
     )
-    parser.add_argument("--address", default="auto", help="of the Ray cluster")
+    parser.add_argument("--address", default="auto", help="address of the Ray cluster")
     parser.add_argument(
-        "--gpu-share", type=float, default=0.0, help="of a GPU for each training on a cluster"
+        "--gpu-share", type=float, default=0.0, help="GPU fraction per training on a cluster"
     )
     parser.add_argument(
         "--slurm", action="append", default=[], metavar="KEY=VALUE", help="as partition=gpu"

@@ -30,7 +30,7 @@ _RESETS: dict[str, Callable[[Task, Any, int], tuple[Any, Any]]] = {
 
 
 class Step(NamedTuple):
-    """The result of one environment step."""
+    """Result of one environment step."""
 
     observation: Array
     reward: float

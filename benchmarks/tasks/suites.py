@@ -57,7 +57,7 @@ SUITES: dict[str, Suite] = {
         ("gas", "gas-levels", "cdt"),
     ),
     "ablation": Suite(
-        "GAS without each of its pieces, and with those of its release",
+        "GAS without each of its components, and its released form",
         _percent(20, 80),
         ("BallRun", "CarRun", "DroneRun", "BallCircle"),
         (
@@ -86,7 +86,7 @@ SUITES: dict[str, Suite] = {
         ),
     ),
     "imbalance": Suite(
-        "rewards asked for that the limit does not allow, or that it exceeds",
+        "reward targets above and below what the limit allows",
         _percent(20),
         ("BallRun", "AntRun", "AntCircle"),  # the paper's
         ("gas", *_sweep("target_factor", 0.6, 0.8, 1.2, 1.5, 2), "gas-levels"),
