@@ -125,7 +125,7 @@ def test_seeds_that_fail_as_one_are_tried_alone(
     status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmarks.scheduling.scheduler._POLL", 0.01)
-    launched = Launched(lambda item: status if item.others else 0)
+    launched = Launched(lambda item: status if item.stacked_jobs else 0)
     events = run(jobs_of(tmp_path, 3, together=3), launched)
     assert launched.trained == [(0, 1, 2), (0,), (1,), (2,)]
     again = [event for event in events if event.phase == "retry"]
@@ -148,9 +148,9 @@ def test_a_full_disk_halts_and_blames_nobody(tmp_path: Path) -> None:
 
 
 def test_what_several_take_of_a_gpu_is_not_expected_of_one(tmp_path: Path) -> None:
-    estimates = MemoryEstimates(guess=GIB)
+    estimates = MemoryEstimates(initial=GIB)
     jobs = jobs_of(tmp_path, 2, together=2)
-    pair = WorkItem(jobs[0], "train", True, stacked_jobs=(jobs[1],)).work
+    pair = WorkItem(jobs[0], "train", True, stacked_jobs=(jobs[1],)).worker_job
     estimates.observe(pair, 10 * GIB)
     assert estimates.of(pair) == 11 * GIB
     assert estimates.of(jobs[0]) == GIB

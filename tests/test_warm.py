@@ -147,7 +147,7 @@ def test_how_a_fork_ends_is_told(kind: str, server: ForkServer, tmp_path: Path) 
     head = "import os, sys\nprint('last words', flush=True)\n"
     ended = StartedWorker(tmp_path, head + script, server).end()
     assert ended.status == status
-    assert words in ended.tail
+    assert words in ended.stderr_tail
 
 
 def test_signals_reach_a_fork_however_early(server: ForkServer, tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_a_fork_gives_what_a_fresh_process_gives(
         WorkerProcess(WorkItem(job, "both", False, device="cpu"), said.put, server=own)
         while not isinstance(message := said.get(timeout=300), ProcessExit):
             pass
-        assert message.status == 0, message.tail
+        assert message.status == 0, message.stderr_tail
     runs = [Run.of(job) for job in jobs]
     for job, run in zip(jobs[1:], runs[1:], strict=True):
         assert same(runs[0].checkpoint(), run.checkpoint())

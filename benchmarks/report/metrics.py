@@ -71,9 +71,9 @@ class Resamples:
 
     def safe_reward(self) -> Floats:
         """Mean reward of the safe runs of each resample; NaN where none is."""
-        rewards = [r * s for r, s in zip(self.rewards, self.safe, strict=True)]
+        rewards = self.total([r * s for r, s in zip(self.rewards, self.safe, strict=True)])
         with np.errstate(invalid="ignore"):
-            return self.total(rewards) / np.where(self.number_safe > 0, self.number_safe, np.nan)
+            return np.asarray(rewards / np.where(self.number_safe > 0, self.number_safe, np.nan))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.report.resampling import (
+    NAN,
     NO_INTERVAL,
     RESAMPLES,
     SAFE,
@@ -24,7 +25,7 @@ from benchmarks.report.resampling import (
     interval,
     strata_of,
 )
-from benchmarks.report.statistics import NAN, Cell
+from benchmarks.report.statistics import Cell
 
 
 @dataclass(frozen=True)
