@@ -222,7 +222,7 @@ def test_a_plugin_is_loaded_only_where_it_is_named(
     arguments = [folder, "--limits", "8", "--episodes", "1", "--algorithms", spec]
     assert main(arguments) == 0
     plugin.write_text(PLUGIN + "# changed\n")
-    refused(arguments, "are not those trained with", capsys)
+    refused(arguments, "have changed since the training", capsys)
 
 
 @pytest.mark.parametrize("name", ["{plugin}:Mine", "os:system", "../../x"])
@@ -236,7 +236,7 @@ def test_no_name_in_a_stored_run_loads_a_file(
     assert run.folder.parent == tmp_path / "runs", "no name leaves the folder"
     trained.folder.rename(run.folder)
     run.begin_attempt()
-    refused([str(run.folder), "--limits", "8"], "is of a plugin file", capsys)
+    refused([str(run.folder), "--limits", "8"], "is from a plugin", capsys)
     assert not (tmp_path / "loaded").exists()
 
 
@@ -244,16 +244,16 @@ def test_what_is_no_trained_run_is_said(
     trained: Run, small_data: SmallData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = str(trained.folder)
-    refused([str(tmp_path / "nowhere"), "--limits", "8"], "is no run", capsys)
+    refused([str(tmp_path / "nowhere"), "--limits", "8"], "is not a run", capsys)
     refused([folder, "--limits", "ten"], "neither a percentage", capsys)
     refused([folder, "--limits", "8", "--episodes", "0"], "--episodes", capsys)
     (trained.folder / "training.json").unlink()
     refused([folder, "--limits", "8"], "is not trained yet", capsys)
     stored = json.loads((trained.folder / "job.json").read_text())
     for change, words in [
-        ({"seed": 7}, "does not belong to this folder"),
-        ({"seed": "7"}, "seed of the wrong kind"),
-        ({"limit": [1]}, "limit of the wrong kind"),
+        ({"seed": 7}, "its job.json belongs to"),
+        ({"seed": "7"}, "seed of the wrong type"),
+        ({"limit": [1]}, "limit of the wrong type"),
     ]:
         (trained.folder / "job.json").write_text(json.dumps(stored | change))
         refused([folder, "--limits", "8"], words, capsys)
