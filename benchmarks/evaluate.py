@@ -16,7 +16,7 @@ from benchmarks.runs.provenance import command_line
 from benchmarks.runs.store import Run, is_done
 from benchmarks.runs.stored import evaluation_job, stored_runs
 from benchmarks.scheduling import engines
-from benchmarks.scheduling.progress import summarise, work_off
+from benchmarks.scheduling.progress import print_failures, run_jobs
 from benchmarks.simulators.simulator import require_simulators_of
 from benchmarks.tasks.suites import parse_limit
 from benchmarks.tasks.tasks import Task
@@ -82,11 +82,11 @@ def _run(args: argparse.Namespace, command: str) -> int:
     require_simulators_of(used.values())
     left = [job for job in jobs if not is_done(job)]
     with engines.open_scheduler(args, stores[0]) as scheduler:
-        lost, stopped = work_off(scheduler, left)
+        lost, stopped = run_jobs(scheduler, left)
     for job in jobs:
         _print(job, used[job.task])
-    summarise(lost, scheduler.halted, "the same command")
-    return 130 if stopped else int(bool(lost or scheduler.halted))
+    print_failures(lost, scheduler.halt_reason, "the same command")
+    return 130 if stopped else int(bool(lost or scheduler.halt_reason))
 
 
 def _print(job: Job, task: Task) -> None:

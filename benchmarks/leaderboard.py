@@ -13,7 +13,7 @@ from benchmarks.report.render.changes import FORMATS as TEXTS
 from benchmarks.report.render.changes import ablation, comparison
 from benchmarks.report.tidy import require_parquet
 from benchmarks.results.leaderboard import rebuild
-from benchmarks.results.load import gather
+from benchmarks.results.load import load_results
 from benchmarks.results.manifest import MANIFEST
 
 
@@ -80,13 +80,13 @@ def _run(args: argparse.Namespace) -> int:
     if (args.compare or args.ablation) and (style not in TEXTS or len(args.format) > 1):
         raise UserError(f"--compare and --ablation print one format, of {', '.join(TEXTS)}")
     if args.compare:
-        before, after = map(gather, args.compare)
+        before, after = map(load_results, args.compare)
         print(comparison(before, after, style))
         return 0
     if args.ablation:
         if len(args.ablation) < 2:
             raise UserError("--ablation needs the leaderboard to start from and at least one other")
-        print(ablation([gather(folder) for folder in args.ablation], style))
+        print(ablation([load_results(folder) for folder in args.ablation], style))
         return 0
     if args.published is not None and not args.published.is_dir():
         raise UserError(f"--published {args.published}: there is no such folder")

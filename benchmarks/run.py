@@ -24,8 +24,8 @@ from benchmarks.runs.jobs import Job
 from benchmarks.runs.plan import Request, plan, plan_text
 from benchmarks.runs.provenance import command_line
 from benchmarks.scheduling import engines
-from benchmarks.scheduling.devices import Places
-from benchmarks.scheduling.progress import summarise, work_off
+from benchmarks.scheduling.devices import DevicePool
+from benchmarks.scheduling.progress import print_failures, run_jobs
 from benchmarks.simulators.simulator import require_simulators_of
 from benchmarks.tasks.suites import SUITES, Suite, find_suite, parse_limit
 from benchmarks.tasks.tasks import TASKS, Task
@@ -171,7 +171,7 @@ def _run(args: argparse.Namespace, command: str) -> int:
     if args.dry_run:
         unknown = {data.task.name: "" for data in good}
         jobs = plan(list(requests(good).values()), str(args.results), unknown)
-        print(plan_text(everything.methods, jobs, jobs, Places(slots).count))
+        print(plan_text(everything.methods, jobs, jobs, DevicePool(slots).count))
         return 0
     require_writable(args.results)
     if args.stage != "train":
@@ -215,18 +215,19 @@ def _work(
     for job in unfinished:
         (failed_before if not args.retry_failed and has_failed(job) else left).append(job)
     with engines.open_scheduler(args, args.results) as scheduler:
-        print(plan_text(request.methods, jobs, left, scheduler.places.count))
-        lost, stopped = work_off(scheduler, left)
-    # the tables take seconds to make, and room: who stops is in a hurry, and a full disk has none
-    for folder in folders if args.stage != "train" and not stopped and not scheduler.halted else []:
+        print(plan_text(request.methods, jobs, left, scheduler.devices.count))
+        lost, stopped = run_jobs(scheduler, left)
+    # Tables take seconds and disk space: make none after Ctrl-C or on a full disk.
+    skip_tables = args.stage == "train" or stopped or scheduler.halt_reason
+    for folder in [] if skip_tables else folders:
         print(f"\n{rebuild(folder)}\n\nleaderboard: {folder / 'leaderboard.md'}")
-    summarise(lost, scheduler.halted, "--retry-failed")
+    print_failures(lost, scheduler.halt_reason, "--retry-failed")
     if failed_before:
         print(f"{len(failed_before)} jobs failed in an earlier run: --retry-failed runs them again")
     if stopped:
         print("stopped: run the same command again to go on", file=sys.stderr)
         return 130
-    return 1 if lost or failed_before or scheduler.halted else 0
+    return 1 if lost or failed_before or scheduler.halt_reason else 0
 
 
 def _suites(args: argparse.Namespace) -> dict[str, Suite]:

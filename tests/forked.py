@@ -13,10 +13,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.runs.jobs import Ending, Job
-from benchmarks.runs.worker import ending_of, run_job
-from benchmarks.scheduling.devices import Places
-from benchmarks.scheduling.protocol import Ended, Heard, Piece
+from benchmarks.runs.jobs import ExitStatus, Job
+from benchmarks.runs.worker import exit_status_of, run_job
+from benchmarks.scheduling.devices import DevicePool
+from benchmarks.scheduling.protocol import OnMessage, ProcessExit, WorkItem
 from benchmarks.scheduling.scheduler import Scheduler
 
 FORK = multiprocessing.get_context("fork")
@@ -25,14 +25,14 @@ FORK = multiprocessing.get_context("fork")
 class ForkedWorker:
     """As `WorkerProcess`, without the imports."""
 
-    def __init__(self, piece: Piece, heard: Heard, pids: Path) -> None:
-        self.process = FORK.Process(target=_work, args=(piece.work, os.getpid(), pids))
+    def __init__(self, item: WorkItem, on_message: OnMessage, pids: Path) -> None:
+        self.process = FORK.Process(target=_work, args=(item.worker_job, os.getpid(), pids))
         self.process.start()
-        threading.Thread(target=self._wait, args=(heard,), daemon=True).start()
+        threading.Thread(target=self._wait, args=(on_message,), daemon=True).start()
 
-    def _wait(self, heard: Heard) -> None:
+    def _wait(self, on_message: OnMessage) -> None:
         self.process.join()
-        heard(Ended(self.process.exitcode, ""))
+        on_message(ProcessExit(self.process.exitcode, ""))
 
     def stop(self) -> None:
         self.process.terminate()
@@ -44,12 +44,12 @@ class ForkedWorker:
 def end_with(parent: int) -> None:
     """End this process when its parent, however that ends, is gone."""
 
-    def follow() -> None:
+    def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.01)
-        os._exit(Ending.STOPPED)
+        os._exit(ExitStatus.STOPPED)
 
-    threading.Thread(target=follow, daemon=True).start()
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _work(job: Job, parent: int, pids: Path) -> None:
@@ -60,16 +60,18 @@ def _work(job: Job, parent: int, pids: Path) -> None:
     try:
         run_job(job)
     except Exception as error:
-        os._exit(ending_of(error))
-    os._exit(Ending.DONE)
+        os._exit(exit_status_of(error))
+    os._exit(ExitStatus.DONE)
 
 
 def _run(jobs: Sequence[Job], pids: Path, tries: int, parent: int) -> None:
     end_with(parent)
     scheduler = Scheduler(
-        Places({"cpu": 2}), lambda piece, heard: ForkedWorker(piece, heard, pids), tries=tries
+        DevicePool({"cpu": 2}),
+        lambda item, on_message: ForkedWorker(item, on_message, pids),
+        max_attempts=tries,
     )
-    ended = [e for e in scheduler.run(jobs) if e.phase not in ("train", "evaluate", "again")]
+    ended = [e for e in scheduler.run(jobs) if e.phase not in ("train", "evaluate", "retry")]
     os._exit(int(any(event.phase != "done" for event in ended)))
 
 

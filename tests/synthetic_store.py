@@ -113,7 +113,7 @@ def _write_run(plan: Plan, job: Job) -> None:
     if name in plan.unrun:
         return
     if name in plan.failed:
-        run.fail("ArithmeticError: planted", plan.failed[name])
+        run.record_failure("ArithmeticError: planted", plan.failed[name])
         return
     run.folder.mkdir(parents=True)
     # as the worker leaves it, without a checkpoint, which no leaderboard reads

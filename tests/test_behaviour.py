@@ -222,11 +222,11 @@ def test_the_goal_weighs_reward_against_cost():
     rng = np.random.default_rng(0)
     reward, cost = 5 * rng.normal(size=1000), rng.random(1000)
     ppo.rewards.update(reward[:, None])
-    seeking, safe = (ppo.goal(np.full(1000, w), reward, cost) for w in (0.0, 1.0))
+    seeking, safe = (ppo.objective(np.full(1000, w), reward, cost) for w in (0.0, 1.0))
     np.testing.assert_allclose(seeking, reward / reward.std(), rtol=1e-4)
     np.testing.assert_array_equal(safe, -2.0 * cost)
     np.testing.assert_allclose(
-        ppo.goal(np.full(1000, 0.25), reward, cost), 0.75 * seeking + 0.25 * safe
+        ppo.objective(np.full(1000, 0.25), reward, cost), 0.75 * seeking + 0.25 * safe
     )
 
 
@@ -402,7 +402,7 @@ def test_a_file_of_snapshots_is_exact_within_half_precision(trained, uninterrupt
 def test_a_negative_weight_seeks_cost_at_preference_zero_only():
     ppo = PreferencePPO(TASK, PPOConfig(least_weight=-0.25), seed=0)
     preferences = np.array([0.0, 0.2, 1.0])
-    price = ppo.goal(preferences, np.zeros(3), np.ones(3))
+    price = ppo.objective(preferences, np.zeros(3), np.ones(3))
     np.testing.assert_allclose(price, [0.5, 0.0, -2.0], atol=1e-12)
 
 

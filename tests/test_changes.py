@@ -13,7 +13,7 @@ from benchmarks.report.compare import (
     difference,
     differences,
 )
-from benchmarks.report.details import Details, Evidence
+from benchmarks.report.details import Details, LeaderboardData
 from benchmarks.report.frame import validate
 from benchmarks.report.render.changes import comparison
 from benchmarks.report.statistics import run_scores
@@ -144,7 +144,7 @@ def test_ablation_prints_a_row_a_variant(tmp_path, capsys):
 def test_mistakes_are_told_in_one_line(tmp_path, capsys):
     a, b = board(tmp_path, "a"), board(tmp_path, "b")
     for arguments, words in (
-        (["--compare", str(a), str(tmp_path)], "holds no readable plan.json"),
+        (["--compare", str(a), str(tmp_path)], "has no readable plan.json"),
         (["--compare", str(a), str(b), "--ablation", str(a)], "two commands"),
         ([str(a), "--compare", str(a), str(b)], "take their own folders"),
         (["--ablation", str(a)], "at least one other"),
@@ -162,7 +162,7 @@ def test_mistakes_are_told_in_one_line(tmp_path, capsys):
 def test_leaderboards_without_a_common_method_cannot_be_compared():
     rows = episodes_of(run("X", "T", 1.0, 0, [(0.1, 1)]))
     one, other = (
-        Evidence(name, "quick", rows.assign(algorithm=name), missing_of(), Details())
+        LeaderboardData(name, "quick", rows.assign(algorithm=name), missing_of(), Details())
         for name in ("x", "y")
     )
     with pytest.raises(UserError, match="no method has results in both"):

@@ -17,10 +17,10 @@ import pytest
 
 from benchmarks.common.errors import exit_status
 from benchmarks.run import main
-from benchmarks.runs.jobs import Ending, Job
+from benchmarks.runs.jobs import ExitStatus, Job
 from benchmarks.runs.store import Run, is_done
 from benchmarks.runs.training import StoppedError
-from benchmarks.runs.worker import ending_of, run_job
+from benchmarks.runs.worker import exit_status_of, run_job
 
 from .conftest import SmallData
 from .forked import Runner
@@ -144,7 +144,7 @@ def test_a_disk_that_is_full_and_then_has_room_again(
     ballast.write_bytes(bytes(420_000))
     with pytest.raises(OSError, match="No space left") as raised:
         run_job(job)
-    assert ending_of(raised.value) is Ending.NO_SPACE
+    assert exit_status_of(raised.value) is ExitStatus.NO_SPACE
     assert not Run(small_disk, job.training).trained
     ballast.unlink()
     run_job(job)
@@ -161,7 +161,7 @@ def test_a_disk_that_has_become_read_only(small_data: SmallData, small_disk: Pat
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(OSError, match="Read-only file system") as raised:
         run_job(job)
-    assert ending_of(raised.value) is Ending.NO_SPACE
+    assert exit_status_of(raised.value) is ExitStatus.NO_SPACE
     assert not Run(small_disk, job.training).busy
     subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
     run_job(job)
@@ -185,7 +185,7 @@ def test_a_disk_that_fails_a_command_is_one_line(capsys: pytest.CaptureFixture[s
     assert exit_status(full) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "No space left on device: 'results/plan.json': make room" in error
+    assert "No space left on device: 'results/plan.json': free disk space" in error
 
 
 @pytest.mark.slow

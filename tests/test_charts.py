@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.report.frame import validate
+from benchmarks.report.metrics import NO_INTERVALS
 from benchmarks.report.plots.charts import (
     curve_chart,
     matrix_chart,
@@ -18,8 +19,8 @@ from benchmarks.report.plots.drawing import COLOURS, COLUMN, PAGE, render
 from benchmarks.report.plots.sweep import sweep
 from benchmarks.report.profiles import COSTS, REWARDS, profiles
 from benchmarks.report.published import Figure, Match
-from benchmarks.report.ranking import improvements, places
-from benchmarks.report.resampling import Interval, Intervals
+from benchmarks.report.ranking import average_ranks, improvements
+from benchmarks.report.resampling import Interval
 from benchmarks.report.statistics import run_scores
 
 from .leaderboard_cases import episodes_of, run, table_of
@@ -71,7 +72,7 @@ def test_profiles_draw_every_share_and_its_band(frame):
 
 def test_the_matrix_states_every_probability_and_rank(frame):
     runs = run_scores(validate(frame))
-    figure = matrix_chart(improvements(runs, 2), places(table_of(frame)))
+    figure = matrix_chart(improvements(runs, 2), average_ranks(table_of(frame)))
     (axes,) = figure.axes
     assert sorted(text.get_text() for text in axes.texts) == ["0.00", "1.00"]
     assert {text.get_fontweight() for text in axes.texts} == {"bold"}
@@ -110,7 +111,7 @@ def test_learning_curves_are_means_where_all_trainings_have_a_point():
 
 def test_published_numbers_are_joined_with_ours():
     theirs = Figure("P", "m", "T", (), 1, 1, "dsrl", 0.2, 0.9, "", "")
-    bounds = Intervals(reward=Interval(0.4, 0.6))
+    bounds = NO_INTERVALS | {"reward": Interval(0.4, 0.6)}
     left, right = published_chart([Match(theirs, "m", 0.5, 0.7, bounds)]).axes
     assert left.lines[0].get_xydata().tolist() == [[0.2, 0], [0.5, 0]]
     assert left.lines[3].get_xydata().tolist() == [[0.4, 0], [0.6, 0]]

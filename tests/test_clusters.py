@@ -13,10 +13,16 @@ from typing import Any
 import pytest
 
 from benchmarks.run import main
-from benchmarks.runs.jobs import Ending
+from benchmarks.runs.jobs import ExitStatus
 from benchmarks.runs.store import Run
 from benchmarks.runs.worker import run_job
-from benchmarks.scheduling.node import Mark, Node, absolute, folder_files, keep
+from benchmarks.scheduling.node import (
+    Node,
+    SharedStorageProbe,
+    read_run_files,
+    with_absolute_paths,
+    write_run_files,
+)
 
 from .conftest import SmallData
 from .runs import FAILING, command, evaluations, start, wait_for
@@ -37,9 +43,9 @@ def cluster() -> Iterator[Any]:
 
 def test_a_node_that_shares_the_store_works_in_it(small_data: SmallData, tmp_path: Path) -> None:
     job = make_job("bc-all", small_data, tmp_path, stage="train")
-    mark = Mark(tmp_path)
+    mark = SharedStorageProbe(tmp_path)
     outcome = Node().work(job.to_json(), str(mark.path), {})
-    assert outcome.ended.status == Ending.DONE, outcome
+    assert outcome.exited.status == ExitStatus.DONE, outcome
     assert outcome.files is None
     assert Run.of(job).trained
     mark.remove()
@@ -54,11 +60,11 @@ def test_a_node_without_the_store_returns_the_run_by_value(
     run = Run.of(job)
     far = replace(job, results=str(tmp_path / "nowhere"), data=str(tmp_path / "nothing"))
     fetch = Path(job.data).read_bytes
-    outcome = Node().work(far.to_json(), str(tmp_path / "no mark"), folder_files(run), fetch)
-    assert outcome.ended.status == Ending.DONE, outcome
+    outcome = Node().work(far.to_json(), str(tmp_path / "no mark"), read_run_files(run), fetch)
+    assert outcome.exited.status == ExitStatus.DONE, outcome
     assert outcome.files is not None
     assert not (tmp_path / "nowhere").exists()
-    keep(run, outcome.files)
+    write_run_files(run, outcome.files)
     whole = make_job("bc-all", small_data, tmp_path / "whole")
     run_job(whole)
     for limit in job.limits:
@@ -69,7 +75,7 @@ def test_a_node_without_the_store_returns_the_run_by_value(
 def test_a_node_writes_nothing_beside_the_run(small_data: SmallData, tmp_path: Path) -> None:
     run = Run.of(make_job("bc-all", small_data, tmp_path))
     names = ("../../up", "/tmp/up", "a/b", "lock", ".hidden", "training.json")
-    keep(run, dict.fromkeys(names, b"{}"))
+    write_run_files(run, dict.fromkeys(names, b"{}"))
     assert sorted(path.name for path in run.folder.iterdir()) == ["lock", "training.json"]
     assert (run.folder / "lock").read_bytes() == b""
 
@@ -78,10 +84,10 @@ def test_a_node_finds_what_was_named_from_another_folder(
     small_data: SmallData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    job = absolute(make_job("bc-all", small_data, Path("here"), data="data.hdf5"))
+    job = with_absolute_paths(make_job("bc-all", small_data, Path("here"), data="data.hdf5"))
     assert job.results == str(tmp_path / "here")
     assert job.data == str(tmp_path / "data.hdf5")
-    assert absolute(replace(job, data="")).data == ""
+    assert with_absolute_paths(replace(job, data="")).data == ""
 
 
 def test_what_says_done_is_stored_last(
@@ -92,7 +98,7 @@ def test_what_says_done_is_stored_last(
         "benchmarks.scheduling.node.write_atomic", lambda path, _: order.append(path.name)
     )
     files = dict.fromkeys(("training.json", "evaluation-8x2.json", "losses.csv", "checkpoint.pt"))
-    keep(Run.of(make_job("bc-all", small_data, tmp_path)), files)
+    write_run_files(Run.of(make_job("bc-all", small_data, tmp_path)), files)
     assert order == ["checkpoint.pt", "losses.csv", "evaluation-8x2.json", "training.json"]
 
 
@@ -107,7 +113,9 @@ def test_ray_on_two_nodes_gives_what_local_gives(
 ) -> None:
     if not shared:  # no node sees the mark: results return by value
         unseen = tmp_path / "unseen"
-        monkeypatch.setattr(Mark, "__init__", lambda mark, results: setattr(mark, "path", unseen))
+        monkeypatch.setattr(
+            SharedStorageProbe, "__init__", lambda mark, results: setattr(mark, "path", unseen)
+        )
     methods = ("--algorithms", "bc-all", "gas", "--limits", "60")
     arguments = command(small_data, tmp_path / "ray", *methods)[2:]
     assert main([*arguments, "--engine", "ray", "--address", cluster.address]) == 0
@@ -131,7 +139,7 @@ def test_the_loss_of_a_node_is_survived(
     cluster.remove_node(cluster.second, allow_graceful=False)
     output, _ = runner.communicate(timeout=500)
     assert runner.returncode == 0, output
-    assert "tried again" in output
+    assert "will be retried" in output
     assert main(command(small_data, tmp_path / "local", *options)[2:]) == 0
     assert evaluations(tmp_path / "ray") == evaluations(tmp_path / "local")
 
@@ -170,7 +178,7 @@ def test_a_cancelled_slurm_job_goes_on_in_another(
     subprocess.run(["scancel", *kind, "--name", "BallRun-slow"], check=True)
     output, _ = runner.communicate(timeout=500)
     assert runner.returncode == 0, output
-    assert "tried again" in output
+    assert "will be retried" in output
     assert main(command(small_data, tmp_path / "local", *options)[2:]) == 0
     assert evaluations(tmp_path / "slurm") == evaluations(tmp_path / "local")
 

@@ -47,13 +47,13 @@ def test_a_disk_too_small_is_told_before_writing(server, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=SIZE - 1))
     with pytest.raises(UserError) as caught:
         get(tmp_path, server)
-    one_line(caught, f"no room for {NAME} in {tmp_path}", "OSRL_BENCH_CACHE")
+    one_line(caught, f"no space for {NAME} in {tmp_path}", "OSRL_BENCH_CACHE")
     assert not list(tmp_path.glob("*.part*"))
     leave_free = SIZE - 100_000
     monkeypatch.undo()
     leave_part(tmp_path, server)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=leave_free - 1))
-    with pytest.raises(UserError, match="no room"):
+    with pytest.raises(UserError, match="no space"):
         get(tmp_path, server)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=leave_free))
     get(tmp_path, server)

@@ -5,7 +5,7 @@ from hashlib import sha256
 import pytest
 
 from benchmarks.common.errors import UserError
-from benchmarks.datasets.verify import findings
+from benchmarks.datasets.verify import file_faults
 from tests.loopback import (
     CONTENT,
     HTML,
@@ -173,9 +173,9 @@ def test_all_that_was_said_stands_in_one_line(make_server, tmp_path):
     with pytest.raises(UserError) as caught:
         get(tmp_path, gone, bad, page, secret)
     text = str(caught.value)
-    assert f"could not fetch {NAME} (127.0.0.1:{gone.server_port}: HTTP 404; " in text
-    assert f"127.0.0.1:{bad.server_port}: HTTP 502, in 5 tries; " in text
-    assert f"127.0.0.1:{page.server_port}: answered with a web page, not an HDF5 file" in text
+    assert f"cannot download {NAME} (127.0.0.1:{gone.server_port}: HTTP 404; " in text
+    assert f"127.0.0.1:{bad.server_port}: HTTP 502, in 5 attempts; " in text
+    assert f"127.0.0.1:{page.server_port}: the server sent a web page, not an HDF5 file" in text
     for remedy in ("nothing is kept", "--mirror", "OSRL_BENCH_MIRRORS", "DSRL_DATASET_DIR"):
         assert remedy in text
     assert "--data generated" in text
@@ -186,7 +186,7 @@ def test_all_that_was_said_stands_in_one_line(make_server, tmp_path):
 def test_what_is_kept_is_told(server, tmp_path):
     server.faults, server.habit = [{"cut": 150_000}], {"status": 502}
     server.faults[0]["status"] = None
-    with pytest.raises(UserError, match=r"0\.1 MB are kept, run again to go on"):
+    with pytest.raises(UserError, match=r"0\.1 MB are kept, run again to resume"):
         get(tmp_path, server, attempts=2)
     server.habit = {}
     get(tmp_path, server)
@@ -194,7 +194,7 @@ def test_what_is_kept_is_told(server, tmp_path):
 
 
 def test_no_mirror_is_an_error(tmp_path):
-    with pytest.raises(UserError, match="no mirror is named"):
+    with pytest.raises(UserError, match="no mirror is given"):
         get(tmp_path)
 
 
@@ -218,11 +218,11 @@ def refused(folder, server, reason):
 @pytest.mark.parametrize("body", [HTML, b"\n <html>", b"", b"busy", b"version https://git-lfs"])
 def test_an_answer_that_is_not_hdf5_is_refused(server, tmp_path, body):
     server.habit = {"status": 200, "body": body}
-    refused(tmp_path, server, "answered with a web page, not an HDF5 file")
+    refused(tmp_path, server, "the server sent a web page, not an HDF5 file")
     assert len(server.seen) == 1
     server.habit = {"content": body}
     kind = "a web page" if body[:1] == b"<" else "something else"
-    refused(tmp_path, server, f"answered with {kind}, not an HDF5 file")
+    refused(tmp_path, server, f"the server sent {kind}, not an HDF5 file")
 
 
 @pytest.mark.parametrize("status", [203, 204])
@@ -234,19 +234,19 @@ def test_another_kind_of_success_is_refused(server, tmp_path, status):
 @pytest.mark.parametrize("headers", [{}, {"chunked": True}, {"length": False}])
 def test_a_file_cut_short_at_the_server_is_refused(server, tmp_path, headers):
     server.habit = {"content": CONTENT[: SIZE // 2]} | headers
-    refused(tmp_path, server, "the file is not whole: ")
+    refused(tmp_path, server, "the file is faulty: ")
     assert server.starts() == [0]
 
 
 def test_a_length_that_is_too_small_cuts_the_file(server, tmp_path):
     server.habit = {"longer": -5000}
-    refused(tmp_path, server, "the file is not whole: ")
+    refused(tmp_path, server, "the file is faulty: ")
 
 
 def test_a_length_that_is_too_large_is_a_drop(make_server, tmp_path):
     server, good = make_server(), make_server()
     server.habit = {"longer": 5000, "heed_range": False}
-    with pytest.raises(UserError, match="broke off, in 3 tries"):
+    with pytest.raises(UserError, match="the connection broke, in 3 attempts"):
         get(tmp_path, server, attempts=3)
     get(tmp_path, server, good)
     assert_whole(tmp_path)
@@ -255,19 +255,19 @@ def test_a_length_that_is_too_large_is_a_drop(make_server, tmp_path):
 def test_a_damaged_file_is_refused(server, tmp_path):
     middle = SIZE // 2
     server.habit = {"content": CONTENT[:middle] + b"\xff\x00" * 50 + CONTENT[middle + 100 :]}
-    refused(tmp_path, server, "the file is not whole: ")
+    refused(tmp_path, server, "the file is faulty: ")
 
 
 @pytest.mark.parametrize("altered", [TWIN, CONTENT + b"\0"])
 def test_an_altered_file_is_refused_by_its_sum(make_server, tmp_path, altered):
     path = tmp_path / "altered.hdf5"
     path.write_bytes(altered)
-    assert findings(path, TASK) == []  # nothing but the sum can tell
+    assert file_faults(path, TASK) == []  # nothing but the sum can tell
     path.unlink()
     server, good = make_server(altered), make_server()
     server.address = server.address.replace("/data", "/hub")
     server.habit = {"linked": SUM.upper()}
-    refused(tmp_path, server, "its sha256 is not as told")
+    refused(tmp_path, server, "its sha256 is not the stated one")
     get(tmp_path, server, good)
     assert_whole(tmp_path)
 

@@ -70,7 +70,7 @@ def test_slots_of_gpus_and_of_the_cpu_beside_them(monkeypatch: pytest.MonkeyPatc
     assert engines.slots(options()) == {"cuda:0": 6, "cuda:1": 6, "cpu": CORES}
     given = options("--workers", "5", "--timeout", "2")
     with engines.open_scheduler(given, Path("results")) as scheduler:
-        assert scheduler.places.count == 5
+        assert scheduler.devices.count == 5
         assert scheduler.timeout == 120.0
 
 
@@ -79,12 +79,12 @@ def test_estimates_of_gpus_lie_beside_the_results(tmp_path: Path) -> None:
     training = Training("gas", "", {"batch": 1}, "BallRun", "ab", 0, None, 1)
     job = Job(training, (8.0,), 1, "gas", "", "", str(tmp_path))
     with engines.open_scheduler(options(), tmp_path) as scheduler:
-        scheduler.places.estimates.see(job, 100)
+        scheduler.devices.estimates.observe(job, 100)
     (path,) = tmp_path.rglob("*.json")
     assert path == tmp_path / "runs" / "gpu-memory.json"
     assert json.loads(path.read_text()) == {'gas {"batch": 1}': 100}
     with engines.open_scheduler(options(), tmp_path) as scheduler:
-        assert scheduler.places.estimates.of(job) == 110
+        assert scheduler.devices.estimates.of(job) == 110
 
 
 def test_slots_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

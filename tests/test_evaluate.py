@@ -17,10 +17,10 @@ import torch
 from benchmarks.common.errors import UserError
 from benchmarks.evaluate import main
 from benchmarks.methods.registry import find_method
-from benchmarks.runs.jobs import Ending, Job, Training
+from benchmarks.runs.jobs import ExitStatus, Job, Training
 from benchmarks.runs.store import Run
 from benchmarks.runs.worker import run_job
-from benchmarks.scheduling.protocol import Ended, Piece
+from benchmarks.scheduling.protocol import ProcessExit, WorkItem
 
 from .conftest import SmallData
 from .test_resume import make_job
@@ -31,9 +31,9 @@ PLUGIN = "from baselines.bc import BCAll\n\nclass Mine(BCAll):\n    name = 'mine
 class Here:
     """A worker that is no process of its own, which would take seconds to start."""
 
-    def __init__(self, piece: Piece, heard, **_: object) -> None:
-        run_job(Job.from_json(piece.work.to_json()))
-        heard(Ended(0, ""))
+    def __init__(self, item: WorkItem, on_message, **_: object) -> None:
+        run_job(Job.from_json(item.worker_job.to_json()))
+        on_message(ProcessExit(0, ""))
 
     def kill(self) -> None:
         pass
@@ -100,12 +100,15 @@ def test_a_policy_for_one_limit_may_be_tried_at_another(
 @pytest.mark.parametrize(
     ("ending", "said"),
     [
-        (Ending.FAILED, "1 jobs failed: failure.json in {folder} says why; the same command runs"),
-        (Ending.NO_SPACE, "no more jobs were started (the disk cannot be written): make room"),
+        (ExitStatus.FAILED, "1 jobs failed: see failure.json in {folder}; the same command runs"),
+        (
+            ExitStatus.NO_SPACE,
+            "no more jobs were started (the disk cannot be written): free disk space",
+        ),
     ],
 )
 def test_what_went_wrong_is_told_and_done_by_the_same_command(
-    ending: Ending,
+    ending: ExitStatus,
     said: str,
     trained: Run,
     tmp_path: Path,
@@ -113,8 +116,8 @@ def test_what_went_wrong_is_told_and_done_by_the_same_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     class Failing:
-        def __init__(self, piece: Piece, heard, **_: object) -> None:
-            heard(Ended(ending, ""))
+        def __init__(self, item: WorkItem, on_message, **_: object) -> None:
+            on_message(ProcessExit(ending, ""))
 
     arguments = [str(tmp_path), "--limits", "8", "--episodes", "1"]
     with monkeypatch.context() as patch:
@@ -134,10 +137,10 @@ def test_policies_act_on_the_gpu_that_is_named(
     seen = []
 
     class Looking:
-        def __init__(self, piece: Piece, heard, **_: object) -> None:
-            seen.append((piece.place, piece.work.device))
-            run_job(replace(piece.work, device="cpu"))  # there may be no GPU here
-            heard(Ended(0, ""))
+        def __init__(self, item: WorkItem, on_message, **_: object) -> None:
+            seen.append((item.device, item.worker_job.device))
+            run_job(replace(item.worker_job, device="cpu"))  # there may be no GPU here
+            on_message(ProcessExit(0, ""))
 
     monkeypatch.setattr("benchmarks.scheduling.engines.WorkerProcess", Looking)
     monkeypatch.setattr(
@@ -219,7 +222,7 @@ def test_a_plugin_is_loaded_only_where_it_is_named(
     arguments = [folder, "--limits", "8", "--episodes", "1", "--algorithms", spec]
     assert main(arguments) == 0
     plugin.write_text(PLUGIN + "# changed\n")
-    refused(arguments, "are not those trained with", capsys)
+    refused(arguments, "have changed since the training", capsys)
 
 
 @pytest.mark.parametrize("name", ["{plugin}:Mine", "os:system", "../../x"])
@@ -232,8 +235,8 @@ def test_no_name_in_a_stored_run_loads_a_file(
     run = Run(tmp_path, training)
     assert run.folder.parent == tmp_path / "runs", "no name leaves the folder"
     trained.folder.rename(run.folder)
-    run.begin()
-    refused([str(run.folder), "--limits", "8"], "is of a plugin file", capsys)
+    run.begin_attempt()
+    refused([str(run.folder), "--limits", "8"], "is from a plugin", capsys)
     assert not (tmp_path / "loaded").exists()
 
 
@@ -241,16 +244,16 @@ def test_what_is_no_trained_run_is_said(
     trained: Run, small_data: SmallData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = str(trained.folder)
-    refused([str(tmp_path / "nowhere"), "--limits", "8"], "is no run", capsys)
+    refused([str(tmp_path / "nowhere"), "--limits", "8"], "is not a run", capsys)
     refused([folder, "--limits", "ten"], "neither a percentage", capsys)
     refused([folder, "--limits", "8", "--episodes", "0"], "--episodes", capsys)
     (trained.folder / "training.json").unlink()
     refused([folder, "--limits", "8"], "is not trained yet", capsys)
     stored = json.loads((trained.folder / "job.json").read_text())
     for change, words in [
-        ({"seed": 7}, "does not belong to this folder"),
-        ({"seed": "7"}, "seed of the wrong kind"),
-        ({"limit": [1]}, "limit of the wrong kind"),
+        ({"seed": 7}, "its job.json belongs to"),
+        ({"seed": "7"}, "seed of the wrong type"),
+        ({"limit": [1]}, "limit of the wrong type"),
     ]:
         (trained.folder / "job.json").write_text(json.dumps(stored | change))
         refused([folder, "--limits", "8"], words, capsys)

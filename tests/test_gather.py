@@ -10,7 +10,7 @@ import pytest
 from benchmarks.leaderboard import main
 from benchmarks.report.render import report
 from benchmarks.results import leaderboard
-from benchmarks.results.load import gather, kept_by
+from benchmarks.results.load import archived_in, load_results
 from benchmarks.runs.store import Run
 
 from .synthetic_store import Plan, jobs_of, write_store
@@ -22,14 +22,14 @@ PLAN = Plan(
     failed={("bad", "BallRun", 0): "Traceback"},
     unrun=[("two", "BallRun", 1)],
 )
-KEPT = ("plan.json", report.KEPT, report.LOST, report.DETAILS)
+KEPT = ("plan.json", report.EPISODES_FILE, report.MISSING_FILE, report.TRAININGS_FILE)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A leaderboard beside its store, written once."""
     folder = write_store(PLAN, tmp_path_factory.mktemp("gather") / "results" / "board")
-    found = gather(folder)
+    found = load_results(folder)
     leaderboard.write(
         *(found.episodes, found.missing, folder, found.title, {}),
         details=found.details,
@@ -48,12 +48,12 @@ def copied(folder, target, names=KEPT):
 
 def without_kept(folders, jobs):
     """The jobs that folders do not keep."""
-    kept = kept_by(folders)
+    kept = archived_in(folders)
     return [job for job in jobs if not kept(job)]
 
 
 def csv_of(folder):
-    found = gather(folder)
+    found = load_results(folder)
     out = folder / "again"
     leaderboard.write(
         *(found.episodes, found.missing, out, found.title, {}),
@@ -64,7 +64,7 @@ def csv_of(folder):
 
 
 def test_every_training_is_told_once_with_its_state(folder):
-    found = gather(folder).details
+    found = load_results(folder).details
     rows = found.trainings.set_index(["algorithm", "seed", "train_limit"]).sort_index()
     assert len(rows) == 2 + 2 * 2 + 2 * 2
     assert rows.loc["one", "status"].tolist() == ["finished"] * 2
@@ -83,7 +83,7 @@ def test_a_limit_that_is_missing_stays_so_beside_another_of_its_seed(tmp_path):
     shutil.rmtree(Run.of(lost).folder)
     csv_of(folder)
     shutil.copytree(folder / "again", folder, dirs_exist_ok=True)
-    rows = gather(folder).details.trainings.set_index("key")
+    rows = load_results(folder).details.trainings.set_index("key")
     assert rows.loc[lost.training.key, "status"] == "missing"
     assert rows.loc[rows["algorithm"] == "two", "status"].tolist().count("finished") == 1
 
@@ -103,7 +103,7 @@ def test_what_is_kept_of_another_training_is_not_taken_for_this_one(folder, tmp_
     for job in plan["jobs"]:
         job["training"]["updates"] = 8
     (copy / "plan.json").write_text(json.dumps(plan))
-    found = gather(copy)
+    found = load_results(copy)
     assert found.episodes.empty
     assert set(found.missing["reason"]) == {"not run yet"}
     assert set(found.details.trainings["status"]) == {"missing"}
@@ -115,7 +115,7 @@ def test_nor_are_fewer_episodes_than_were_asked_for(folder, tmp_path):
     for job in plan["jobs"]:
         job["episodes"] = 3
     (copy / "plan.json").write_text(json.dumps(plan))
-    assert gather(copy).episodes.empty
+    assert load_results(copy).episodes.empty
 
 
 def test_jobs_that_a_folder_keeps_whole_are_told_from_the_others(folder):
@@ -129,11 +129,11 @@ def test_jobs_that_a_folder_keeps_whole_are_told_from_the_others(folder):
 def test_a_job_may_be_kept_by_two_folders_together(folder, tmp_path):
     """As one training is whose limits two suites share."""
     jobs = [job for job in jobs_of(PLAN, folder.parent) if job.training.algorithm == "one"]
-    episodes = pd.read_csv(folder / report.KEPT)
+    episodes = pd.read_csv(folder / report.EPISODES_FILE)
     halves = []
     for limit in sorted(set(episodes["limit"])):
         halves.append(copied(folder, tmp_path / f"{limit:g}"))
-        episodes[episodes["limit"] == limit].to_csv(halves[-1] / report.KEPT, index=False)
+        episodes[episodes["limit"] == limit].to_csv(halves[-1] / report.EPISODES_FILE, index=False)
     assert [len(without_kept([half], jobs)) for half in halves] == [2, 2]
     assert without_kept(halves, jobs) == []
 
@@ -165,8 +165,8 @@ def test_the_store_has_the_last_word(folder, tmp_path):
     results = tmp_path / "results"
     copy = copied(folder, results / "board")
     one = next(job for job in jobs_of(PLAN, results) if job.training.algorithm == "one")
-    Run(results, one.training).fail("later", "Traceback of later")
-    found = gather(copy)
+    Run(results, one.training).record_failure("later", "Traceback of later")
+    found = load_results(copy)
     failed = found.missing[found.missing["reason"] == "later"]
     assert len(failed) == 2
     assert set(failed["status"]) == {"failed"}
@@ -176,16 +176,16 @@ def test_the_store_has_the_last_word(folder, tmp_path):
 
 def test_what_is_kept_is_not_looked_at_where_nothing_is_missing(tmp_path):
     whole = write_store(replace(PLAN, failed={}, unrun=()), tmp_path / "results" / "board")
-    (whole / report.KEPT).write_bytes(b"damaged")
-    assert gather(whole).missing.empty
+    (whole / report.EPISODES_FILE).write_bytes(b"damaged")
+    assert load_results(whole).missing.empty
 
 
 def test_a_folder_from_before_trainings_were_kept_is_still_read(folder, tmp_path):
     copy = copied(folder, tmp_path / "elsewhere" / "board", KEPT[:3])
-    found = gather(copy)
+    found = load_results(copy)
     pd.testing.assert_frame_equal(
         found.episodes.sort_values(list(found.episodes), ignore_index=True),
-        gather(folder).episodes.sort_values(list(found.episodes), ignore_index=True),
+        load_results(folder).episodes.sort_values(list(found.episodes), ignore_index=True),
         check_exact=True,
     )
     rows = found.details.trainings.set_index("algorithm")

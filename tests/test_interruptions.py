@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.common.interrupts import two_steps
+from benchmarks.common.interrupts import stop_on_interrupt
 from benchmarks.run import main
-from benchmarks.runs.jobs import Ending
-from benchmarks.scheduling.protocol import Ended, Piece
+from benchmarks.runs.jobs import ExitStatus
+from benchmarks.scheduling.protocol import ProcessExit, WorkItem
 
 from .conftest import SmallData
 from .runs import FAILING, children, command, evaluations, start, wait_for
@@ -55,7 +55,7 @@ def test_a_killed_worker_goes_on_in_the_same_run(small_data: SmallData, tmp_path
     os.kill(worker, signal.SIGKILL)
     output, _ = runner.communicate(timeout=300)
     assert runner.returncode == 0, output
-    assert "tried again (ended by SIGKILL" in output
+    assert "will be retried (ended by SIGKILL" in output
     assert len(evaluations(tmp_path)) == 6
 
 
@@ -99,7 +99,7 @@ def test_ctrl_c_twice_stops_at_once(small_data: SmallData, tmp_path: Path) -> No
 def test_the_system_asks_to_stop_as_ctrl_c_does(kind: int) -> None:
     kinds = (signal.SIGINT, signal.SIGTERM)
     before = [signal.getsignal(one) for one in kinds]
-    with two_steps() as stopping:
+    with stop_on_interrupt() as stopping:
         assert callable(signal.getsignal(kind)), "this process would end"
         assert not stopping()
         signal.raise_signal(kind)
@@ -145,15 +145,15 @@ def test_a_full_disk_is_told_and_no_table_is_made(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     class Full:
-        def __init__(self, piece: Piece, heard, **_: object) -> None:
-            heard({"phase": "failed", "reason": "No space left on device"})
-            heard(Ended(Ending.NO_SPACE, ""))
+        def __init__(self, item: WorkItem, on_message, **_: object) -> None:
+            on_message({"phase": "failed", "reason": "No space left on device"})
+            on_message(ProcessExit(ExitStatus.NO_SPACE, ""))
 
     monkeypatch.setattr("benchmarks.scheduling.engines.WorkerProcess", Full)
     arguments = command(small_data, tmp_path, "--algorithms", "bc-all", "gas")
     assert main([*arguments, "--workers", "1"]) == 1
     error = capsys.readouterr().err
-    assert "no more jobs were started (No space left on device): make room" in error
+    assert "no more jobs were started (No space left on device): free disk space" in error
     assert error.count("interrupted") == 1, "the others were not begun"
     assert not list(tmp_path.rglob("leaderboard.*"))
 

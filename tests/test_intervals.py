@@ -17,7 +17,7 @@ from benchmarks.report.ranking import improvements
 from benchmarks.report.resampling import RESAMPLES
 from benchmarks.report.statistics import run_scores
 from benchmarks.report.tidy import tidy
-from benchmarks.results.load import gather
+from benchmarks.results.load import load_results
 
 from .exact_bootstrap import (
     COST,
@@ -201,7 +201,7 @@ def both_sides(method, *cell):
 @pytest.fixture(scope="module")
 def changes(pair):
     """The differences of methods, and those of cells."""
-    before, after = (run_scores(validate(gather(folder).episodes)) for folder in pair)
+    before, after = (run_scores(validate(load_results(folder).episodes)) for folder in pair)
     return compare.differences(before, after), compare.cell_differences(before, after)
 
 
@@ -212,7 +212,7 @@ def test_every_difference_between_two_leaderboards(changes):
         check_difference(one, *both_sides(one.method), RESAMPLES)
     assert len(cells) == 2 * 4 + 2
     for one in cells:
-        check_difference(one, *both_sides(one.method, one.task, one.limit), compare._OF_CELLS)
+        check_difference(one, *both_sides(one.method, one.task, one.limit), compare._CELL_RESAMPLES)
 
 
 def test_every_difference_between_ragged_results():

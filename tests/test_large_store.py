@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.datasets.source import DataSet
 from benchmarks.methods.registry import find_method
-from benchmarks.results.manifest import collect, jobs_of
+from benchmarks.results.manifest import jobs_of, load_stored
 from benchmarks.runs.plan import Request
 from benchmarks.runs.store import Run, is_done
 from benchmarks.tasks.suites import find_suite
@@ -58,7 +58,7 @@ def test_five_thousand_results_are_planned_and_read_in_two_seconds(
         jobs = request_of_thousands.jobs(str(tmp_path), checksums)
         assert all(map(is_done, jobs))
         planned = time.process_time()
-        episodes, missing = collect(jobs_of(manifest, tmp_path), manifest)
+        episodes, missing = load_stored(jobs_of(manifest, tmp_path), manifest)
         read = time.process_time()
         assert len(episodes) == EPISODES * len(jobs)
         assert missing.empty

@@ -90,7 +90,7 @@ BAD = {
     "'episode_return' of the episodes holds inf": lambda f: f.assign(episode_return=np.inf),
     "'episode_cost' of the episodes holds 'much'": lambda f: f.assign(episode_cost="much"),
     "'seed' of the episodes holds 0.5": lambda f: f.assign(seed=0.5),
-    "is there twice": lambda f: pd.concat([f, f]),
+    "occurs twice": lambda f: pd.concat([f, f]),
     r"'dsrl' \(Beta\) and 'generated' \(Alpha\)": lambda f: f.assign(
         source=f["algorithm"].map({"Alpha": "generated", "Beta": "dsrl"})
     ),

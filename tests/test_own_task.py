@@ -387,7 +387,7 @@ def test_an_environment_may_be_named_as_gymnasium_names_it(
 
 
 def test_an_environment_of_gymnasiums_own_reports_no_cost(toml: Path) -> None:
-    with pytest.raises(UserError, match=r'Pendulum-v1: step returns no info\["cost"\]$'):
+    with pytest.raises(UserError, match=r'Pendulum-v1: step must return info\["cost"\]$'):
         check_simulator(registered(toml, "Pendulum-v1"))
 
 
@@ -418,7 +418,7 @@ def of_data(**columns):
 
 CONSTRUCTOR = "    def __init__(self):\n        raise OSError('no\\nlicence')\n\n    def step"
 FAULTS = {
-    "no task file": (lambda toml: toml.unlink(), "reach.toml: no task file"),
+    "no task file": (lambda toml: toml.unlink(), "reach.toml: not a readable task file"),
     "broken TOML": (of_task_file("horizon = 30", "horizon ="), "line 4"),
     "not UTF-8": (lambda toml: toml.write_bytes(b"name = '\xff'"), "utf-8"),
     "unknown entry": (of_task_file("horizon", "horizn"), "did you mean horizon?"),
@@ -426,15 +426,24 @@ FAULTS = {
         lambda toml: toml.write_text("name = 'Reach'"),
         "needs simulator, data, horizon, max_cost",
     ),
-    "truth for a number": (of_task_file("horizon = 30", "horizon = true"), "True is no int"),
-    "half a step": (of_task_file("horizon = 30", "horizon = 30.5"), "30.5 is no int"),
-    "text for a number": (of_task_file("max_cost = 10", "max_cost = '10'"), "'10' is no float"),
-    "number for text": (of_task_file('name = "Reach"', "name = 3"), "name = 3 is no str"),
-    "NaN": (of_task_file("max_cost = 10", "max_cost = nan"), "max_cost = nan is no float"),
-    "infinity": (of_task_file("max_cost = 10", "max_cost = inf"), "max_cost = inf is no float"),
-    "too large": (of_task_file("max_cost = 10", f"max_cost = {10**400}"), "is no float"),
-    "horizon 0": (of_task_file("horizon = 30", "horizon = 0"), "horizon = 0 must be more than 0"),
-    "max_cost 0": (of_task_file("max_cost = 10", "max_cost = 0"), "max_cost = 0 must be more"),
+    "truth for a number": (
+        of_task_file("horizon = 30", "horizon = true"),
+        "True is not of type int",
+    ),
+    "half a step": (of_task_file("horizon = 30", "horizon = 30.5"), "30.5 is not of type int"),
+    "text for a number": (
+        of_task_file("max_cost = 10", "max_cost = '10'"),
+        "'10' is not of type float",
+    ),
+    "number for text": (of_task_file('name = "Reach"', "name = 3"), "name = 3 is not of type str"),
+    "NaN": (of_task_file("max_cost = 10", "max_cost = nan"), "max_cost = nan is not of type float"),
+    "infinity": (
+        of_task_file("max_cost = 10", "max_cost = inf"),
+        "max_cost = inf is not of type float",
+    ),
+    "too large": (of_task_file("max_cost = 10", f"max_cost = {10**400}"), "is not of type float"),
+    "horizon 0": (of_task_file("horizon = 30", "horizon = 0"), "horizon = 0 must be above 0"),
+    "max_cost 0": (of_task_file("max_cost = 10", "max_cost = 0"), "max_cost = 0 must be above"),
     "a DSRL name": (of_task_file('"Reach"', '"AntRun"'), "'AntRun' must be a plain word, not a"),
     "a path as name": (of_task_file('"Reach"', '"../Reach"'), "'../Reach' must be a plain word"),
     "returns": (of_task_file("max_cost", "min_return = 3\nmax_return = 2\nmax_cost"), "below"),
@@ -449,7 +458,7 @@ FAULTS = {
     "horizon too short": (of_task_file("horizon = 30", "horizon = 9"), "longest episode is 30"),
     "no simulator file": (
         lambda toml: toml.with_name("reach.py").unlink(),
-        "there is no simulator file",
+        "reach.py does not exist",
     ),
     "no class named": (of_task_file("reach.py:Reach", "reach.py"), "reach.py:ClassName"),
     "no such class": (of_task_file("reach.py:Reach", "reach.py:Rech"), "no attribute 'Rech'"),
@@ -475,13 +484,13 @@ FAULTS = {
         of_code("Box(-2.0, 2.0, (2,), np.float32)  # how", "Box(-2.0, np.inf, (2,))  # how"),
         "must be bounded",
     ),
-    "no cost": (of_code('"cost"', '"costs"'), 'step returns no info["cost"]'),
+    "no cost": (of_code('"cost"', '"costs"'), 'step must return info["cost"]'),
     "an old reset": (of_code(".astype(np.float32), {}", ".astype(np.float32)"), "of shape ()"),
     "an old step": (of_code("self.steps >= 30, info", "info"), "first step (ValueError"),
     "a step that fails": (of_code("0.1 * action", "0.1 / 0"), "first step (ZeroDivisionError: "),
     "undeclared width": (
         of_code("observation = self.place", "observation = self.place[:1]"),
-        "gives observations of shape (1,), not the (2,) that it declares",
+        "returns observations of shape (1,), not of the declared shape (2,)",
     ),
 }
 
@@ -531,7 +540,7 @@ LATE = {
             "        observation =",
             "        info = {} if self.steps > 4 else info\n        observation =",
         ),
-        'reach.py:Reach: step returns no info["cost"]',
+        'reach.py:Reach: step must return info["cost"]',
     ),
 }
 

@@ -11,7 +11,7 @@ from benchmarks.report.board import build
 from benchmarks.report.render.page import page
 from benchmarks.report.render.report import pictures
 from benchmarks.report.render.sections import sections
-from benchmarks.results.load import gather
+from benchmarks.results.load import load_results
 
 from .browser import SKIPPED, ask, browser
 from .synthetic_store import Plan, write_store
@@ -23,7 +23,7 @@ needs_browser = pytest.mark.skipif(browser() is None, reason=SKIPPED)
 
 def rendered(plan, folder, kinds=("svg",)):
     """The page of a synthetic store."""
-    found = gather(write_store(plan, folder))
+    found = load_results(write_store(plan, folder))
     board = build(
         *(found.episodes, found.missing, f"A {EVIL} title", {"x": EVIL}, found.details, [])
     )

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.common.errors import UserError
-from benchmarks.report.costs import costs
-from benchmarks.report.details import Details, mixtures, thinned
+from benchmarks.report.details import Details, mixtures, thin_curve
 from benchmarks.report.frame import TRAININGS, validate, validate_trainings
+from benchmarks.report.resources import resource_usage
 from benchmarks.results.files import read_details
 from benchmarks.runs import provenance
 
@@ -91,11 +91,11 @@ def test_the_frontier_gives_the_best_return_within_any_cost(pairs):
 
 def test_a_stage_taken_up_again_keeps_its_facts_and_every_commit(tmp_path, monkeypatch):
     monkeypatch.setattr(provenance, "commit", lambda: ("a" * 40, False))
-    provenance.keep(tmp_path, "training", "cpu", "first", data_frontier=[(0.0, 1.0)])
+    provenance.record(tmp_path, "training", "cpu", "first", data_frontier=[(0.0, 1.0)])
     monkeypatch.setattr(provenance, "commit", lambda: ("b" * 40, True))
-    provenance.keep(tmp_path, "training", "cpu", "second", peak_memory_mb=5.0)
-    provenance.keep(tmp_path, "training", "cpu", "second")
-    found = provenance.kept(tmp_path, "training")
+    provenance.record(tmp_path, "training", "cpu", "second", peak_memory_mb=5.0)
+    provenance.record(tmp_path, "training", "cpu", "second")
+    found = provenance.read_record(tmp_path, "training")
     assert found["commits"] == ["a" * 40, "b" * 40]
     assert (found["commit"], found["dirty"], found["command"]) == ("b" * 40, True, "second")
     assert (found["peak_memory_mb"], found["data_frontier"]) == (5.0, [[0.0, 1.0]])
@@ -104,9 +104,9 @@ def test_a_stage_taken_up_again_keeps_its_facts_and_every_commit(tmp_path, monke
 
 def test_a_damaged_record_costs_no_result(tmp_path):
     (tmp_path / "provenance-training.json").write_text("{")
-    assert provenance.kept(tmp_path, "training") == {}
-    provenance.keep(tmp_path, "training", "cpu", "again")
-    assert provenance.kept(tmp_path, "training")["command"] == "again"
+    assert provenance.read_record(tmp_path, "training") == {}
+    provenance.record(tmp_path, "training", "cpu", "again")
+    assert provenance.read_record(tmp_path, "training")["command"] == "again"
 
 
 def training(**columns):
@@ -175,7 +175,7 @@ def test_details_come_back_equal_and_other_files_are_refused(tmp_path):
 
 @given(st.integers(0, 500))
 def test_a_thinned_curve_is_short_and_ends_where_the_training_did(length):
-    found = json.loads(thinned(["updates", "loss"], [[str(i), "nan"] for i in range(length)]))
+    found = json.loads(thin_curve(["updates", "loss"], [[str(i), "nan"] for i in range(length)]))
     assert len(found["updates"]) == len(found["loss"]) <= 40
     assert found["updates"][-1:] == [length - 1] * (length > 0)
     assert set(found["loss"]) <= {None}
@@ -184,7 +184,7 @@ def test_a_thinned_curve_is_short_and_ends_where_the_training_did(length):
 
 def test_words_of_a_curve():
     rows = [["100000", "0.123456"], ["200000", "oops"], ["300000", "inf"]]
-    assert json.loads(thinned(["updates", "x"], rows)) == {
+    assert json.loads(thin_curve(["updates", "x"], rows)) == {
         "updates": [100000.0, 200000.0, 300000.0],
         "x": [0.1235, None, None],
     }
@@ -196,9 +196,9 @@ def test_costs_count_each_training_once_and_only_finished_ones():
         {"update_seconds": 6.0, "updates": 30, "device": "x", "train_seconds": 4.0},
         {"status": "failed", "update_seconds": 99.0, "peak_memory_mb": 99.0},
     )
-    (one,) = costs(frame)
+    (one,) = resource_usage(frame)
     assert (one.trainings, one.of, one.updates) == (2, 3, (10, 30))
     assert one.updates_per_second == pytest.approx(40 / 8)
     assert (one.train_seconds, one.peak_memory_mb, one.devices) == (3.0, 5.0, ("x",))
-    (nothing,) = costs(trainings({"status": "missing"}))
+    (nothing,) = resource_usage(trainings({"status": "missing"}))
     assert np.isnan([nothing.train_seconds, nothing.updates_per_second]).all()

@@ -11,8 +11,8 @@ from benchmarks.report.frame import validate
 from benchmarks.report.published import (
     AVERAGES,
     COLUMNS,
-    Apart,
     Figure,
+    Incomparable,
     compare_published,
 )
 from benchmarks.results.files import read_published
@@ -72,7 +72,7 @@ def test_a_row_with_our_protocol_stands_beside_ours():
     assert match.reward == pytest.approx((0.2 + 0.6) / 2)
     assert match.cost == pytest.approx(0.5)
     # all three seeds alike with probability 1/27 each: the ends of the interval
-    assert match.intervals.reward == pytest.approx((0.3, 0.5))
+    assert match.intervals["reward"] == pytest.approx((0.3, 0.5))
 
 
 def test_only_the_limits_of_the_row_count():
@@ -119,7 +119,7 @@ def test_rows_apart_for_the_same_reason_are_told_together():
     figures = [replace(FIGURE, method=m, task=t) for m in ("A", "B") for t in ("BallRun", "CarRun")]
     _, apart = compare_published(figures, validate(episodes_of(ours())))
     assert apart == [
-        Apart(
+        Incomparable(
             *("Paper", ("A", "B"), "as ours", "table 1", ("BallRun", "CarRun")),
             "no such method in this table",
         )

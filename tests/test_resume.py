@@ -17,10 +17,10 @@ import torch
 from benchmarks.datasets.trajectories import file_checksum
 from benchmarks.methods.algorithm import Budget
 from benchmarks.methods.registry import BUILT_IN, configure, find_method
-from benchmarks.runs.jobs import Ending, Job, Training
+from benchmarks.runs.jobs import ExitStatus, Job, Training
 from benchmarks.runs.store import BusyError, Run
 from benchmarks.runs.training import StoppedError
-from benchmarks.runs.worker import ending_of, run_job
+from benchmarks.runs.worker import exit_status_of, run_job
 from benchmarks.tasks.tasks import TASKS
 
 from .conftest import SmallData
@@ -216,7 +216,7 @@ def test_two_processes_never_work_on_one_run(small_data: SmallData, tmp_path: Pa
     job = make_job("bc-all", small_data, tmp_path)
     run = Run.of(job)
     assert not run.busy
-    with run.held():
+    with run.locked():
         assert run.busy
         with pytest.raises(BusyError):
             run_job(job)
@@ -244,7 +244,7 @@ def test_a_full_disk_is_no_failure_of_the_method_and_loses_nothing(
         patch.setattr(Run, "save_progress", full)
         with pytest.raises(OSError, match="no more") as raised:
             run_job(job)
-    assert ending_of(raised.value) is Ending.NO_SPACE
+    assert exit_status_of(raised.value) is ExitStatus.NO_SPACE
     assert (failure := Run.of(job).failure())
     assert failure["interrupted"]
     assert (saved := Run.of(job).saved_progress())
@@ -254,13 +254,16 @@ def test_a_full_disk_is_no_failure_of_the_method_and_loses_nothing(
 
 
 def test_errors_are_told_apart() -> None:
-    assert ending_of(MemoryError()) is Ending.OUT_OF_MEMORY
-    assert ending_of(torch.cuda.OutOfMemoryError("CUDA out of memory")) is Ending.OUT_OF_MEMORY
+    assert exit_status_of(MemoryError()) is ExitStatus.OUT_OF_MEMORY
+    assert (
+        exit_status_of(torch.cuda.OutOfMemoryError("CUDA out of memory"))
+        is ExitStatus.OUT_OF_MEMORY
+    )
     allocator = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
-    assert ending_of(allocator) is Ending.OUT_OF_MEMORY
-    assert ending_of(RuntimeError("shapes")) is Ending.FAILED
-    assert ending_of(OSError(errno.ENOENT, "no file")) is Ending.FAILED
-    assert ending_of(FloatingPointError("loss not finite")) is Ending.FAILED
+    assert exit_status_of(allocator) is ExitStatus.OUT_OF_MEMORY
+    assert exit_status_of(RuntimeError("shapes")) is ExitStatus.FAILED
+    assert exit_status_of(OSError(errno.ENOENT, "no file")) is ExitStatus.FAILED
+    assert exit_status_of(FloatingPointError("loss not finite")) is ExitStatus.FAILED
 
 
 def test_a_store_that_was_moved_goes_on(small_data: SmallData, tmp_path: Path) -> None:

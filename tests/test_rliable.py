@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.report.metrics import iqm
 from benchmarks.report.profiles import REWARDS, profiles
 from benchmarks.report.ranking import improvements
-from benchmarks.report.statistics import iqm
 
 stats = pytest.importorskip("scipy.stats")
 SCORES = st.integers(1, 20).map(lambda tenths: tenths / 10)  # coarse, so that there are ties

@@ -104,7 +104,7 @@ def test_what_failed_since_is_run_again_although_it_is_kept(
     folder = tmp_path / "tight"
     shutil.copytree(finished / "tight", folder)
     one = jobs_of(read_manifest(folder), tmp_path)[0]
-    Run.of(one).fail("later", "Traceback of later")
+    Run.of(one).record_failure("later", "Traceback of later")
     arguments = command(small_data, tmp_path, "--algorithms", "gas", "bc-safe")
     assert main(arguments) == 1
     assert "1 jobs failed in an earlier run" in capsys.readouterr().out

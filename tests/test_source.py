@@ -213,7 +213,7 @@ def test_a_task_of_ones_own_is_not_mixed_with_others(folders, choice):
     with pytest.raises(UserError) as caught:
         choose(choice, [own(folders), BALL, own(folders, "Other")])
     assert str(caught.value) == (
-        "Mine, Other: a task of your own has data of its own, and one leaderboard never mixes "
+        "Mine, Other: a task file names its own data, and a leaderboard must not mix data "
         "sources: run it apart from the others"
     )
 
@@ -322,7 +322,7 @@ def spoil_kind(file):
         (spoil_keys, "lacks costs, timeouts"),
         (spoil_widths, "has widths (7, 5) of observations and actions instead of (7, 2)"),
         (spoil_dimensions, "has widths (2,) of observations and actions instead of (7, 2)"),
-        (spoil_kind, "is damaged or not HDF5 ("),
+        (spoil_kind, "lacks observations"),
     ],
 )
 def test_a_problem_is_told_in_words(folders, spoil, wording):
@@ -367,7 +367,7 @@ def test_a_published_file_that_is_missing_is_not_usable_offline(folders, capsys)
     said = refused(usable, sets, OFFLINE, False)
     assert said.startswith(
         "no usable data for 2 of 3 tasks "
-        f"(CarRun, AntRun: neither in {folders / 'published'} nor fetched before, and offline). "
+        f"(CarRun, AntRun: neither in {folders / 'published'} nor downloaded before, and offline). "
     )
     assert said.endswith("; --skip-missing runs the other 1")
     assert usable(sets, OFFLINE, skip=True) == (sets[:1], False)
@@ -429,7 +429,7 @@ def test_a_missing_published_file_is_fetched_into_the_cache_with_progress(folder
     assert fetched == [(BALL, folders / "cache" / "dsrl", list(ONLINE.mirrors))]
     assert all(one.present for one in sets)
     shown = capsys.readouterr().err
-    assert f"fetching {BALL.dataset_file}" in shown
+    assert f"downloading {BALL.dataset_file}" in shown
     assert "1.00k/1.00k" in shown
     assert obtain(sets, ONLINE) == sets
     assert len(fetched) == 1
@@ -445,7 +445,7 @@ def test_a_file_that_cannot_be_fetched_stops_the_work_unless_it_may_be_left_out(
     assert obtain(sets, ONLINE, skip=True) == sets[1:]
     notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
     assert notes == ["note: CarRun is left out: could not fetch it (HTTP 404)"]
-    assert refused(obtain, sets[:1], ONLINE, True) == "no task is left that has data"
+    assert refused(obtain, sets[:1], ONLINE, True) == "no task has data: see the notes above"
     assert obtain([], ONLINE) == []
 
 
@@ -467,7 +467,7 @@ def test_a_missing_generated_set_is_made_with_progress(folders, fetched, monkeyp
     shown = capsys.readouterr().err
     assert "generating BallRun" in shown
     assert "2/2" in shown
-    assert "note: the data of BallRun made here (sha256 " in shown
+    assert "note: the data generated for BallRun (sha256 " in shown
     assert fetched == []
 
 

@@ -90,7 +90,7 @@ def test_seeds_as_one_are_timed_beside_one_alone() -> None:
     [
         (["--seeds", "0"], "--seeds must be positive"),
         (["--cases", "cdt"], "unknown case 'cdt'"),
-        (["--device", "cuda:77"], "device 'cuda:77' is not there"),
+        (["--device", "cuda:77"], "device 'cuda:77' does not exist"),
     ],
 )
 def test_mistakes_in_timing_seeds_are_told(more, words, tmp_path, capsys) -> None:

@@ -10,7 +10,7 @@ from benchmarks.measures.schedule import Usage, sleeping, working
 from benchmarks.measures.suite import Estimate
 from benchmarks.measures.synthetic import planned, request, store_results, trajectories
 from benchmarks.measures.tables import growth_table, usage_table
-from benchmarks.results.manifest import collect, jobs_of, read_manifest
+from benchmarks.results.manifest import jobs_of, load_stored, read_manifest
 from benchmarks.speed import main
 from benchmarks.tasks.tasks import find_task
 
@@ -40,7 +40,7 @@ def test_made_up_results_are_a_whole_store(tmp_path) -> None:
     asked = request(["bc-safe", "bc-all"], 2, tasks=["BallRun", "AntRun"])
     assert store_results(tmp_path / "board", asked) == 2 * 2 * 2 * 3
     manifest = read_manifest(tmp_path / "board")
-    episodes, missing = collect(jobs_of(manifest, tmp_path), manifest)
+    episodes, missing = load_stored(jobs_of(manifest, tmp_path), manifest)
     assert missing.empty
     assert len(episodes) == 10 * 24
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.report.frame import validate, validate_missing
+from benchmarks.report.metrics import bootstrap, iqm
 from benchmarks.report.ranking import both_safe
-from benchmarks.report.resampling import RESAMPLES, SAFE, Stratum, bootstrap, draw
+from benchmarks.report.resampling import RESAMPLES, SAFE, Stratum, draw
 from benchmarks.report.statistics import (
     averages,
     cells,
-    iqm,
     normalised_cost,
     normalised_reward,
     standings,
@@ -36,17 +36,23 @@ def test_standings_as_computed_by_hand():
     episodes = validate(two_methods())
     alpha, beta = standings(episodes, cells(episodes, validate_missing(two_methods_lost())))
     assert (alpha.algorithm, alpha.safe, alpha.cells, alpha.of) == ("Alpha", 2, 3, 3)
-    assert (alpha.safe_runs, alpha.runs, alpha.safe_rate) == (4, 6, pytest.approx(4 / 6))
-    assert alpha.violation == pytest.approx((0.5 + 1.5) / 6)  # costs 1 0.6 1 1 1.5 2.5
-    assert alpha.safe_reward == pytest.approx((0.6 + 0.8 + 0.3 + 0.4) / 4)
-    assert alpha.reward == pytest.approx((0.35 + 0.7 + 0.55) / 3)
-    assert alpha.cost == pytest.approx((1 + 0.8 + 2) / 3)
-    assert alpha.iqm == pytest.approx((0.4 + 0.5 + 0.6 + 0.6) / 4)  # of 0.3 0.4 0.5 0.6 0.6 0.8
-    assert alpha.intervals.reward.low < alpha.reward < alpha.intervals.reward.high
+    assert (alpha.safe_runs, alpha.runs, alpha.metrics["safe_rate"]) == (4, 6, pytest.approx(4 / 6))
+    assert alpha.metrics["violation"] == pytest.approx((0.5 + 1.5) / 6)  # costs 1 0.6 1 1 1.5 2.5
+    assert alpha.metrics["safe_reward"] == pytest.approx((0.6 + 0.8 + 0.3 + 0.4) / 4)
+    assert alpha.metrics["reward"] == pytest.approx((0.35 + 0.7 + 0.55) / 3)
+    assert alpha.metrics["cost"] == pytest.approx((1 + 0.8 + 2) / 3)
+    assert alpha.metrics["iqm"] == pytest.approx(
+        (0.4 + 0.5 + 0.6 + 0.6) / 4
+    )  # of 0.3 0.4 0.5 0.6 0.6 0.8
+    assert alpha.intervals["reward"].low < alpha.metrics["reward"] < alpha.intervals["reward"].high
     assert (beta.safe, beta.cells, beta.of, beta.runs, beta.lost) == (1, 2, 3, 2, 1)
-    assert beta.reward == pytest.approx(0.95)
-    assert (beta.safe_rate, beta.violation, beta.safe_reward) == (0.5, 1.5, pytest.approx(0.9))
-    assert np.isnan(beta.intervals).all()
+    assert beta.metrics["reward"] == pytest.approx(0.95)
+    assert (beta.metrics["safe_rate"], beta.metrics["violation"], beta.metrics["safe_reward"]) == (
+        0.5,
+        1.5,
+        pytest.approx(0.9),
+    )
+    assert np.isnan([*beta.intervals.values()]).all()
 
 
 def test_rewards_where_both_are_safe_as_computed_by_hand():
@@ -111,22 +117,22 @@ def test_iqm_of_rows():
 def test_bootstrap_of_two_seeds_is_their_range():
     # the mean of two draws is either value with probability 1/4 each
     found = bootstrap([Stratum("T", (1.0,), np.array([[[0.2, 0.5]], [[0.6, 3.0]]]))])
-    assert found.reward == found.iqm == pytest.approx((0.2, 0.6))
-    assert found.cost == pytest.approx((0.5, 3.0))
-    assert found.safe_rate == pytest.approx((0.0, 1.0))
-    assert found.violation == pytest.approx((0.0, 2.0))
-    assert found.safe_reward == pytest.approx((0.2, 0.2))  # whenever a safe run is drawn
+    assert found["reward"] == found["iqm"] == pytest.approx((0.2, 0.6))
+    assert found["cost"] == pytest.approx((0.5, 3.0))
+    assert found["safe_rate"] == pytest.approx((0.0, 1.0))
+    assert found["violation"] == pytest.approx((0.0, 2.0))
+    assert found["safe_reward"] == pytest.approx((0.2, 0.2))  # whenever a safe run is drawn
 
 
 def test_bootstrap_draws_a_seed_at_all_limits_together_and_tasks_apart():
     rising = np.array([0.0, 1.0, 2.0])
     both = np.stack([np.stack([rising, rising[::-1]], axis=1)] * 2, axis=2)
     found = bootstrap([Stratum("T", (1.0, 2.0), both)])
-    for interval in (found.reward, found.cost):  # limits that cancel leave no variance
+    for interval in (found["reward"], found["cost"]):  # limits that cancel leave no variance
         assert interval == pytest.approx((1.0, 1.0))
     apart = bootstrap([Stratum("T", (1.0,), both[:, :1]), Stratum("U", (1.0,), both[:, 1:])])
-    assert apart.reward.low < 0.5
-    assert apart.reward.high > 1.5
+    assert apart["reward"].low < 0.5
+    assert apart["reward"].high > 1.5
 
 
 def plainly(strata, resamples, seed):
@@ -165,9 +171,9 @@ def test_bootstrap_by_counts_is_the_plain_one(shapes, data):
     ]
     found = bootstrap(strata, resamples=60, seed=3)
     truth = plainly(strata, 60, 3)
-    for one, true in zip(found, truth, strict=False):
+    for one, true in zip(found.values(), truth, strict=False):
         assert one == pytest.approx(tuple(true), abs=1e-5)
-    assert np.isnan(found.safe_reward).all() == (len(truth) == 5)
+    assert np.isnan(found["safe_reward"]).all() == (len(truth) == 5)
 
 
 def test_draws_are_uniform_and_of_the_right_number():
@@ -197,7 +203,7 @@ def test_one_task_is_one_stratum_of_the_standings():
     runs = [run("A", t, x, s, [(s if x == 1 else 2 - s, 1)]) for t, x, s in keys]
     episodes = validate(episodes_of(*runs))
     (row,) = standings(episodes, table_of(episodes))
-    assert (row.reward, *row.intervals.reward) == pytest.approx((1.0, 1.0, 1.0))
+    assert (row.metrics["reward"], *row.intervals["reward"]) == pytest.approx((1.0, 1.0, 1.0))
 
 
 def test_bootstrap_is_deterministic_and_covers_the_truth():
@@ -209,7 +215,7 @@ def test_bootstrap_is_deterministic_and_covers_the_truth():
             for i in range(4)
         ]
         found = bootstrap(strata, resamples=400)
-        truths = zip(found[:3], (0.5, 0.5, 1.5), strict=True)
+        truths = zip(list(found.values())[:3], (0.5, 0.5, 1.5), strict=True)
         hits += [low <= true <= high for (low, high), true in truths]
     assert bootstrap(strata, resamples=400) == found
     assert (hits / trials >= 0.88).all()
@@ -219,9 +225,9 @@ def test_bootstrap_is_deterministic_and_covers_the_truth():
 def test_no_interval_where_one_cell_has_one_seed():
     runs = [run("A", "T", 1.0, seed, [(seed, 1)]) for seed in range(3)]
     episodes = validate(episodes_of(*runs))
-    assert not math.isnan(standings(episodes, table_of(episodes))[0].intervals.reward.low)
+    assert not math.isnan(standings(episodes, table_of(episodes))[0].intervals["reward"].low)
     episodes = validate(episodes_of(*runs, run("A", "T", 2.0, 0, [(1, 1)])))
-    assert math.isnan(standings(episodes, table_of(episodes))[0].intervals.reward.low)
+    assert math.isnan(standings(episodes, table_of(episodes))[0].intervals["reward"].low)
 
 
 def test_seeds_that_differ_between_limits_still_give_intervals():
@@ -230,8 +236,8 @@ def test_seeds_that_differ_between_limits_still_give_intervals():
     episodes = validate(episodes_of(*runs))
     row = standings(episodes, table_of(episodes))[0]
     assert row.seeds == (2, 3)
-    assert row.reward == pytest.approx((0.1 + 0.05) / 2)
-    assert row.intervals.reward.low < row.reward < row.intervals.reward.high
+    assert row.metrics["reward"] == pytest.approx((0.1 + 0.05) / 2)
+    assert row.intervals["reward"].low < row.metrics["reward"] < row.intervals["reward"].high
 
 
 def test_order_is_safe_rate_then_reward_and_nothing_last():

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.run import main
-from benchmarks.runs.jobs import Ending, Job
+from benchmarks.runs.jobs import ExitStatus, Job
 from benchmarks.runs.store import Run
 from benchmarks.runs.training import StoppedError
-from benchmarks.runs.worker import ending_of, run_job
-from benchmarks.scheduling.devices import GIB, MemoryEstimates, Places
-from benchmarks.scheduling.protocol import Ended, Event, Heard, Piece
+from benchmarks.runs.worker import exit_status_of, run_job
+from benchmarks.scheduling.devices import GIB, DevicePool, MemoryEstimates
+from benchmarks.scheduling.protocol import Event, OnMessage, ProcessExit, WorkItem
 from benchmarks.scheduling.scheduler import Scheduler
 
 from .conftest import SmallData
@@ -26,23 +26,23 @@ from .test_scheduling import make_job as fake_job
 
 
 class Launched:
-    """Processes that end at once: what `ends` says of a piece is its status, 0 if it succeeds."""
+    """Processes that end at once: what `ends` says of an item is its status, 0 if it succeeds."""
 
-    def __init__(self, ends: Callable[[Piece], int] = lambda piece: 0) -> None:
-        self.ends, self.pieces = ends, list[Piece]()
+    def __init__(self, ends: Callable[[WorkItem], int] = lambda item: 0) -> None:
+        self.ends, self.items = ends, list[WorkItem]()
 
-    def __call__(self, piece: Piece, heard: Heard) -> Launched:
-        self.pieces.append(piece)
-        status = self.ends(piece)
-        for job in piece.jobs if status == 0 else ():
+    def __call__(self, item: WorkItem, on_message: OnMessage) -> Launched:
+        self.items.append(item)
+        status = self.ends(item)
+        for job in item.jobs if status == 0 else ():
             folder = Run.of(job).folder
             folder.mkdir(parents=True, exist_ok=True)
-            if piece.stage != "evaluate":
+            if item.stage != "evaluate":
                 (folder / "training.json").write_text("{}")
-            if piece.stage != "train":
+            if item.stage != "train":
                 for limit in job.limits:
                     (folder / f"evaluation-{limit:.10g}x{job.episodes}.json").write_text("{}")
-        heard(Ended(status, "last words"))
+        on_message(ProcessExit(status, "last words"))
         return self
 
     def stop(self) -> None: ...
@@ -53,14 +53,14 @@ class Launched:
     def trained(self) -> list[tuple[int, ...]]:
         """The seeds of every process that trained."""
         return [
-            tuple(job.training.seed for job in piece.jobs)
-            for piece in self.pieces
-            if piece.stage != "evaluate"
+            tuple(job.training.seed for job in item.jobs)
+            for item in self.items
+            if item.stage != "evaluate"
         ]
 
 
-def run(jobs: list[Job], launched: Launched, places: Places | None = None) -> list[Event]:
-    events = list(Scheduler(places or Places({"cpu": 1}), launched).run(jobs))
+def run(jobs: list[Job], launched: Launched, places: DevicePool | None = None) -> list[Event]:
+    events = list(Scheduler(places or DevicePool({"cpu": 1}), launched).run(jobs))
     return [event for event in events if event.phase not in ("train", "evaluate")]
 
 
@@ -72,7 +72,7 @@ def test_so_many_seeds_are_trained_as_one_and_each_is_evaluated(tmp_path: Path) 
     launched = Launched()
     events = run(jobs_of(tmp_path, 5, together=2), launched)
     assert launched.trained == [(0, 1), (2, 3), (4,)]
-    assert sorted(p.job.training.seed for p in launched.pieces if p.stage == "evaluate") == [
+    assert sorted(p.job.training.seed for p in launched.items if p.stage == "evaluate") == [
         *range(5)
     ]
     assert [(event.phase, event.reason) for event in events] == [("done", "")] * 5
@@ -98,11 +98,11 @@ def test_by_default_each_is_alone(tmp_path: Path) -> None:
 
 def test_what_is_trained_already_or_by_another_is_left_out(tmp_path: Path) -> None:
     jobs = jobs_of(tmp_path, 4, together=4)
-    Launched()(Piece(jobs[1], "train", False), lambda _: None)
+    Launched()(WorkItem(jobs[1], "train", False), lambda _: None)
     Run.of(jobs[2]).folder.mkdir(parents=True, exist_ok=True)
     launched = Launched()
-    with Run.of(jobs[2]).held():
-        scheduler = Scheduler(Places({"cpu": 1}), launched)
+    with Run.of(jobs[2]).locked():
+        scheduler = Scheduler(DevicePool({"cpu": 1}), launched)
         running = scheduler.run(jobs)
         while len(launched.trained) < 1:
             next(running)
@@ -112,9 +112,9 @@ def test_what_is_trained_already_or_by_another_is_left_out(tmp_path: Path) -> No
 
 
 FAULTS = [
-    int(Ending.FAILED),
-    int(Ending.OUT_OF_MEMORY),
-    int(Ending.BUSY),
+    int(ExitStatus.FAILED),
+    int(ExitStatus.OUT_OF_MEMORY),
+    int(ExitStatus.BUSY),
     -int(signal.SIGKILL),
     -int(signal.SIGSEGV),
 ]
@@ -125,11 +125,11 @@ def test_seeds_that_fail_as_one_are_tried_alone(
     status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmarks.scheduling.scheduler._POLL", 0.01)
-    launched = Launched(lambda piece: status if piece.others else 0)
+    launched = Launched(lambda item: status if item.stacked_jobs else 0)
     events = run(jobs_of(tmp_path, 3, together=3), launched)
     assert launched.trained == [(0, 1, 2), (0,), (1,), (2,)]
-    again = [event for event in events if event.phase == "again"]
-    assert len(again) == (0 if status == Ending.BUSY else 3)
+    again = [event for event in events if event.phase == "retry"]
+    assert len(again) == (0 if status == ExitStatus.BUSY else 3)
     assert [event.phase for event in events if event not in again] == ["done"] * 3
 
 
@@ -141,17 +141,17 @@ def test_one_bad_seed_fails_alone(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_halts_and_blames_nobody(tmp_path: Path) -> None:
-    launched = Launched(lambda piece: int(Ending.NO_SPACE))
+    launched = Launched(lambda item: int(ExitStatus.NO_SPACE))
     events = run(jobs_of(tmp_path, 3, together=2), launched)
     assert [event.phase for event in events] == ["interrupted"] * 2
     assert launched.trained == [(0, 1)]
 
 
 def test_what_several_take_of_a_gpu_is_not_expected_of_one(tmp_path: Path) -> None:
-    estimates = MemoryEstimates(guess=GIB)
+    estimates = MemoryEstimates(initial=GIB)
     jobs = jobs_of(tmp_path, 2, together=2)
-    pair = Piece(jobs[0], "train", True, others=(jobs[1],)).work
-    estimates.see(pair, 10 * GIB)
+    pair = WorkItem(jobs[0], "train", True, stacked_jobs=(jobs[1],)).worker_job
+    estimates.observe(pair, 10 * GIB)
     assert estimates.of(pair) == 11 * GIB
     assert estimates.of(jobs[0]) == GIB
 
@@ -162,14 +162,14 @@ def here(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
     asked = list[Job]()
 
     class Here:
-        def __init__(self, piece: Piece, heard: Heard, **_: object) -> None:
-            asked.append(Job.from_json(piece.work.to_json()))
+        def __init__(self, item: WorkItem, on_message: OnMessage, **_: object) -> None:
+            asked.append(Job.from_json(item.worker_job.to_json()))
             try:
                 run_job(asked[-1])
             except Exception as error:
-                heard(Ended(ending_of(error), ""))
+                on_message(ProcessExit(exit_status_of(error), ""))
             else:
-                heard(Ended(0, ""))
+                on_message(ProcessExit(0, ""))
 
         def kill(self) -> None: ...
 
@@ -236,7 +236,7 @@ def test_a_stack_that_another_process_disturbs_is_busy(
     held, release = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with Run.of(job.each[1]).held():
+        with Run.of(job.each[1]).locked():
             held.set()
             release.wait(60)
 
@@ -246,7 +246,7 @@ def test_a_stack_that_another_process_disturbs_is_busy(
     try:
         with pytest.raises(Exception, match="another process works on") as caught:
             run_job(job)
-        assert ending_of(caught.value) == Ending.BUSY
+        assert exit_status_of(caught.value) == ExitStatus.BUSY
         assert not Run.of(job).busy
     finally:
         release.set()

@@ -263,7 +263,7 @@ def test_columns_that_are_no_numbers_are_refused(path, column):
             file["actions/left"] = np.zeros(70)
         else:
             file["actions"] = [["left", "right"]] * 70
-    refused(path, "damaged|not an array of numbers")
+    refused(path, "lacks actions|not an array of numbers")
 
 
 def test_arrays_that_do_not_fit_are_told_with_the_file(path):

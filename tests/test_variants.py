@@ -15,7 +15,7 @@ from benchmarks.methods.registry import find_method
 from benchmarks.results.files import read_details
 from benchmarks.run import main
 from benchmarks.runs.plan import plan
-from benchmarks.runs.store import Run, is_done, open_jobs
+from benchmarks.runs.store import Run, is_done, pending_limits
 from benchmarks.runs.worker import run_job
 from benchmarks.tasks.suites import SUITES, parse_limit
 from benchmarks.tasks.tasks import TASKS
@@ -115,7 +115,7 @@ def test_evaluations_under_other_options_lie_beside_each_other(
     run_job(job)
     trained = (Run.of(job).folder / "training.json").stat().st_ino
     assert is_done(job)
-    assert open_jobs(other) == list(other.limits)
+    assert pending_limits(other) == list(other.limits)
     run_job(other)
     assert is_done(other)
     assert (Run.of(job).folder / "training.json").stat().st_ino == trained

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from benchmarks import data as command
 from benchmarks.datasets.source import choose
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.datasets.verify import Findings, examine, findings
+from benchmarks.datasets.verify import Findings, examine, file_faults
 from benchmarks.tasks.tasks import TASKS
 
 TASK = replace(TASKS["BallRun"], horizon=4)
@@ -90,7 +90,7 @@ def under_name(path, task, name):
 
 def test_a_saved_file_of_the_right_name_is_clean(path):
     assert examine(path, TASK) == CLEAN
-    assert findings(path, TASK) == []
+    assert file_faults(path, TASK) == []
 
 
 def test_an_end_that_is_neither_terminal_nor_timeout_is_clean(path):
@@ -117,7 +117,7 @@ def test_scalars_may_be_a_column_of_width_one(path, key):
 def test_any_type_of_number_is_clean(path, kind):
     for key in ("costs", "terminals", "timeouts"):
         change(path, key, lambda column: column.astype(kind))
-    assert findings(path, TASK) == []
+    assert file_faults(path, TASK) == []
 
 
 def test_other_keys_and_attributes_are_nobodys_business(path):
@@ -198,7 +198,7 @@ def test_what_is_no_finite_number_is_a_fault(path, key, value):
 
 def test_a_number_that_single_precision_cannot_hold_is_infinite(path, recwarn):
     change(path, "rewards", lambda column: column.astype(float))
-    assert findings(path, TASK) == []
+    assert file_faults(path, TASK) == []
     said = faults_after(path, "rewards", setting(3, -1e39))
     assert said == ["rewards holds NaN or infinity in 1 rows, first in row 3"]
     assert list(recwarn) == []
@@ -222,7 +222,7 @@ def test_an_episode_beyond_the_horizon_is_a_fault(path):
         "an episode has 8 steps where BallRun ends after 4"
     ]
     change(path, "timeouts", lambda column: column[:, None])
-    assert findings(path, TASK) == ["an episode has 8 steps where BallRun ends after 4"]
+    assert file_faults(path, TASK) == ["an episode has 8 steps where BallRun ends after 4"]
 
 
 def test_a_last_episode_without_end_is_not_longer_either(path):
@@ -260,7 +260,7 @@ def test_faults_of_several_columns_are_told_together(path):
     )
     put(path, "actions", np.zeros((12, 3)))
     put(path, "costs", np.zeros(13))
-    assert findings(path, TASK) == [
+    assert file_faults(path, TASK) == [
         "actions has shape (12, 3) instead of (12, 2)",
         "costs has shape (13,) instead of (12,)",
     ]
@@ -360,7 +360,7 @@ def test_warnings_are_no_faults(path):
     change(path, "actions", setting(0, 3))
     change(path, "timeouts", setting(5, 1))
     assert len(under_name(path, TASK, "SafetyBallRun-v0-9-9.hdf5").warnings) == 4
-    assert findings(path, TASK) == []
+    assert file_faults(path, TASK) == []
 
 
 # --- episodes, whatever their ends -----------------------------------------------------------

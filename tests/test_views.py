@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from benchmarks.datasets.generation.policies import load_snapshots, shipped_tasks, snapshot_path
-from benchmarks.datasets.generation.ppo import PRACTICE, PPOConfig, PreferencePPO, circling_reward
+from benchmarks.datasets.generation.ppo import (
+    SHAPED_REWARDS,
+    PPOConfig,
+    PreferencePPO,
+    circling_reward,
+)
 from benchmarks.datasets.generation.views import VIEWS, circling_ant, view_of
 from benchmarks.simulators.vector import Lockstep, Steps
 from benchmarks.tasks.tasks import TASKS
@@ -127,7 +132,7 @@ def test_practice_rewards_train_and_the_tasks_own_are_told(monkeypatch):
     task = TASKS["BallRun"]
     told = {}
     for scale in (1.0, 0.0):
-        monkeypatch.setitem(PRACTICE, "BallRun", lambda _, steps, s=scale: s * steps.rewards)
+        monkeypatch.setitem(SHAPED_REWARDS, "BallRun", lambda _, steps, s=scale: s * steps.rewards)
         ppo = PreferencePPO(task, PPOConfig(environments=2, epochs=1), seed=0)
         with Lockstep(task, 2) as simulators:
             told[scale] = ppo.iterate(simulators)

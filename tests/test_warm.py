@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks.runs.jobs import Ending, Job, Training
+from benchmarks.runs.jobs import ExitStatus, Job, Training
 from benchmarks.runs.store import Run
-from benchmarks.scheduling.devices import Places
-from benchmarks.scheduling.fork_server import AVAILABLE, Server
+from benchmarks.scheduling.devices import DevicePool
+from benchmarks.scheduling.fork_server import AVAILABLE, ForkServer
 from benchmarks.scheduling.local import WorkerProcess
-from benchmarks.scheduling.protocol import Ended, Piece
+from benchmarks.scheduling.protocol import ProcessExit, WorkItem
 from benchmarks.scheduling.scheduler import Scheduler
 
 from .conftest import SmallData
@@ -66,8 +66,8 @@ pathlib.Path(__file__).with_suffix(".json").write_text(json.dumps([FACTS, OWN]))
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with closing(Server()) as one:
+def server() -> Iterator[ForkServer]:
+    with closing(ForkServer()) as one:
         yield one
 
 
@@ -80,17 +80,17 @@ def job_of(folder: Path, script: str) -> Job:
     return Job(training, (8.0,), 1, f"{plugin}:Probe", own, "", str(folder))
 
 
-class Heard:
+class StartedWorker:
     """A worker of a script, and what it says."""
 
-    def __init__(self, folder: Path, script: str, server: Server | None, place: str = "cpu"):
+    def __init__(self, folder: Path, script: str, server: ForkServer | None, place: str = "cpu"):
         self.job, self.folder = job_of(folder, script), folder
-        self.said: queue.Queue[dict[str, Any] | Ended] = queue.Queue()
-        piece = Piece(self.job, "both", False, place=place)
-        self.worker = WorkerProcess(piece, self.said.put, server=server)
+        self.said: queue.Queue[dict[str, Any] | ProcessExit] = queue.Queue()
+        item = WorkItem(self.job, "both", False, device=place)
+        self.worker = WorkerProcess(item, self.said.put, server=server)
 
-    def end(self) -> Ended:
-        while not isinstance(message := self.said.get(timeout=120), Ended):
+    def end(self) -> ProcessExit:
+        while not isinstance(message := self.said.get(timeout=120), ProcessExit):
             pass
         return message
 
@@ -105,9 +105,11 @@ def gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
 
 
-def test_a_fork_is_as_a_fresh_process_and_each_is_its_own(server: Server, tmp_path: Path) -> None:
-    forks = [Heard(tmp_path / str(i), FACTS, server, "cuda:3") for i in range(2)]
-    plain = Heard(tmp_path / "plain", FACTS, None, "cuda:3")
+def test_a_fork_is_as_a_fresh_process_and_each_is_its_own(
+    server: ForkServer, tmp_path: Path
+) -> None:
+    forks = [StartedWorker(tmp_path / str(i), FACTS, server, "cuda:3") for i in range(2)]
+    plain = StartedWorker(tmp_path / "plain", FACTS, None, "cuda:3")
     (one, mine), (other, others), (fresh, its) = (each.facts() for each in (*forks, plain))
     assert fresh["environment"]["CUDA_VISIBLE_DEVICES"] == "3"
     assert fresh["faults"]
@@ -124,8 +126,8 @@ def test_a_fork_is_as_a_fresh_process_and_each_is_its_own(server: Server, tmp_pa
 
 
 ENDINGS = {
-    "error": ("raise ArithmeticError('a fault')", Ending.FAILED, "last words"),
-    "memory": ("raise MemoryError", Ending.FAILED, "last words"),
+    "error": ("raise ArithmeticError('a fault')", ExitStatus.FAILED, "last words"),
+    "memory": ("raise MemoryError", ExitStatus.FAILED, "last words"),
     "exit": ("sys.exit(7)", 7, "last words"),
     "at once": ("os._exit(9)", 9, "last words"),
     "killed": ("os.kill(os.getpid(), 9)", -signal.SIGKILL, "last words"),
@@ -140,38 +142,40 @@ ENDINGS = {
 
 
 @pytest.mark.parametrize("kind", ENDINGS)
-def test_how_a_fork_ends_is_told(kind: str, server: Server, tmp_path: Path) -> None:
+def test_how_a_fork_ends_is_told(kind: str, server: ForkServer, tmp_path: Path) -> None:
     script, status, words = ENDINGS[kind]
     head = "import os, sys\nprint('last words', flush=True)\n"
-    ended = Heard(tmp_path, head + script, server).end()
+    ended = StartedWorker(tmp_path, head + script, server).end()
     assert ended.status == status
-    assert words in ended.tail
+    assert words in ended.stderr_tail
 
 
-def test_signals_reach_a_fork_however_early(server: Server, tmp_path: Path) -> None:
+def test_signals_reach_a_fork_however_early(server: ForkServer, tmp_path: Path) -> None:
     asleep = (
         "import pathlib, time\npathlib.Path(__file__).with_name('begun').touch()\ntime.sleep(60)"
     )
-    late = Heard(tmp_path / "late", asleep, server)
+    late = StartedWorker(tmp_path / "late", asleep, server)
     wait_for((late.folder / "begun").exists)
     late.worker.kill()
     assert late.end().status == -signal.SIGKILL
-    early = [Heard(tmp_path / str(i), asleep, server) for i in range(3)]
+    early = [StartedWorker(tmp_path / str(i), asleep, server) for i in range(3)]
     for one in early[:2]:
         one.worker.stop()
     early[2].worker.kill()
-    assert {one.end().status for one in early[:2]} <= {-signal.SIGTERM, Ending.STOPPED}
+    assert {one.end().status for one in early[:2]} <= {-signal.SIGTERM, ExitStatus.STOPPED}
     assert early[2].end().status == -signal.SIGKILL
 
 
-def test_what_a_fork_leaves_open_is_written_before_it_ends(server: Server, tmp_path: Path) -> None:
+def test_what_a_fork_leaves_open_is_written_before_it_ends(
+    server: ForkServer, tmp_path: Path
+) -> None:
     script = """
 import atexit, pathlib
 LOG = pathlib.Path(__file__).with_name("log").open("w")
 LOG.write("words")
 atexit.register(pathlib.Path(__file__).with_name("exit").touch)
 """
-    Heard(tmp_path, script, server).end()
+    StartedWorker(tmp_path, script, server).end()
     assert (tmp_path / "log").read_text() == "words"
     assert (tmp_path / "exit").exists()
 
@@ -182,23 +186,23 @@ def test_a_dead_server_ends_its_forks_which_are_tried_again_afresh(tmp_path: Pat
     )
     job = job_of(tmp_path, script)
     seen: list[WorkerProcess] = []
-    with closing(Server()) as server:
+    with closing(ForkServer()) as server:
 
-        def launch(piece: Piece, heard) -> WorkerProcess:
-            seen.append(WorkerProcess(piece, heard, command=FAKE, server=server))
+        def launch(item: WorkItem, on_message) -> WorkerProcess:
+            seen.append(WorkerProcess(item, on_message, command=FAKE, server=server))
             return seen[-1]
 
-        events = Scheduler(Places({"cpu": 1}), launch).run(
+        events = Scheduler(DevicePool({"cpu": 1}), launch).run(
             [job], lambda: kill_when((tmp_path / "begun").exists(), server)
         )
         ends = [(event.phase, event.reason) for event in events]
         assert server._process is not None
         assert server._process.returncode == -signal.SIGKILL, "it is waited for"
-    assert ends == [("again", "ended by SIGKILL (out of memory?)"), ("done", "")]
+    assert ends == [("retry", "ended by SIGKILL (out of memory?)"), ("done", "")]
     assert [hasattr(worker._process, "pid") for worker in seen] == [False, True]
 
 
-def kill_when(due: bool, server: Server) -> bool:
+def kill_when(due: bool, server: ForkServer) -> bool:
     """A look of the scheduler whether to stop: never; `due`: kill the server, once."""
     if due and server._process is not None and server._process.returncode is None:
         server._process.kill()
@@ -210,7 +214,7 @@ def _run_and_be_killed(folder: Path) -> None:
     script = (
         f"import signal\nsignal.signal(15, signal.SIG_IGN)\n{FACTS}\nimport time\ntime.sleep(99)"
     )
-    Heard(folder, script, Server())
+    StartedWorker(folder, script, ForkServer())
     time.sleep(99)
 
 
@@ -226,9 +230,9 @@ def test_server_and_forks_end_with_a_killed_runner(tmp_path: Path) -> None:
 
 
 def test_a_closed_server_leaves_nothing(tmp_path: Path) -> None:
-    with closing(Server()) as server:
-        heard = Heard(tmp_path, FACTS, server)
-        _, own = heard.facts()
+    with closing(ForkServer()) as server:
+        started = StartedWorker(tmp_path, FACTS, server)
+        _, own = started.facts()
         assert gone(own["pid"]), "no zombie"
         assert not gone(own["parent"])
     assert gone(own["parent"])
@@ -244,26 +248,26 @@ def test_what_no_fork_can_share_starts_workers_afresh(
         "    threading.Thread(target=time.sleep, args=(99,), daemon=True).start()\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    with closing(Server()) as server:
-        facts, own = Heard(tmp_path / "job", FACTS, server).facts()
+    with closing(ForkServer()) as server:
+        facts, own = StartedWorker(tmp_path / "job", FACTS, server).facts()
     assert own["command"][-1] == "benchmarks.runs.worker"
     assert facts["blocked"] == []
     assert facts["leads"]
 
 
 def test_a_fork_gives_what_a_fresh_process_gives(
-    server: Server, small_data: SmallData, tmp_path: Path
+    server: ForkServer, small_data: SmallData, tmp_path: Path
 ) -> None:
     jobs = [
         replace(make_job("cdt", small_data, tmp_path / name), limits=(40.0,), episodes=1)
         for name in ("plain", "other", "fork")
     ]
     for job, own in zip(jobs, (None, server, server), strict=True):
-        said: queue.Queue[dict[str, Any] | Ended] = queue.Queue()
-        WorkerProcess(Piece(job, "both", False, place="cpu"), said.put, server=own)
-        while not isinstance(message := said.get(timeout=300), Ended):
+        said: queue.Queue[dict[str, Any] | ProcessExit] = queue.Queue()
+        WorkerProcess(WorkItem(job, "both", False, device="cpu"), said.put, server=own)
+        while not isinstance(message := said.get(timeout=300), ProcessExit):
             pass
-        assert message.status == 0, message.tail
+        assert message.status == 0, message.stderr_tail
     runs = [Run.of(job) for job in jobs]
     for job, run in zip(jobs[1:], runs[1:], strict=True):
         assert same(runs[0].checkpoint(), run.checkpoint())

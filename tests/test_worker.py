@@ -39,7 +39,7 @@ def refused(job: Job, words: str) -> None:
 
 def test_a_job_as_planned_is_done_and_forgets_an_earlier_failure(job: Job) -> None:
     run = Run.of(job)
-    run.fail("earlier", "")
+    run.record_failure("earlier", "")
     run_job(job)
     assert run.trained
     assert run.failure() is None
@@ -64,7 +64,7 @@ def test_data_of_another_task_are_refused(job: Job) -> None:
 
 
 def test_evaluation_needs_a_training(job: Job) -> None:
-    with pytest.raises(UserError, match="run the stage train first"):
+    with pytest.raises(UserError, match="run --stage train first"):
         run_job(replace(job, stage="evaluate"))
     failure = Run.of(job).failure()
     assert failure is not None

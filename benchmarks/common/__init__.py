@@ -1,1 +1,1 @@
-"""What every part uses: errors, files, interrupts, hardware, random streams."""
+"""Helpers of all parts: errors, files, interrupts, hardware, random streams."""

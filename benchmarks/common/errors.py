@@ -1,4 +1,4 @@
-"""The one exception that is a user's to mend."""
+"""The exception for mistakes that the user can correct, and the exit status of commands."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """A mistake in the input: one line that names the thing, the cause and the remedy.
+    """A mistake in the input; the message is one line with the thing, the cause and the remedy.
 
-    Commands print it without a traceback and exit with status 2.
+    Commands print the message without a traceback and exit with status 2.
     """
 
 
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE}
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE}
 
 
-def disk_refuses(error: BaseException) -> bool:
-    """Whether an error says that a disk is full or cannot be written: nobody's mistake."""
-    return isinstance(error, OSError) and error.errno in _DISK
+def is_disk_error(error: BaseException) -> bool:
+    """Whether an error means that a disk is full or cannot be written."""
+    return isinstance(error, OSError) and error.errno in _DISK_ERRORS
 
 
 def describe(error: BaseException) -> str:
@@ -29,17 +29,17 @@ def describe(error: BaseException) -> str:
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
-    """The error for a name that is not in a table, with the nearest one that is."""
-    names = {one.lower(): one for one in sorted(known)}
+    """The error for an unknown name, with the known names and the nearest one."""
+    names = {choice.lower(): choice for choice in sorted(known)}
     near = get_close_matches(name.lower(), names, n=1)
     hint = f"did you mean {names[near[0]]}? " if near else ""
     return UserError(f"unknown {kind} {name!r}: {hint}known are {', '.join(names.values())}")
 
 
 def exit_status(command: Callable[[], int]) -> int:
-    """Run a command and return what the process exits with.
+    """Run a command and return the exit status of the process.
 
-    2 for a mistake, 1 for a disk that is full or cannot be written, 130 for Ctrl-C.
+    2 for a `UserError`, 1 if a disk is full or cannot be written, 130 for Ctrl-C.
     """
     try:
         return command()
@@ -47,10 +47,10 @@ def exit_status(command: Callable[[], int]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        if not disk_refuses(error):
+        if not is_disk_error(error):
             raise
-        print(f"error: {error}: make room, and run the same command again", file=sys.stderr)
+        print(f"error: {error}: free disk space and repeat the command", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nstopped: run the same command again to go on", file=sys.stderr)
+        print("\nstopped: repeat the command to resume", file=sys.stderr)
         return 130

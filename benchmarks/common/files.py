@@ -1,4 +1,4 @@
-"""Writing files so that a reader, or a crash, never meets half of one."""
+"""Atomic writing of files: a reader or a crash never sees a partial file."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from benchmarks.common.errors import UserError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; it takes `path`'s place when the block ends.
+    """Yield a temporary path to write to; rename it to `path` when the block ends.
 
-    The bytes are on the disk before the rename. A block that fails leaves `path` as it was.
+    The bytes are on the disk before the rename. If the block fails, `path` is unchanged.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -28,8 +28,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring the rename itself to the disk, so that later renames never survive without it."""
-    with suppress(OSError):  # some network file systems cannot; the rename stands all the same
+    """Write the rename itself to the disk, so that later renames never survive without it."""
+    with suppress(OSError):  # some network file systems do not support it
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -38,19 +38,19 @@ def _sync_folder(folder: Path) -> None:
 
 
 def remove_parts(folder: Path) -> None:
-    """Remove what writers that were killed left half-written in `folder`, which none writes to."""
+    """Remove partial files of killed writers from `folder`; no writer may be active there."""
     for part in folder.glob(".*.part"):
         part.unlink(missing_ok=True)
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
-    """Put `content` at `path`, whole or not at all."""
+    """Write `content` to `path`, completely or not at all."""
     with replacing(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def require_writable(folder: Path) -> None:
-    """Make `folder` and check that files can be made in it; `UserError` in one line otherwise."""
+    """Create `folder` and check that files can be created in it; `UserError` otherwise."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".writable.{os.getpid()}"

@@ -1,4 +1,4 @@
-"""What this machine has: cores and devices."""
+"""Cores, memory use and devices of this machine."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from benchmarks.common.errors import UserError
 
 
 def available_cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor() -> str:
-    """The make of the processor; its kind where that is unknown."""
+    """The model of the processor; its architecture if the model is unknown."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -28,8 +28,8 @@ def processor() -> str:
 
 
 def peak_memory() -> int:
-    """Most bytes of the host's memory that this process had since its program began."""
-    # the system's own record, getrusage, starts from what the parent had
+    """Peak host memory of this process in bytes, since its program started."""
+    # Preferred to getrusage, whose peak includes that of the parent.
     with suppress(OSError):
         lines = Path("/proc/self/status").read_text().splitlines()
         for line in lines:
@@ -40,24 +40,24 @@ def peak_memory() -> int:
 
 
 def devices(choice: str) -> list[str]:
-    """The devices that `choice` stands for: "auto", "cpu", "cuda" (all) or "cuda:0".
+    """The devices of a choice: "auto", "cpu", "cuda" (all GPUs) or "cuda:0".
 
-    Raises `UserError` for a device that is not there.
+    Raises `UserError` for a device that does not exist.
     """
     import torch
 
-    there = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     if choice == "auto":
-        return there or ["cpu"]
+        return gpus or ["cpu"]
     if choice == "cpu":
         return ["cpu"]
-    if choice == "cuda" and there:
-        return there
-    if choice in there:
+    if choice == "cuda" and gpus:
+        return gpus
+    if choice in gpus:
         return [choice]
     if choice.partition(":")[0] == "cuda":
         raise UserError(
-            f"device {choice!r} is not there: this machine has {', '.join(there) or 'no GPU'}; "
+            f"device {choice!r} does not exist: this machine has {', '.join(gpus) or 'no GPU'}; "
             "use --device cpu"
         )
     raise UserError(f"unknown device {choice!r}: use auto, cpu, cuda or cuda:<number>")

@@ -1,4 +1,4 @@
-"""Ctrl-C in two steps: once to stop in good order, twice to stop at once."""
+"""Handling of Ctrl-C and SIGTERM: the first stops in an orderly way, the second at once."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def two_steps() -> Iterator[Callable[[], bool]]:
-    """Whether the user, or the system by SIGTERM, has asked to stop while the block runs.
+def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+    """Yield a function that tells whether Ctrl-C or SIGTERM has arrived inside the block.
 
-    The second Ctrl-C raises `KeyboardInterrupt`.
+    The second signal raises `KeyboardInterrupt`.
     """
-    asked = False
+    requested = False
 
-    def ask(*_: object) -> None:
-        nonlocal asked
-        if asked:
+    def request(*_: object) -> None:
+        nonlocal requested
+        if requested:
             raise KeyboardInterrupt
-        asked = True
-        print("\nstopping: what is done is kept (Ctrl-C again to stop at once)", file=sys.stderr)
+        requested = True
+        print("\nstopping: finished work is kept (Ctrl-C again to stop at once)", file=sys.stderr)
 
-    kinds = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(kind, ask) for kind in kinds]
+    signals = (signal.SIGINT, signal.SIGTERM)
+    old_handlers = [signal.signal(number, request) for number in signals]
     try:
-        yield lambda: asked
+        yield lambda: requested
     finally:
-        for kind, handler in zip(kinds, before, strict=True):
-            signal.signal(kind, handler)
+        for number, handler in zip(signals, old_handlers, strict=True):
+            signal.signal(number, handler)

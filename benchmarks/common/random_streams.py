@@ -1,4 +1,4 @@
-"""Random numbers of a training, or of several that run as one with a stream for each seed."""
+"""Random numbers of a training, or of a stack of trainings with one stream for each seed."""
 
 from __future__ import annotations
 
@@ -9,43 +9,43 @@ from torch import Generator, Tensor, nn
 
 
 class Draws:
-    """Draws from torch's default generator, which `Algorithm.random` makes the method's own.
+    """Draws from torch's default generator, whose state `Algorithm.random` sets to the method's.
 
-    Methods that can be stacked (`benchmarks.methods.stacking`) draw all their random numbers here:
-    with a stream a seed in place of the one, each result has a leading dimension of seeds.
+    Stackable methods (`benchmarks.methods.stacking`) draw all random numbers here. With one stream
+    for each seed, results have a leading dimension of seeds.
     """
 
     streams: Sequence[Generator] | None = None
 
     def integers(self, high: int, size: int, device: torch.device) -> Tensor:
-        """Whole numbers below `high`, [size] or [seeds, size]."""
+        """Uniform integers below `high`, [size] or [seeds, size]."""
         return self._each(lambda g: torch.randint(high, (size,), device=device, generator=g))
 
     def uniform(self, size: int, device: torch.device) -> Tensor:
-        """Numbers in [0, 1), [size] or [seeds, size]."""
+        """Uniform numbers in [0, 1), [size] or [seeds, size]."""
         return self._each(lambda g: torch.rand(size, device=device, generator=g))
 
     def normal_like(self, values: Tensor) -> Tensor:
         """Standard normal numbers in the shape of `values`."""
-        shape = self._of_one(values)
+        shape = self._shape_of_seed(values)
         return self._each(lambda g: torch.randn(shape, device=values.device, generator=g))
 
     def uniform_like(self, values: Tensor) -> Tensor:
-        """Numbers in [0, 1) in the shape of `values`."""
-        shape = self._of_one(values)
+        """Uniform numbers in [0, 1) in the shape of `values`."""
+        shape = self._shape_of_seed(values)
         return self._each(lambda g: torch.rand(shape, device=values.device, generator=g))
 
     def kept(self, values: Tensor, share: float) -> Tensor:
-        """1 for about `share` of the elements of `values` and 0 for the others, in its shape."""
-        empty = values.new_empty(self._of_one(values))
+        """Bernoulli mask in the shape of `values`: 1 with probability `share`."""
+        empty = values.new_empty(self._shape_of_seed(values))
         return self._each(lambda g: torch.empty_like(empty).bernoulli_(share, generator=g))
 
     def leave_out(self) -> None:
-        """Keep what is compiled from tracing these calls: it draws what it would uncompiled."""
+        """Exclude these calls from compilation, so that compiled updates draw the same numbers."""
         for name in ("integers", "uniform", "uniform_like", "normal_like", "kept"):
             setattr(self, name, torch.compiler.disable(getattr(self, name)))
 
-    def _of_one(self, values: Tensor) -> torch.Size:
+    def _shape_of_seed(self, values: Tensor) -> torch.Size:
         return values.shape if self.streams is None else values.shape[1:]
 
     def _each(self, draw: Callable[[Generator | None], Tensor]) -> Tensor:
@@ -58,22 +58,22 @@ ONE_STREAM = Draws()
 
 
 class StackedDraws(Draws):
-    """Draws with a stream for each seed."""
+    """Draws with one stream for each seed."""
 
     def __init__(self, streams: Sequence[Generator]) -> None:
         self.streams = streams
 
 
 class Dropout(nn.Module):
-    """torch's dropout, number for number on a CPU, drawn from `draws`."""
+    """torch's dropout with random numbers from `draws`; equal to torch's on a CPU."""
 
     def __init__(self, share: float, draws: Draws) -> None:
         super().__init__()
         self.share, self.draws = share, draws
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x` with `share` of its elements zero and the others scaled up; in training only."""
+        """In training, zero a `share` of the elements of `x` and scale up the others."""
         if not (self.training and self.share):
             return x
-        kept = 1.0 - self.share
-        return x * self.draws.kept(x, kept).div_(kept)
+        keep = 1.0 - self.share
+        return x * self.draws.kept(x, keep).div_(keep)

@@ -1,4 +1,4 @@
-"""Tasks of one's own: a TOML file that names a simulator and data."""
+"""Users' own tasks: a TOML file that names a simulator and a data file."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _OPTIONAL = {"min_return": float, "max_return": float, "steps_per_second": int}
 
 
 def resolve_task(spec: str) -> Task:
-    """The task called `spec`, or the one that the task file `spec` describes."""
+    """The task named `spec`, or the task of the file `spec` if it ends in .toml."""
     return read_task_file(Path(spec)) if spec.endswith(".toml") else find_task(spec)
 
 
 def read_task_file(path: Path) -> Task:
-    """A user's own task from a TOML file; `UserError` in one line where it does not serve.
+    """A user's own task from a TOML file; `UserError` if the file is not valid.
 
-    The widths of observations and actions are those of the data, and so are the smallest and the
-    largest return unless the file states them.
+    The data determine the widths of observations and actions, and the smallest and largest return
+    unless the file states them.
     """
     facts = _facts(path)
     file = (path.parent / facts["data"]).resolve()
@@ -43,15 +43,15 @@ def read_task_file(path: Path) -> Task:
     simulator, content = facts["simulator"], b""
     source, colon, name = simulator.rpartition(":")
     if simulator.endswith(".py"):
-        raise UserError(f"{path}: name the class in the file too, {simulator}:ClassName")
+        raise UserError(f"{path}: simulator needs a class name: {simulator}:ClassName")
     if colon and source.endswith(".py"):
         module = (path.parent / source).resolve()
         if not module.is_file():
-            raise UserError(f"{path}: there is no simulator file {module}")
+            raise UserError(f"{path}: the simulator file {module} does not exist")
         simulator, content = f"{module}:{name}", module.read_bytes()
         facts["simulator"] = name
-    # what changes an episode; limits and the scale of returns are applied to it afterwards
-    said = repr((facts["horizon"], facts["simulator"]))
+    # Only what changes an episode is hashed; limits and normalisation apply to its results.
+    identity = repr((facts["horizon"], facts["simulator"]))
     return Task(
         facts["name"],
         simulator,
@@ -65,34 +65,34 @@ def read_task_file(path: Path) -> Task:
         str(file),
         facts.get("steps_per_second", 1000),
         str(path.resolve()),
-        hashlib.sha256(said.encode() + content).hexdigest(),
+        hashlib.sha256(identity.encode() + content).hexdigest(),
     )
 
 
 def _finite(value: float) -> bool:
-    """Whether a number, which may be a long integer, is none of NaN, infinite, and too large."""
+    """Whether a float or an integer of any size fits a finite float."""
     return abs(value) <= sys.float_info.max
 
 
 def _facts(path: Path) -> dict[str, Any]:
-    """What a task file says, checked for names and types."""
+    """The entries of a task file, with their names and types checked."""
     try:
         stated = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{path}: no task file ({error})") from None
-    known = _REQUIRED | _OPTIONAL
+        raise UserError(f"{path}: not a readable task file ({error})") from None
+    types = _REQUIRED | _OPTIONAL
     for key in stated:
-        if key not in known:
-            raise UserError(f"{path}: {unknown_name('entry', key, known)}")
+        if key not in types:
+            raise UserError(f"{path}: {unknown_name('entry', key, types)}")
     if missing := [key for key in _REQUIRED if key not in stated]:
         raise UserError(f"{path}: a task file needs {', '.join(missing)}")
     for key, value in stated.items():
-        kind = known[key]
+        kind = types[key]
         fits = isinstance(value, (int, float) if kind is float else kind)
         if isinstance(value, bool) or not fits or (kind is float and not _finite(value)):
-            raise UserError(f"{path}: {key} = {value!r} is no {kind.__name__}")
+            raise UserError(f"{path}: {key} = {value!r} is not of type {kind.__name__}")
         if key in ("horizon", "max_cost", "steps_per_second") and value <= 0:
-            raise UserError(f"{path}: {key} = {value!r} must be more than 0")
+            raise UserError(f"{path}: {key} = {value!r} must be above 0")
     if stated["name"] in ALL_TASKS or not stated["name"].replace("-", "_").isidentifier():
         raise UserError(f"{path}: name {stated['name']!r} must be a plain word, not a DSRL task's")
-    return {key: float(v) if known[key] is float else v for key, v in stated.items()}
+    return {key: float(v) if types[key] is float else v for key, v in stated.items()}

@@ -1,4 +1,4 @@
-"""Fetching the published DSRL files so that they arrive whole, whatever happens on the way."""
+"""Downloads the published DSRL files: resumes, retries, verifies and checks their checksums."""
 
 from __future__ import annotations
 
@@ -20,62 +20,64 @@ from benchmarks.common.errors import UserError
 from benchmarks.common.files import write_atomic
 from benchmarks.datasets.mirror import (
     SHA256,
-    Again,
-    Refused,
-    Told,
+    MirrorError,
+    RemoteFile,
+    RetryableError,
     address_of,
-    ask,
-    pieces_of,
+    read_chunks,
     read_headers,
+    request,
 )
 from benchmarks.datasets.trajectories import file_checksum
-from benchmarks.datasets.verify import findings
+from benchmarks.datasets.verify import file_faults
 from benchmarks.tasks.tasks import Task
 
-Progress = Callable[[int, int | None], None]
-
+ProgressCallback = Callable[[int, int | None], None]
+"""Receives the bytes done and, if known, the bytes in all."""
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_LONGEST_WAIT = 30.0  # seconds between two tries, whatever the server asks for
+_MAX_WAIT = 30.0
+"""Maximum seconds between two attempts, whatever the server asks for."""
 
 
 class _Part:
-    """The beginning of a file, and beside it what was told of the whole."""
+    """A partial download, with the metadata of the whole file in a sidecar file."""
 
-    def __init__(self, path: Path, progress: Progress) -> None:
+    def __init__(self, path: Path, progress: ProgressCallback) -> None:
         self.path, self.progress = path, progress
         self.sidecar = path.with_name(f"{path.name}.json")
-        self.restarts = 0  # how often bytes that were here had to be fetched anew
+        self.restarts = 0
+        """How often downloaded bytes were discarded."""
 
-    def told(self) -> Told | None:
-        """What was told of the file when these bytes came; None if that is not known."""
+    def remote(self) -> RemoteFile | None:
+        """The metadata that the download began with; None if unknown."""
         try:
-            return Told(**_read_json(self.sidecar))
+            return RemoteFile(**_read_json(self.sidecar))
         except TypeError:
             return None
 
     def size(self) -> int:
-        """Bytes that can be continued."""
-        size = self.path.stat().st_size if self.path.exists() and self.told() else 0
+        """Number of downloaded bytes that can be resumed."""
+        size = self.path.stat().st_size if self.path.exists() and self.remote() else 0
         return size if size >= len(_SIGNATURE) else 0
 
-    def write(self, start: int, told: Told, pieces: Iterator[bytes]) -> int:
-        """Replace what follows byte `start`, 0 or the size, by `pieces`; the size then."""
+    def write(self, start: int, remote: RemoteFile, chunks: Iterator[bytes]) -> int:
+        """Write `chunks` from byte `start`, which is 0 or the size; return the new size."""
         self.restarts, done = self.restarts + (self.size() > start), start
-        # unbuffered: what has come outlives a kill, and a full disk shows at once
+        # Unbuffered: downloaded bytes survive a kill, and a full disk raises at once.
         with self.path.open("ab" if start else "wb", buffering=0) as file:
-            if told != self.told():  # after truncating: never old bytes beside new facts
-                write_atomic(self.sidecar, json.dumps(asdict(told)))
-            self.progress(done, told.total)
-            for piece in pieces:
-                rest = memoryview(piece)
+            if remote != self.remote():  # after truncation: never new metadata for old bytes
+                write_atomic(self.sidecar, json.dumps(asdict(remote)))
+            self.progress(done, remote.total)
+            for chunk in chunks:
+                rest = memoryview(chunk)
                 while rest:
                     rest = rest[file.write(rest) :]
-                done += len(piece)
-                self.progress(done, told.total)
+                done += len(chunk)
+                self.progress(done, remote.total)
         return done
 
     def discard(self) -> None:
-        """Forget it all."""
+        """Delete the download and its sidecar."""
         self.restarts += self.size() > 0
         self.path.unlink(missing_ok=True)
         self.sidecar.unlink(missing_ok=True)
@@ -86,128 +88,130 @@ def fetch(
     folder: Path,
     addresses: Sequence[str],
     *,
-    progress: Progress = lambda done, total: None,
+    progress: ProgressCallback = lambda done, total: None,
     attempts: int = 5,
     timeout: float = 30.0,
     pause: float = 1.0,
 ) -> Path:
-    """The published file of `task` in `folder`, from the first of `addresses` that gives it whole.
+    """Download the published file of `task` to `folder` from the first mirror that serves it whole.
 
-    Goes on where an earlier call stopped, however that ended. A mirror is left after `attempts`
-    tries in a row that brought nothing, `pause` seconds apart at first and ever longer; `timeout`
-    is in seconds of silence. `progress` is told the bytes there and due. `UserError` in one line
-    where no mirror serves or the file cannot be written.
+    Resumes an earlier download, however that ended. A mirror is given up after `attempts` attempts
+    in a row without new bytes; the pause between them starts at `pause` seconds and doubles.
+    `timeout` is seconds without data. `progress` receives the bytes done and in all. Raises
+    `UserError` if no mirror serves the file or it cannot be written.
     """
-    path, said = folder / task.dataset_file, list[str]()
+    path, failures = folder / task.dataset_file, list[str]()
     part = _Part(path.with_name(f"{path.name}.part"), progress)
     if path.is_file():
         return path
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{path}.lock"):
-            if path.is_file():  # another process fetched it
+            if path.is_file():  # another process has downloaded it
                 return path
             for address in addresses:
                 try:
-                    once = partial(_try, part, task, address, timeout)
-                    _finish(part, _insist(once, part, attempts, pause), task, path)
+                    attempt = partial(_download_rest, part, task, address, timeout)
+                    _finish(part, _retry(attempt, part, attempts, pause), task, path)
                     return path
-                except Refused as fault:
+                except MirrorError as error:
                     host = address.split("//")[-1].split("/")[0].rpartition("@")[2]  # no password
-                    said.append(f"{host}: {fault}")
-            kept = part.size()
+                    failures.append(f"{host}: {error}")
+            size = part.size()
     except OSError as error:
         raise UserError(
-            f"cannot write {path.name} to {folder} ({error.strerror or error}): mend that and run "
-            "again, or choose another folder by OSRL_BENCH_CACHE"
+            f"cannot write {path.name} to {folder} ({error.strerror or error}): repair that and "
+            "run again, or choose another folder by OSRL_BENCH_CACHE"
         ) from None
-    remains = f"{kept / 1e6:.1f} MB are kept, run again to go on" if kept else "nothing is kept"
+    kept = f"{size / 1e6:.1f} MB are kept, run again to resume" if size else "nothing is kept"
     raise UserError(
-        f"could not fetch {path.name} ({'; '.join(said) or 'no mirror is named'}); {remains}, "
-        "name another mirror by --mirror or OSRL_BENCH_MIRRORS, put the file into "
+        f"cannot download {path.name} ({'; '.join(failures) or 'no mirror is given'}); {kept}, "
+        "give another mirror by --mirror or OSRL_BENCH_MIRRORS, put the file into "
         "DSRL_DATASET_DIR, or use --data generated"
     )
 
 
-def _insist(once: Callable[[], Told], part: _Part, attempts: int, pause: float) -> Told:
-    """Complete `part` from one mirror, in as many tries as that takes."""
+def _retry(
+    attempt: Callable[[], RemoteFile], part: _Part, attempts: int, pause: float
+) -> RemoteFile:
+    """Complete `part` from one mirror, repeating `attempt` while it makes progress."""
     failures, restarts = 0, part.restarts
     while True:
         before = part.size()
         try:
-            return once()
-        except Again as fault:
+            return attempt()
+        except RetryableError as error:
             failures = 0 if part.size() > before else failures + 1
-            # bytes that come anew each time are no progress, or this might never end
+            # Restarted downloads are no progress: else a mirror could restart them for ever.
             if max(failures, part.restarts - restarts) >= attempts:
-                raise Refused(f"{fault}, in {attempts} tries") from None
-            sleep(min(max(pause * 2 ** max(failures - 1, 0), fault.wait), _LONGEST_WAIT))
+                raise MirrorError(f"{error}, in {attempts} attempts") from None
+            sleep(min(max(pause * 2 ** max(failures - 1, 0), error.wait), _MAX_WAIT))
 
 
-def _try(part: _Part, task: Task, address: str, timeout: float) -> Told:
-    """Ask once for what `part` lacks; returns when it is complete."""
+def _download_rest(part: _Part, task: Task, address: str, timeout: float) -> RemoteFile:
+    """Download what `part` lacks in one request; return when it is complete."""
     size, headers = part.size(), dict[str, str]()
-    if earlier := part.told() if size else None:
+    if earlier := part.remote() if size else None:
         headers["Range"] = f"bytes={size}-"
-        # a weak ETag (W/) does not vouch for every byte
+        # A weak ETag (W/) does not guarantee equal bytes.
         if earlier.address == address and earlier.etag and earlier.etag[0] == '"':
             headers["If-Range"] = earlier.etag
-    answer = ask(address_of(address, task), headers, timeout)
-    with answer[0] as response:
-        start, told = read_headers(answer, address)
+    reply = request(address_of(address, task), headers, timeout)
+    with reply[0] as response:
+        start, remote = read_headers(reply, address)
         if response.status != 200 and earlier:
-            fits = told.same_file(earlier)
-            total, sha256 = told.total or earlier.total, told.sha256 or earlier.sha256
-            told = replace(told, total=total, sha256=sha256)
-            if fits and response.status == 416 and size == told.total:
-                return told
-            if not fits or start != size:
+            same = remote.same_file(earlier)
+            total, sha256 = remote.total or earlier.total, remote.sha256 or earlier.sha256
+            remote = replace(remote, total=total, sha256=sha256)
+            if same and response.status == 416 and size == remote.total:
+                return remote
+            if not same or start != size:
                 part.discard()
-                raise Again("does not go on where it was left")
+                raise RetryableError("the server cannot resume the download")
         elif start != 0:
-            raise Again("sent a part that was not asked for")
-        _receive(part, start, told, response)
-    return told
+            raise RetryableError("the server sent another range than requested")
+        _receive(part, start, remote, response)
+    return remote
 
 
-def _receive(part: _Part, start: int, told: Told, response: HTTPResponse) -> None:
-    """Write the body from byte `start` on; `Again` unless the file is complete then."""
-    limits = [response.length, None if told.total is None else told.total - start]
-    pieces = pieces_of(response, min((n for n in limits if n is not None), default=None))
-    if start == 0:  # look before anything that is there is overwritten
+def _receive(part: _Part, start: int, remote: RemoteFile, response: HTTPResponse) -> None:
+    """Write the body at byte `start`; `RetryableError` unless the file is complete then."""
+    limits = [response.length, None if remote.total is None else remote.total - start]
+    chunks = read_chunks(response, min((n for n in limits if n is not None), default=None))
+    if start == 0:  # check the signature before overwriting earlier bytes
         first = b""
-        while len(first) < len(_SIGNATURE) and (piece := next(pieces, b"")):
-            first += piece
+        while len(first) < len(_SIGNATURE) and (chunk := next(chunks, b"")):
+            first += chunk
         if not first.startswith(_SIGNATURE):
             page = "html" in response.headers.get("Content-Type", "") or first[:1] == b"<"
             kind = "a web page" if page else "something else"
-            raise Refused(f"answered with {kind}, not an HDF5 file")
-        pieces = chain([first], pieces)
-    if told.total is not None:
-        _require_room(part, told.total)
-    done = part.write(start, told, pieces)
-    if told.total is not None and done < told.total:
-        raise Again("sent less than the whole file")
+            raise MirrorError(f"the server sent {kind}, not an HDF5 file")
+        chunks = chain([first], chunks)
+    if remote.total is not None:
+        _require_disk_space(part, remote.total)
+    done = part.write(start, remote, chunks)
+    if remote.total is not None and done < remote.total:
+        raise RetryableError("the server sent a part of the file only")
 
 
-def _require_room(part: _Part, total: int) -> None:
+def _require_disk_space(part: _Part, total: int) -> None:
     """`UserError` if the disk cannot hold the rest of the file."""
     folder = part.path.parent
-    lacking = total - (part.path.stat().st_size if part.path.exists() else 0)
-    if lacking > (free := shutil.disk_usage(folder).free):
+    needed = total - (part.path.stat().st_size if part.path.exists() else 0)
+    if needed > (free := shutil.disk_usage(folder).free):
         raise UserError(
-            f"no room for {part.path.stem} in {folder}: {lacking / 1e6:.1f} MB are to come and "
-            f"{free / 1e6:.1f} MB are free: make room, or choose another by OSRL_BENCH_CACHE"
+            f"no space for {part.path.stem} in {folder}: {needed / 1e6:.1f} MB are needed and "
+            f"{free / 1e6:.1f} MB are free: free some, or choose another by OSRL_BENCH_CACHE"
         )
 
 
-def _finish(part: _Part, told: Told, task: Task, path: Path) -> None:
-    """Give the part its final name if it is the file; forget it and its mirror otherwise."""
-    altered = told.sha256 and file_checksum(part.path) != told.sha256
-    faults = ["its sha256 is not as told"] if altered else findings(part.path, task)
+def _finish(part: _Part, remote: RemoteFile, task: Task, path: Path) -> None:
+    """Rename a verified download; delete it and raise `MirrorError` if it is faulty."""
+    altered = remote.sha256 and file_checksum(part.path) != remote.sha256
+    faults = ["its sha256 is not the stated one"] if altered else file_faults(part.path, task)
     if faults:
         part.discard()
-        raise Refused(f"the file is not whole: {faults[0]}")
+        raise MirrorError(f"the file is faulty: {faults[0]}")
     with part.path.open("rb") as file:
         os.fsync(file.fileno())
     part.path.replace(path)
@@ -215,35 +219,39 @@ def _finish(part: _Part, told: Told, task: Task, path: Path) -> None:
 
 
 def enforce_checksum(path: Path, records: Path, known: str | None = None) -> str:
-    """sha256 of the file `path`, noted in the folder `records` at its first use, the same after.
+    """sha256 of the file `path`, recorded in the folder `records` at its first use.
 
-    `known` is the sum if it is computed already. A file that changed since is a `UserError`.
+    Raises `UserError` if the file has changed since. `known` is its sha256 if already computed.
     """
     record = records / f"{path.name}.sha256.json"
-    old = _read_json(record)
-    before = str(old.get("sha256"))
-    if not SHA256.fullmatch(before):
-        old = {}
+    recorded = _read_json(record)
+    old_sum = str(recorded.get("sha256"))
+    if not SHA256.fullmatch(old_sum):
+        recorded = {}
     try:
-        status, place = path.stat(), str(path.resolve())
-        facts = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "path": place}
-        unchanged = facts.items() <= old.items()
-        now = known or (before if unchanged else file_checksum(path))
-        if old and now != before:
+        status = path.stat()
+        facts: dict[str, Any] = {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+        facts["path"] = str(path.resolve())
+        unchanged = facts.items() <= recorded.items()
+        new_sum = known or (old_sum if unchanged else file_checksum(path))
+        if recorded and new_sum != old_sum:
             raise UserError(
-                f"{path} has changed since its first use (sha256 {now[:12]}…, was {before[:12]}…): "
-                f"fetch it again, or delete {record} if that is meant"
+                f"{path} has changed since its first use (sha256 {new_sum[:12]}…, was "
+                f"{old_sum[:12]}…): fetch it again, or delete {record} if that is intended"
             )
         if not unchanged:
             records.mkdir(parents=True, exist_ok=True)
-            write_atomic(record, json.dumps({"sha256": now, **facts}))
+            write_atomic(record, json.dumps({"sha256": new_sum, **facts}))
     except OSError as error:
-        raise UserError(f"cannot note the checksum of {path} in {records} ({error})") from None
-    return now
+        raise UserError(
+            f"cannot record the checksum of {path} in {records} ({error}): choose another folder "
+            "by OSRL_BENCH_CACHE"
+        ) from None
+    return new_sum
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """What a JSON file holds; nothing if it is not there or damaged."""
+    """The contents of a JSON file; empty if it is missing or damaged."""
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Figures of generated data sets, kept in a JSON file beside the policies that make them."""
+"""Summary figures of generated data sets, stored in a JSON file beside the snapshots."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from benchmarks.datasets.summary import Summary
 
 
 def read_figures(path: Path) -> dict[str, Any]:
-    """The figures kept so far, by task; none where there is no file yet."""
+    """The stored figures by task; empty if there is no file yet."""
     try:
-        known = json.loads(path.read_text()) if path.exists() else {}
+        figures = json.loads(path.read_text()) if path.exists() else {}
     except (OSError, ValueError) as error:
-        raise UserError(f"--record {path}: no JSON file ({error})") from None
-    if not isinstance(known, dict):
-        raise UserError(f"--record {path}: it holds something else than figures by task")
-    return known
+        raise UserError(f"--record {path}: not a JSON file ({error}): name another") from None
+    if not isinstance(figures, dict):
+        raise UserError(f"--record {path}: not a file of figures by task: name another")
+    return figures
 
 
-def figures_of(one: DataSet, summary: Summary) -> dict[str, Any]:
-    """What is kept of a set beside the snapshots it is made from."""
-    # JSON has no NaN
+def figures_of(data: DataSet, summary: Summary) -> dict[str, Any]:
+    """The stored figures of one data set."""
+    # JSON has no NaN: it becomes null.
     figures: dict[str, Any] = json.loads(json.dumps(asdict(summary)), parse_constant=lambda _: None)
-    figures["file"], figures["bytes"] = one.path.name, one.path.stat().st_size
-    figures["sha256"] = one.checksum()
+    figures["file"], figures["bytes"] = data.path.name, data.path.stat().st_size
+    figures["sha256"] = data.checksum()
     return figures

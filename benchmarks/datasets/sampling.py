@@ -1,4 +1,4 @@
-"""Batches drawn from trajectories held on the training device, by index, without Python loops."""
+"""Uniform batches of transitions, gathered by index on the training device."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Transitions(NamedTuple):
     rewards: Tensor
     costs: Tensor
     done: Tensor
-    """1 where the episode ended, for whichever reason (as osrl and DSRL count it)."""
+    """1 where the episode ended, for any reason (as in osrl and DSRL)."""
     initial: Tensor
     """1 where the episode began."""
     terminal: Tensor
-    """1 where the task ended the episode, as opposed to running out of time."""
+    """1 where the task ended the episode, as opposed to a timeout."""
 
 
 class TransitionSampler:

@@ -1,8 +1,8 @@
 """Windows of consecutive steps for sequence models, with relabelled trajectories (CDT).
 
 The augmentation is that of the Constrained Decision Transformer (Liu and others, ICML 2023,
-arXiv 2302.07351) as osrl has it: better returns than the data hold are asked for at costs across
-the data's range, and each such target is given to a nearby trajectory that costs no more.
+arXiv 2302.07351), as in osrl: targets with higher returns than the data are spread over the range
+of costs, and each target relabels a nearby trajectory whose cost is at most the target's.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Indices = NDArray[np.intp]
 class Sequences(NamedTuple):
     """A batch of B windows of K steps; all but the first two and `episode_cost` are [B, K].
 
-    Everything but `time_steps` is 0 behind the end of a trajectory.
+    Everything but `time_steps` is 0 after the end of a trajectory.
     """
 
     observations: Tensor
@@ -32,16 +32,16 @@ class Sequences(NamedTuple):
     returns_to_go: Tensor
     costs_to_go: Tensor
     time_steps: Tensor
-    """Steps of the episode [B, K], counted on behind its end."""
+    """Steps of the episode [B, K]; they count on after its end."""
     mask: Tensor
-    """1 where the trajectory goes on, 0 behind its end."""
+    """1 inside the trajectory, 0 after its end."""
     episode_cost: Tensor
     """Cost of the whole trajectory [B]."""
     costs: Tensor
 
 
 class Relabelled(NamedTuple):
-    """A further trajectories: those of `episodes` [A] again, under other returns and costs [A]."""
+    """A relabelled copies: trajectories `episodes` [A] with target returns and costs [A]."""
 
     episodes: Indices
     returns: Values
@@ -51,10 +51,10 @@ class Relabelled(NamedTuple):
 class SequenceSampler:
     """Draws windows from trajectories held on `device`, from torch's default generator.
 
-    A trajectory is drawn with probability `probabilities` (see `cost_probabilities`; None: all
-    alike), relabelled ones counted behind the data's own, and the window's first step uniformly
-    from its steps. A relabelled trajectory shares the steps of its source; its returns and costs to
-    go are shifted so that they begin at the target. Returns are scaled by `reward_scale`.
+    A trajectory is drawn with `probabilities` (see `cost_probabilities`; None is uniform), with the
+    relabelled ones after the data's own, and the window's first step uniformly from its steps. A
+    relabelled trajectory shares the steps of its source; its returns-to-go and costs-to-go are
+    shifted to start at the target. Returns are scaled by `reward_scale`.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class SequenceSampler:
         probabilities: Values | None = None,
     ) -> None:
         self.batch, self.length, self.device = batch, length, torch.device(device)
-        more = relabelled or Relabelled(np.empty(0, np.intp), np.empty(0), np.empty(0))
-        episodes = np.concatenate([np.arange(len(data)), more.episodes])
-        returns = np.concatenate([data.returns, more.returns])
-        costs = np.concatenate([data.episode_costs, more.costs])
+        extra = relabelled or Relabelled(np.empty(0, np.intp), np.empty(0), np.empty(0))
+        episodes = np.concatenate([np.arange(len(data)), extra.episodes])
+        returns = np.concatenate([data.returns, extra.returns])
+        costs = np.concatenate([data.episode_costs, extra.costs])
         to_go = [data.to_go(data.rewards) * reward_scale, data.to_go(data.costs), data.costs]
         shifts = [(returns - data.returns[episodes]) * reward_scale]
         shifts += [costs - data.episode_costs[episodes]]
@@ -101,7 +101,7 @@ class SequenceSampler:
         return self.windows(chosen, (draws[1] * self._lengths[chosen]).long())
 
     def windows(self, trajectories: Tensor, steps: Tensor) -> Sequences:
-        """The windows that begin at `steps` [B] of `trajectories` [B]."""
+        """The windows that start at `steps` [B] of `trajectories` [B]."""
         time_steps = steps[:, None] + self._window
         inside = time_steps < self._lengths[trajectories, None]
         rows = (self._first[trajectories, None] + time_steps).clamp(max=len(self._packed) - 1)
@@ -123,9 +123,9 @@ class SequenceSampler:
 
 
 def cost_probabilities(costs: Values, offset: float) -> Values:
-    """Weights of trajectories with costs [E], in proportion to max(offset - cost, 0).
+    """Sampling probabilities of trajectories with costs [E], proportional to max(offset - cost, 0).
 
-    All alike where no cost is below the offset.
+    Uniform if no cost is below the offset.
     """
     weights: Values = np.maximum(offset - costs, 0.0)
     if weights.sum() == 0:
@@ -145,30 +145,33 @@ def relabel_beyond_front(
     max_decrease: float,
     beta: float,
 ) -> Relabelled:
-    """Give `share` of the trajectories, with `returns` and `costs` [E], targets beyond the data.
+    """Relabel the fraction `share` of the trajectories [E] with targets beyond the data.
 
-    Target costs are spread evenly over the data's; target returns are uniform between the fitted
-    Pareto front plus `margin` and the largest return. A target goes to the nearest trajectory that
-    costs no more; where that is taken, to one that is no costlier than it and at most
-    `max_decrease` worse, drawn with weight 1 / (distance + `beta`). Outliers take no part.
+    Target costs are spaced evenly over the data's range; target returns are uniform between the
+    fitted Pareto front plus `margin` and the largest return. A target relabels the nearest
+    trajectory with at most its cost. If that is already relabelled, it relabels one whose cost is
+    at most that trajectory's and whose return is at most `max_decrease` lower, drawn with weight
+    1 / (distance + `beta`). Outliers are not relabelled.
     """
-    kept = typical_trajectories(returns, costs, rng)
-    front = kept[pareto_front(returns[kept], costs[kept])]
-    target_costs = np.linspace(costs[kept].min(), costs[kept].max(), int(share * len(kept)))
+    typical = typical_trajectories(returns, costs, rng)
+    front = typical[pareto_front(returns[typical], costs[typical])]
+    typical_costs = costs[typical]
+    number = int(share * len(typical))
+    target_costs = np.linspace(typical_costs.min(), typical_costs.max(), number)
     low = fit_front(returns[front], costs[front], degree)(target_costs) + margin
-    # where the front plus the margin passes the largest return, between the two all the same
+    # Where the front plus the margin exceeds the largest return, targets lie between the two.
     target_returns = low + (returns.max() - low) * rng.random(len(low))
-    points = np.column_stack([costs[kept], returns[kept]])
+    points = np.column_stack([typical_costs, returns[typical]])
     targets = np.column_stack([target_costs, target_returns])
     sources = _associate(points, targets, max_decrease, beta, rng)
-    return Relabelled(kept[sources], target_returns, target_costs)
+    return Relabelled(typical[sources], target_returns, target_costs)
 
 
 def typical_trajectories(returns: Values, costs: Values, rng: np.random.Generator) -> Indices:
     """Indices of the trajectories in well-filled cells of a 10 x 50 grid of cost and return.
 
-    Cells with one or two are left out, of cells with more than ten ten are drawn. All trajectories
-    where no cell has three.
+    Cells with one or two trajectories are left out; from cells with more than ten, ten are drawn.
+    If no cell has three, all trajectories.
     """
     cells = _bins(costs, 10) * 100 + _bins(returns, 50)
     order = rng.permutation(len(cells))
@@ -177,30 +180,30 @@ def typical_trajectories(returns: Values, costs: Values, rng: np.random.Generato
         cells[order], return_index=True, return_inverse=True, return_counts=True
     )
     rank = np.arange(len(order)) - first[inverse]
-    kept: Indices = np.sort(order[(counts[inverse] > 2) & (rank < 10)])
-    return kept if len(kept) else np.arange(len(cells))
+    typical: Indices = np.sort(order[(counts[inverse] > 2) & (rank < 10)])
+    return typical if len(typical) else np.arange(len(cells))
 
 
 def _bins(values: Values, number: int) -> NDArray[np.int64]:
-    # the largest value has a bin of its own, as in osrl
+    # The largest value gets an extra bin, as in osrl.
     step = (values.max() - values.min()) / number or 1.0
     bins: NDArray[np.int64] = ((values - values.min()) // step).astype(np.int64)
     return bins
 
 
 def pareto_front(returns: Values, costs: Values) -> Indices:
-    """Indices of the points that no other beats: no worse in either and better in one."""
+    """Indices of the Pareto-optimal points: no other has more return and at most the same cost."""
     order = np.lexsort((-returns, costs))
     best = np.maximum.accumulate(returns[order])
-    # the cheapest at which this best return is reached: whoever has it at that cost is unbeaten
+    # The smallest cost at which this best return is reached.
     cheapest = costs[order][np.searchsorted(best, best)]
     return np.sort(order[(returns[order] == best) & (costs[order] == cheapest)])
 
 
 def fit_front(returns: Values, costs: Values, degree: int) -> Polynomial:
-    """Return as a polynomial of cost through the points of a front, by least squares.
+    """Fit the return as a polynomial of the cost to the points of a front, by least squares.
 
-    The degree is lowered to what the number of different costs determines.
+    The degree is at most the number of distinct costs minus one.
     """
     degree = min(degree, len(np.unique(costs)) - 1)
     if degree == 0:
@@ -212,17 +215,17 @@ def fit_front(returns: Values, costs: Values, degree: int) -> Polynomial:
 def _associate(
     points: Values, targets: Values, max_decrease: float, beta: float, rng: np.random.Generator
 ) -> Indices:
-    """For each target (cost, return) [S, 2] the index of a point [E, 2] that costs no more."""
+    """For each target (cost, return) [S, 2], the index of a point [E, 2] with at most its cost."""
     affordable = points[:, 0] <= targets[:, :1]
     distances = np.hypot(*(points[None] - targets[:, None]).transpose(2, 0, 1))
     nearest_points: Indices = np.where(affordable, distances, np.inf).argmin(axis=1)
-    # each source stays with its own target: osrl regroups the sources and not the targets, and
-    # so pairs them at random as soon as a point is nearest twice
+    # Each source stays with its target. osrl reorders the sources but not the targets, and so pairs
+    # them at random as soon as a point is the nearest of two targets.
     sources = nearest_points.copy()
     for nearest in np.unique(nearest_points):
-        again = np.flatnonzero(nearest_points == nearest)[1:]
+        repeats = np.flatnonzero(nearest_points == nearest)[1:]
         cost, value = points[nearest]
         near = np.flatnonzero((points[:, 0] <= cost) & (points[:, 1] >= value - max_decrease))
         weights = 1.0 / (np.hypot(*(points[near] - points[nearest]).T) + beta)
-        sources[again] = rng.choice(near, size=len(again), p=weights / weights.sum())
+        sources[repeats] = rng.choice(near, size=len(repeats), p=weights / weights.sum())
     return sources

@@ -1,4 +1,4 @@
-"""Which data a run uses: decided once for all its tasks, never mixed; and getting hold of them."""
+"""Selects one data source for all tasks of a run; downloads or generates the data."""
 
 from __future__ import annotations
 
@@ -18,15 +18,13 @@ from benchmarks.common.hardware import available_cores
 from benchmarks.datasets import dsrl, mirror
 from benchmarks.datasets.generation.policies import recorded_checksum, shipped_tasks
 from benchmarks.datasets.generation.rollouts import generate, generated_path
-from benchmarks.datasets.trajectories import HDF5_ERRORS, file_checksum
+from benchmarks.datasets.trajectories import HDF5_ERRORS, file_checksum, missing_columns
 from benchmarks.tasks.tasks import Task
-
-_KEYS = ("observations", "next_observations", "actions", "rewards", "costs", "terminals")
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """The data file of a task and the scale that goes with it."""
+    """The data file of a task, which may not exist yet."""
 
     task: Task
     path: Path
@@ -35,25 +33,24 @@ class DataSet:
 
     @property
     def present(self) -> bool:
-        """Whether the file is there."""
+        """Whether the file exists."""
         return self.path.is_file()
 
     def return_range(self) -> tuple[float, float]:
-        """R_min and R_max for normalising: the task's, which are DSRL's for every task of DSRL."""
+        """R_min and R_max for normalisation: the task's constants, from DSRL for its tasks."""
         return self.task.min_return, self.task.max_return
 
     def checksum(self) -> str:
-        """sha256 of the file; a published one must be the one that was used before."""
+        """sha256 of the file; `UserError` if a published file has changed since its first use."""
         if self.source == "dsrl":
             return dsrl.enforce_checksum(self.path, cache_folder() / "checksums")
         return file_checksum(self.path)
 
     def problem(self) -> str | None:
-        """What is wrong with the file as far as its structure tells; None if nothing is."""
+        """The fault in the file's structure; None if there is none."""
         try:
             with h5py.File(self.path, "r") as file:
-                missing = [key for key in (*_KEYS, "timeouts") if key not in file]
-                if missing:
+                if missing := missing_columns(file):
                     return f"lacks {', '.join(missing)}"
                 widths = *file["observations"].shape[1:], *file["actions"].shape[1:]
                 expected = self.task.observation_dim, self.task.action_dim
@@ -66,7 +63,7 @@ class DataSet:
 
 @dataclass(frozen=True)
 class Network:
-    """From where published files may be fetched; no mirror means not at all."""
+    """The mirrors to download published files from; none means offline."""
 
     mirrors: Sequence[str] = ()
 
@@ -78,66 +75,69 @@ class Network:
             action="append",
             default=[],
             metavar="URL",
-            help="folder on a web server that holds DSRL files; tried first",
+            help="web folder with DSRL files, tried before the others",
         )
         parser.add_argument(
-            "--offline", action="store_true", help="never touch the network (or OSRL_BENCH_OFFLINE)"
+            "--offline", action="store_true", help="do not use the network (or OSRL_BENCH_OFFLINE)"
         )
 
     @staticmethod
     def of(args: argparse.Namespace) -> Network:
-        """What the options and the environment allow."""
+        """The mirrors that the options and the environment variables allow."""
         if args.offline or os.environ.get("OSRL_BENCH_OFFLINE"):
             return Network()
         return Network(mirror.mirrors(args.mirror))
 
     def reaches(self, task: Task) -> bool:
-        """Whether the published file of `task` can be fetched."""
+        """Whether a mirror has the published file of `task`."""
         return bool(self.mirrors) and mirror.reachable(task, self.mirrors)
 
 
 def cache_folder() -> Path:
-    """Where generated and fetched data are kept: `OSRL_BENCH_CACHE`, or the user's cache folder."""
+    """Folder of generated and downloaded data: `OSRL_BENCH_CACHE` or the user's cache folder."""
     if chosen := os.environ.get("OSRL_BENCH_CACHE"):
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "osrl-bench"
 
 
 def dsrl_folder() -> Path:
-    """Where DSRL keeps its files: `DSRL_DATASET_DIR`, or its default in the home folder."""
+    """Folder of DSRL's own downloads: `DSRL_DATASET_DIR` or its default in the home folder."""
     return Path(os.environ.get("DSRL_DATASET_DIR") or Path.home() / ".dsrl" / "datasets")
 
 
 def fetched_folder() -> Path:
-    """Where files are put that are fetched here."""
+    """Folder of published files that this package downloads."""
     return cache_folder() / "dsrl"
 
 
 def published_path(task: Task) -> Path:
-    """The published file of `task`: in DSRL's folder, or in our cache, where it may be missing."""
-    theirs = dsrl_folder() / task.dataset_file
-    return theirs if theirs.is_file() else fetched_folder() / task.dataset_file
+    """The published file of `task` in DSRL's folder, else in ours, where it may be missing."""
+    existing = dsrl_folder() / task.dataset_file
+    return existing if existing.is_file() else fetched_folder() / task.dataset_file
 
 
 def choose(data: str, tasks: Iterable[Task], network: Network | None = None) -> list[DataSet]:
     """The data sets of `tasks` for a choice of "auto", "generated", "dsrl" or a folder.
 
-    "auto" is DSRL's own files where each is at hand or within reach, otherwise generated ones.
-    Sets need not exist yet; `obtain` makes or fetches them. A user's own tasks have their own data.
+    "auto" is "dsrl" if every file exists or can be downloaded, otherwise "generated". The files
+    need not exist yet: `obtain` generates or downloads them. Users' own tasks have their own data.
     """
     tasks, network = list(tasks), network or Network()
-    if own := [task.name for task in tasks if task.file]:
-        if len(own) < len(tasks):
+    if custom := [task.name for task in tasks if task.file]:
+        if len(custom) < len(tasks):
             raise UserError(
-                f"{', '.join(own)}: a task of your own has data of its own, and one leaderboard "
-                "never mixes sources: run it apart from the others"
+                f"{', '.join(custom)}: a task file names its own data, and a leaderboard must not "
+                "mix data sources: run it apart from the others"
             )
         if data != "auto":
-            raise UserError(f"--data {data}: {', '.join(own)} states its data in its task file")
+            raise UserError(
+                f"--data {data}: {', '.join(custom)} states its data in its task file: "
+                "leave --data out"
+            )
         return [DataSet(t, Path(t.dataset_file), "own") for t in tasks]
     if data == "auto":
         published = choose("dsrl", tasks)
-        if all(one.present or network.reaches(one.task) for one in published):
+        if all(item.present or network.reaches(item.task) for item in published):
             return published
         return choose("generated", tasks)
     if data == "generated":
@@ -147,16 +147,16 @@ def choose(data: str, tasks: Iterable[Task], network: Network | None = None) -> 
     folder = Path(data)
     if not data or not folder.is_dir():
         raise UserError(
-            f"unknown data {data!r}: use auto, generated, dsrl, or a folder that holds DSRL files"
+            f"unknown data {data!r}: use auto, generated, dsrl, or a folder with DSRL files"
         )
     name = folder.resolve().name
-    # a folder of such a name is not mistaken for the choice
+    # A folder with the name of another choice gets a prefix, to tell them apart.
     source = f"folder {name}" if name in ("dsrl", "generated", "own") else name
     return [DataSet(t, folder / t.dataset_file, source) for t in tasks]
 
 
 def can_generate(task: Task) -> bool:
-    """Whether behaviour policies of `task` are shipped."""
+    """Whether this package contains behaviour policies of `task`."""
     return task.name in shipped_tasks()
 
 
@@ -167,26 +167,26 @@ def _generated(task: Task) -> Path:
 
 
 def usable(data: Sequence[DataSet], network: Network, skip: bool) -> tuple[list[DataSet], bool]:
-    """Those that are there or can be had, and whether a file among the others is damaged.
+    """The sets that exist or can be obtained, and whether any file is damaged.
 
-    One line tells the others and the remedy: an error unless `skip`.
+    The others are listed with the remedy: as a note if `skip`, otherwise as a `UserError`.
     """
     good, faults, damaged = list[DataSet](), dict[str, list[str]](), False
-    for one in data:
+    for item in data:
         fault = None
-        if one.present:
-            if fault := one.problem():
-                fault, damaged = f"{one.path} {fault}", True
-        elif one.source == "generated" and not can_generate(one.task):
+        if item.present:
+            if fault := item.problem():
+                fault, damaged = f"{item.path} {fault}", True
+        elif item.source == "generated" and not can_generate(item.task):
             fault = "no behaviour policy is shipped"
-        elif one.source == "dsrl" and not network.mirrors:
-            fault = f"neither in {dsrl_folder()} nor fetched before, and offline"
-        elif one.source not in ("generated", "dsrl"):
-            fault = f"not in {one.path.parent}"
+        elif item.source == "dsrl" and not network.mirrors:
+            fault = f"neither in {dsrl_folder()} nor downloaded before, and offline"
+        elif item.source not in ("generated", "dsrl"):
+            fault = f"not in {item.path.parent}"
         if fault:
-            faults.setdefault(fault, []).append(one.task.name)
+            faults.setdefault(fault, []).append(item.task.name)
         else:
-            good.append(one)
+            good.append(item)
     if faults:
         causes = "; ".join(f"{', '.join(names)}: {fault}" for fault, names in faults.items())
         text = (
@@ -202,45 +202,45 @@ def usable(data: Sequence[DataSet], network: Network, skip: bool) -> tuple[list[
 
 
 def obtain(data: Sequence[DataSet], network: Network, skip: bool = False) -> list[DataSet]:
-    """Generate or fetch what is not there yet, with a progress bar; the sets that are there then.
+    """Generate or download missing files, with a progress bar; return the available sets.
 
-    A file that cannot be fetched is a `UserError`, or a note and left out if `skip`.
+    A file that cannot be downloaded raises `UserError`; if `skip`, it is noted and left out.
     """
-    there = []
-    for one in data:
+    available = []
+    for item in data:
         try:
-            if not one.present and one.source == "generated":
-                with _bar(f"generating {one.task.name}", " episodes") as progress:
+            if not item.present and item.source == "generated":
+                with _bar(f"generating {item.task.name}", " episodes") as progress:
                     generate(
-                        one.task, cache_folder(), processes=available_cores(), progress=progress
+                        item.task, cache_folder(), processes=available_cores(), progress=progress
                     )
-                _compare_with_record(one)
-            elif not one.present and one.source == "dsrl":
-                with _bar(f"fetching {one.task.dataset_file}", "B") as progress:
-                    dsrl.fetch(one.task, one.path.parent, network.mirrors, progress=progress)
-            there.append(one)
+                _compare_with_record(item)
+            elif not item.present and item.source == "dsrl":
+                with _bar(f"downloading {item.task.dataset_file}", "B") as progress:
+                    dsrl.fetch(item.task, item.path.parent, network.mirrors, progress=progress)
+            available.append(item)
         except OSError as error:
             raise UserError(
-                f"cannot keep data in {cache_folder()} ({error.strerror or error}): choose another "
-                "folder by OSRL_BENCH_CACHE"
+                f"cannot write data to {cache_folder()} ({error.strerror or error}): choose "
+                "another folder by OSRL_BENCH_CACHE"
             ) from None
         except UserError as error:
             if not skip:
                 raise
-            print(f"note: {one.task.name} is left out: {error}", file=sys.stderr)
-    if data and not there:
-        raise UserError("no task is left that has data")
-    return there
+            print(f"note: {item.task.name} is left out: {error}", file=sys.stderr)
+    if data and not available:
+        raise UserError("no task has data: see the notes above")
+    return available
 
 
-def _compare_with_record(one: DataSet) -> None:
-    """Note it where a set is not, bit for bit, the one that is made everywhere else."""
-    recorded = recorded_checksum(one.task.name)
-    if recorded and (made := one.checksum()) != recorded:
+def _compare_with_record(data: DataSet) -> None:
+    """Print a note if generated data differ from the reference data in any bit."""
+    recorded = recorded_checksum(data.task.name)
+    if recorded and (checksum := data.checksum()) != recorded:
         print(
-            f"note: the data of {one.task.name} made here (sha256 {made[:12]}) are not those of "
-            "other machines: other versions of the packages, or a processor without AVX2 and FMA? "
-            "Results on them go into no table of theirs",
+            f"note: the data generated for {data.task.name} (sha256 {checksum[:12]}) differ from "
+            "the reference data: other package versions, or a processor without AVX2 and FMA? "
+            "Do not mix with results on the reference data",
             file=sys.stderr,
         )
 

@@ -1,4 +1,4 @@
-"""What a data set holds, in figures and in a picture: which returns it has at which costs."""
+"""Summary of a data set, as figures and as a plot: its returns by cost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.tasks.suites import SUITES
 from benchmarks.tasks.tasks import Task
 
 _COLUMNS = 4
-"""Panels beside each other."""
+"""Maximum number of panels in a row."""
 _DOTS, _LINE, _LIMITS = "#0072b2", "#d55e00", "#999999"
 
 
@@ -28,14 +28,14 @@ class Tenth:
 
     episodes: int
     poorest: float
-    """Least return among them; NaN where there are none, as with the next two."""
+    """Smallest return; NaN without trajectories, as the next two."""
     median: float
     best: float
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Figures of a data set."""
+    """Summary figures of a data set."""
 
     task: str
     episodes: int
@@ -45,10 +45,10 @@ class Summary:
     max_cost: float
     tenths: tuple[Tenth, ...]
     best_within: tuple[float, ...]
-    """Largest return of a trajectory that costs at most 10, 20, … 100 % of the maximum."""
+    """Largest return of a trajectory with at most 10, 20, … 100 % of the maximum cost."""
 
     def line(self) -> str:
-        """One line for people."""
+        """The figures as one line of text."""
         return (
             f"{self.task}: {self.episodes} episodes, {self.transitions} transitions; returns "
             f"{self.min_return:.1f} to {self.max_return:.1f}; costs to {self.max_cost:g}; "
@@ -56,7 +56,7 @@ class Summary:
         )
 
     def table(self) -> str:
-        """Markdown: one row a tenth of the cost range."""
+        """The figures as a Markdown table with one row for each tenth of the cost range."""
         rows = [
             "| cost, % of maximum | trajectories | poorest | median | best | best within |",
             "|---|---:|---:|---:|---:|---:|",
@@ -71,15 +71,15 @@ class Summary:
 
 
 def summarise(data: Trajectories, task: Task) -> Summary:
-    """The figures of `data`; trajectories above the task's maximum cost are in no tenth."""
+    """Summarise `data`; no tenth includes trajectories above the task's maximum cost."""
     edges = np.linspace(0.0, task.max_cost, 11)
-    # the first tenth holds cost 0 as well as its upper edge: a limit is kept when it is met
-    place = np.maximum(np.searchsorted(edges, data.episode_costs, side="left") - 1, 0)
+    # A tenth includes its upper edge, as a cost equal to a limit is within it, and the first 0.
+    bins = np.maximum(np.searchsorted(edges, data.episode_costs, side="left") - 1, 0)
     tenths = []
     for k in range(10):
-        returns = data.returns[place == k]
-        figures = np.quantile(returns, (0.0, 0.5, 1.0)) if len(returns) else [np.nan] * 3
-        tenths.append(Tenth(len(returns), *map(float, figures)))
+        returns = data.returns[bins == k]
+        quantiles = np.quantile(returns, (0.0, 0.5, 1.0)) if len(returns) else [np.nan] * 3
+        tenths.append(Tenth(len(returns), *map(float, quantiles)))
     within = [data.returns[data.episode_costs <= edge] for edge in edges[1:]]
     return Summary(
         task.name,
@@ -89,12 +89,12 @@ def summarise(data: Trajectories, task: Task) -> Summary:
         float(data.returns.max()),
         float(data.episode_costs.max()),
         tuple(tenths),
-        tuple(float(own.max()) if len(own) else np.nan for own in within),
+        tuple(float(returns.max()) if len(returns) else np.nan for returns in within),
     )
 
 
 def draw(sets: Sequence[tuple[Task, Trajectories]], path: Path) -> None:
-    """Write a picture of return against cost, a panel a set, with the suites' limits, at `path`."""
+    """Plot return against cost to `path`: one panel for each set, with the suites' limits."""
     columns = min(_COLUMNS, len(sets))
     rows = -(-len(sets) // columns)
     with mpl.rc_context({"font.size": 7.5, "axes.titlesize": 8, "axes.linewidth": 0.6}):
@@ -102,7 +102,7 @@ def draw(sets: Sequence[tuple[Task, Trajectories]], path: Path) -> None:
         figure = Figure(size, layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for panel, (task, data) in zip(axes, sets, strict=False):
-            _draw_one(panel, task, data)
+            _draw_panel(panel, task, data)
         for panel in axes[len(sets) :]:
             panel.set_axis_off()
         figure.supxlabel("cost of a trajectory (dotted: limits of the suites, % of the maximum)")
@@ -112,7 +112,7 @@ def draw(sets: Sequence[tuple[Task, Trajectories]], path: Path) -> None:
     write_atomic(path, buffer.getvalue())
 
 
-def _draw_one(panel: Axes, task: Task, data: Trajectories) -> None:
+def _draw_panel(panel: Axes, task: Task, data: Trajectories) -> None:
     costs, returns = data.episode_costs, data.returns
     order = np.argsort(costs, kind="stable")
     panel.scatter(costs, returns, s=2.5, color=_DOTS, alpha=0.5, linewidths=0)

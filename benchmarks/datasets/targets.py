@@ -1,4 +1,4 @@
-"""Reward targets, of the data or set by hand: what GAS and CDT are asked for at a cost limit."""
+"""Reward targets of GAS and CDT at a cost limit, computed from the data or given by the user."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import Tensor
 from benchmarks.common.errors import UserError
 
 TARGET_QUANTILE = 0.95
-"""Of the returns within a limit, where a reward target is taken from the data."""
+"""Quantile of the returns within a limit that becomes the reward target."""
 TARGET_MARGIN = 0.1
-"""Part of a limit that is left unasked for by methods that ask for a cost."""
+"""Fraction of a limit that methods with a cost target leave as a margin."""
 
 
 def reward_targets(
@@ -21,8 +21,8 @@ def reward_targets(
 ) -> Tensor:
     """For each limit [B], a quantile of the returns [E] of trajectories within it.
 
-    Where no trajectory keeps the limit, the return of the least costly one. The quantile rather
-    than the maximum, so that one lucky episode does not set the target.
+    If no trajectory is within the limit, the target is the return of the one with the lowest cost.
+    The quantile, unlike the maximum, does not depend on one lucky episode.
     """
     targets = torch.empty_like(limits)
     for i, limit in enumerate(limits):
@@ -32,7 +32,7 @@ def reward_targets(
 
 
 def parse_targets(text: str) -> dict[float, float]:
-    """Targets by limit from words like "8:420 16:430"; `UserError` for other words."""
+    """Targets by limit from text like "8:420 16:430"; `UserError` for other text."""
     try:
         pairs = (map(float, pair.split(":")) for pair in text.split())
         targets = {limit: target for limit, target in pairs}  # noqa: C416 (dict() would not type)
@@ -44,7 +44,7 @@ def parse_targets(text: str) -> dict[float, float]:
 
 
 def listed_targets(listed: Mapping[float, float], limits: Tensor) -> Tensor:
-    """The target of each limit [B]: on lines between the listed limits, level beyond them."""
-    known = sorted(listed)
-    values = np.interp(limits.numpy(), known, [listed[limit] for limit in known])
+    """The target of each limit [B]: linear between the listed limits, constant beyond them."""
+    points = sorted(listed)
+    values = np.interp(limits.numpy(), points, [listed[limit] for limit in points])
     return torch.as_tensor(values, dtype=limits.dtype)

@@ -1,4 +1,4 @@
-"""The container of offline data: whole trajectories in flat arrays, and their DSRL files."""
+"""Offline data: trajectories in flat arrays, and their files in DSRL's format."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from benchmarks.common.errors import UserError
 Floats = NDArray[np.float32]
 
 _KEYS = ("observations", "next_observations", "actions", "rewards", "costs")
+COLUMNS = (*_KEYS, "terminals", "timeouts")
+"""The columns of a file in DSRL's format."""
 _CHUNK = 2**18
-"""Most bytes of a column that are written and read at once: they stay in the cache."""
+"""Maximum bytes of a column in one HDF5 chunk, so that a chunk fits the processor's cache."""
 HDF5_ERRORS = (OSError, RuntimeError, LookupError, AttributeError, TypeError, ValueError)
-"""What h5py raises on a damaged file, depending on where the damage is."""
+"""The exceptions that h5py raises on damaged files, depending on where the damage is."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Trajectories:
     """E episodes of N transitions in all, one after another.
 
     `observations`, `next_observations` [N, o], `actions` [N, a], `rewards`, `costs` [N] and
-    `terminals` [N] (the task ended there, as opposed to running out of time); episode e holds the
+    `terminals` [N] (the task ended the episode, as opposed to a timeout); episode e consists of the
     transitions `starts[e]` to `starts[e + 1]`.
     """
 
@@ -40,9 +42,9 @@ class Trajectories:
     terminals: NDArray[np.bool_]
     starts: NDArray[np.int64]
     source: str = "arrays"
-    """Where the data come from: "generated", "dsrl" or a name of the user's."""
+    """The source of the data: "generated", "dsrl" or a name that the user chose."""
     checksum: str = field(default="", compare=False)
-    """sha256 of the file they were read from; empty for arrays in memory."""
+    """sha256 of the file; empty for arrays in memory."""
 
     @staticmethod
     def from_arrays(
@@ -57,10 +59,10 @@ class Trajectories:
         source: str = "arrays",
         checksum: str = "",
     ) -> Trajectories:
-        """Flat arrays in which an episode ends where `terminals` or `timeouts` is set.
+        """Trajectories from flat arrays; an episode ends where `terminals` or `timeouts` is set.
 
-        The last episode may have neither. Without `next_observations` the following row is taken,
-        and an episode's last observation repeated. Raises `UserError` for arrays that do not fit.
+        The last episode may have neither. Without `next_observations` the next row is used, and an
+        episode's last observation is repeated. Raises `UserError` if the arrays do not fit.
         """
         columns = {
             "observations": _floats("observations", observations),
@@ -88,24 +90,23 @@ class Trajectories:
         ends[-1] = True
         bounds = np.concatenate([[0], np.flatnonzero(ends) + 1]).astype(np.int64)
         if "next_observations" not in columns:
-            following = np.roll(columns["observations"], -1, axis=0)
-            following[ends] = columns["observations"][ends]
-            columns["next_observations"] = following
+            next_observations = np.roll(columns["observations"], -1, axis=0)
+            next_observations[ends] = columns["observations"][ends]
+            columns["next_observations"] = next_observations
         elif columns["next_observations"].shape != columns["observations"].shape:
             raise UserError("next_observations and observations differ in shape")
         return Trajectories(**columns, starts=bounds, source=source, checksum=checksum)
 
     @staticmethod
     def load(path: Path, source: str) -> Trajectories:
-        """Read a file in DSRL's format; `UserError` in one line where it is none."""
+        """Read a file in DSRL's format; `UserError` if it is not in that format."""
         if not path.is_file():
             raise UserError(f"{path}: no such data file")
         try:
             with h5py.File(path, "r") as file:
-                missing = [k for k in (*_KEYS, "terminals", "timeouts") if k not in file]
-                if missing:
+                if missing := missing_columns(file):
                     raise UserError(f"{path}: not a DSRL file, it lacks {', '.join(missing)}")
-                arrays = {key: _read(file[key]) for key in (*_KEYS, "terminals", "timeouts")}
+                arrays = {key: _read(file[key]) for key in COLUMNS}
         except HDF5_ERRORS as error:
             raise UserError(
                 f"{path}: damaged or not HDF5 ({error}); delete it and fetch or generate it again"
@@ -116,9 +117,9 @@ class Trajectories:
             raise UserError(f"{path}: {error}") from None
 
     def save(self, path: Path, **attributes: str | float) -> None:
-        """Write a DSRL file at `path` (not atomically), with `attributes` of the file.
+        """Write a file in DSRL's format at `path` (not atomically), with HDF5 `attributes`.
 
-        Not compressed: of a file's way to batches most was inflating it.
+        The file is not compressed, as most of its loading time would be decompression.
         """
         last = self.starts[1:] - 1
         timeouts = np.zeros(len(self.rewards), dtype=bool)
@@ -150,7 +151,7 @@ class Trajectories:
 
     @cached_property
     def timesteps(self) -> NDArray[np.int64]:
-        """Step of its episode at which each transition stands [N]."""
+        """Index of each transition within its episode [N]."""
         steps: NDArray[np.int64] = np.arange(len(self.rewards))
         return steps - np.repeat(self.starts[:-1], self.lengths)
 
@@ -161,9 +162,9 @@ class Trajectories:
         return sums
 
     def select(self, episodes: NDArray[np.intp]) -> Trajectories:
-        """These episodes only, in the order given."""
+        """The given episodes only, in the given order."""
         if len(episodes) == 0:
-            raise UserError("no episode selected")
+            raise UserError("no episode is selected")
         rows = np.concatenate([np.arange(*self.starts[e : e + 2]) for e in episodes])
         starts = np.concatenate([[0], np.cumsum(self.lengths[episodes])]).astype(np.int64)
         columns = {key: getattr(self, key)[rows] for key in (*_KEYS, "terminals")}
@@ -171,14 +172,14 @@ class Trajectories:
 
 
 def _read(column: h5py.Dataset) -> NDArray[Any]:
-    """A column, in single precision from the start: doubles would take twice the memory."""
+    """Read a column; floats directly in single precision, as doubles need twice the memory."""
     values: NDArray[Any] = (column.astype(np.float32) if column.dtype.kind == "f" else column)[()]
     return values
 
 
 def _write(file: h5py.File, key: str, values: NDArray[Any]) -> None:
-    """A column, in chunks with sums by which HDF5 tells damage when they are read."""
-    rows = -(-len(values) // -(-values.nbytes // _CHUNK))  # alike: the last one is filled up
+    """Write a column in chunks with checksums, by which HDF5 detects damage on reading."""
+    rows = -(-len(values) // -(-values.nbytes // _CHUNK))  # equal chunks: the last one is padded
     file.create_dataset(key, data=values, chunks=(rows, *values.shape[1:]), fletcher32=True)
 
 
@@ -187,6 +188,11 @@ def _floats(name: str, values: ArrayLike) -> Floats:
         return np.atleast_1d(np.asarray(values, dtype=np.float32))
     except (TypeError, ValueError):
         raise UserError(f"{name} is not an array of numbers") from None
+
+
+def missing_columns(file: h5py.File) -> list[str]:
+    """The columns of DSRL's format that `file` lacks."""
+    return [key for key in COLUMNS if not isinstance(file.get(key), h5py.Dataset)]
 
 
 def file_checksum(path: Path) -> str:

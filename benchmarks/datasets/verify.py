@@ -1,4 +1,4 @@
-"""Whether a file is a whole DSRL data set of its task, and what is odd about it."""
+"""Checks that a file is a complete DSRL data set of its task."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.datasets.trajectories import HDF5_ERRORS
+from benchmarks.datasets.trajectories import HDF5_ERRORS, missing_columns
 from benchmarks.tasks.tasks import Task
 
 ROUNDING = 1e-4
-"""How far an action may lie outside [-1, 1]: what single precision loses."""
-_NAMED = re.compile(r"-(\d+)-(\d+)\.hdf5$")
+"""Tolerance of actions outside [-1, 1], for single-precision rounding."""
+_NAME_PATTERN = re.compile(r"-(\d+)-(\d+)\.hdf5$")
 
 
 class Findings(NamedTuple):
-    """What an examination found, a line each."""
+    """The results of an examination, one line each."""
 
     faults: list[str]
-    """The file cannot be used."""
+    """Why the file cannot be used."""
     warnings: list[str]
-    """It can, but differs from what its name or the task's constants promise."""
+    """Differences from its name or the task's constants that do not prevent its use."""
 
 
 def examine(path: Path, task: Task) -> Findings:
@@ -43,8 +43,8 @@ def examine(path: Path, task: Task) -> Findings:
                 "terminals": (),
                 "timeouts": (),
             }
-            if lacking := [key for key in widths if not isinstance(file.get(key), h5py.Dataset)]:
-                return Findings([f"it lacks {', '.join(lacking)}"], [])
+            if missing := missing_columns(file):
+                return Findings([f"it lacks {', '.join(missing)}"], [])
             if wrong := _wrong_shapes(file, widths):
                 return Findings(wrong, [])
             faults, warnings = list[str](), list[str]()
@@ -57,8 +57,8 @@ def examine(path: Path, task: Task) -> Findings:
         return Findings([f"it is damaged or not HDF5 ({' '.join(str(error).split())})"], [])
 
 
-def findings(path: Path, task: Task) -> list[str]:
-    """The faults alone: empty if the file can be used."""
+def file_faults(path: Path, task: Task) -> list[str]:
+    """The faults of a file; empty if it can be used."""
     return examine(path, task).faults
 
 
@@ -77,8 +77,8 @@ def _wrong_shapes(file: h5py.File, widths: dict[str, tuple[int, ...]]) -> list[s
 
 
 def _check_values(key: str, values: NDArray[Any], faults: list[str], warnings: list[str]) -> None:
-    """Add what is wrong with one column."""
-    with np.errstate(over="ignore"):  # data are held in single precision
+    """Append the problems of one column."""
+    with np.errstate(over="ignore"):  # trajectories are stored in single precision
         finite = np.isfinite(values.astype(np.float32, copy=False))
     if not finite.all():
         bad = ~finite.reshape(len(values), -1).all(axis=1)
@@ -87,8 +87,8 @@ def _check_values(key: str, values: NDArray[Any], faults: list[str], warnings: l
         )
     elif key == "actions" and (largest := float(np.abs(values).max())) > 1 + ROUNDING:
         warnings.append(f"actions reach {largest:.4g}, outside [-1, 1]")
-    elif key == "costs" and (least := float(values.min())) < 0:
-        faults.append(f"costs are negative, down to {least:.4g}")
+    elif key == "costs" and (smallest := float(values.min())) < 0:
+        faults.append(f"costs are negative, down to {smallest:.4g}")
     elif key in ("terminals", "timeouts") and not np.isin(values, (0, 1)).all():
         faults.append(f"{key} holds values other than 0 and 1")
 
@@ -96,12 +96,12 @@ def _check_values(key: str, values: NDArray[Any], faults: list[str], warnings: l
 def _check_episodes(
     file: h5py.File, task: Task, name: str, faults: list[str], warnings: list[str]
 ) -> None:
-    """Add what is wrong with lengths, the number of episodes and the largest cost."""
+    """Append problems of episode lengths, the number of episodes and the largest cost."""
     terminal = np.asarray(file["terminals"]).reshape(-1).astype(bool)
     timeout = np.asarray(file["timeouts"]).reshape(-1).astype(bool)
     ends = np.flatnonzero(terminal | timeout) + 1
-    open_end = len(ends) == 0 or ends[-1] != len(terminal)
-    if open_end:
+    unfinished = len(ends) == 0 or ends[-1] != len(terminal)
+    if unfinished:
         ends = np.append(ends, len(terminal))
     starts = np.concatenate([[0], ends[:-1]])
     lengths = ends - starts
@@ -113,11 +113,11 @@ def _check_episodes(
     if early.any():
         warnings.append(f"{early.sum()} episodes time out before step {task.horizon}")
     costs = np.add.reduceat(np.asarray(file["costs"], dtype=np.float64).reshape(-1), starts)
-    if not (named := _NAMED.search(name)):
+    if not (named := _NAME_PATTERN.search(name)):
         return
     largest, count = float(named[1]), int(named[2])
     if len(ends) != count:
         warnings.append(f"there are {len(ends)} episodes where the name says {count}")
-    # a name rounds: 300 for 299, 85 for 82.4
+    # Names round the largest cost: 300 for 299, 85 for 82.4.
     if costs.max() > largest + 0.5 or costs.max() < 0.9 * largest:
         warnings.append(f"the largest cost is {costs.max():g} where the name says {largest:g}")

@@ -1,1 +1,1 @@
-"""How fast the suite is beside its reference, osrl: measured, never part of the tests."""
+"""Timing of this suite against its reference, osrl; not part of the tests."""

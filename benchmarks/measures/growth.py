@@ -1,4 +1,4 @@
-"""How time and memory grow: with the data, episodes, limits, seeds and workers."""
+"""Growth of time and memory with the data, episodes, limits, seeds and workers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.measures.schedule import sleeping
 from benchmarks.measures.synthetic import planned, request, store_results, trajectories
-from benchmarks.measures.timing import Piece, peak_mib, processor_seconds, repeat
+from benchmarks.measures.timing import Workload, peak_mib, processor_seconds, repeat
 from benchmarks.measures.training import our_training
 from benchmarks.methods.algorithm import Algorithm, Problem
 from benchmarks.methods.registry import configure, find_method
-from benchmarks.results.manifest import collect, jobs_of, read_manifest
+from benchmarks.results.manifest import jobs_of, load_stored, read_manifest
 from benchmarks.runs.evaluation import evaluate
 from benchmarks.simulators.vector import Lockstep
 from benchmarks.tasks.tasks import Task
@@ -23,22 +23,22 @@ _GAS = find_method("gas").cls
 
 
 class Growth(NamedTuple):
-    """One thing at sizes that grow."""
+    """Time and memory of one operation at growing sizes."""
 
     name: str
     sizes: list[str]
     seconds: list[float]
-    """Processor time; of workers, from begin to end."""
+    """Processor time; for workers, wall-clock time."""
     mib: list[float] | None = None
-    """Largest memory beyond the imports, in a process of its own."""
+    """Peak memory beyond the imports, in a separate process."""
 
     def record(self) -> dict[str, Any]:
         """As plain values, with each time as a multiple of the first."""
-        return {**self._asdict(), "ratios": [one / self.seconds[0] for one in self.seconds]}
+        return {**self._asdict(), "ratios": [s / self.seconds[0] for s in self.seconds]}
 
 
 def measure_growth(task: Task, *, rounds: int, base: int = 1, memory: bool = True) -> list[Growth]:
-    """Every table, each time the least of `rounds`; `base` scales all sizes."""
+    """Measure every table; each time is the minimum of `rounds`; `base` scales all sizes."""
     return [
         *_with_data(task, [50 * base, 500 * base], rounds, memory),
         _with_evaluations(task, "episodes at one limit", [(3 * base, 1), (30 * base, 1)], rounds),
@@ -60,25 +60,25 @@ def _with_data(task: Task, sizes: list[int], rounds: int, memory: bool) -> list[
             ("gas: setting up", _preparing),
             ("gas: an update at quick", _updating),
         ):
-            times = [_least(build(task, path), rounds) for path in paths]
+            times = [_min_seconds(build(task, path), rounds) for path in paths]
             peaks = [peak_mib(build, task, path, amount=1) for path in paths] if memory else None
             tables.append(Growth(what, names, times, peaks))
     return tables
 
 
-def _reading(task: Task, path: Path) -> Piece:
+def _reading(task: Task, path: Path) -> Workload:
     return repeat(lambda: Trajectories.load(path, "synthetic"))
 
 
-def _preparing(task: Task, path: Path) -> Piece:
+def _preparing(task: Task, path: Path) -> Workload:
     data = Trajectories.load(path, "synthetic")
     return repeat(lambda: _gas(data, task).prepare(data))
 
 
-def _updating(task: Task, path: Path) -> Piece:
+def _updating(task: Task, path: Path) -> Workload:
     data, (config, _) = Trajectories.load(path, "synthetic"), configure(_GAS, "quick", {})
-    once = our_training("gas", data, task, config, task.limit(0.2))
-    return lambda amount: once(20 * amount)
+    workload = our_training("gas", data, task, config, task.limit(0.2))
+    return lambda amount: workload(20 * amount)
 
 
 def _gas(data: Trajectories, task: Task) -> Algorithm:
@@ -93,34 +93,35 @@ def _with_evaluations(task: Task, name: str, sizes: list[tuple[int, int]], round
         limits = [task.limit(0.9 * (i + 1) / count) for i in range(count)]
         with Lockstep(task, episodes * count) as simulators:
             run = partial(evaluate, algorithm, task, limits, episodes, seed=0)
-            times.append(_least(repeat(partial(run, simulators=simulators)), rounds))
+            times.append(_min_seconds(repeat(partial(run, simulators=simulators)), rounds))
     return Growth(f"gas: evaluating, {name}", [f"{e * n} episodes" for e, n in sizes], times)
 
 
 def _with_seeds(sizes: list[int], rounds: int) -> list[Growth]:
     methods, names, planning, reading = ("bc-safe", "cpq"), [], [], []
     for seeds in sizes:
-        asked = request(methods, seeds)
+        requested = request(methods, seeds)
         with tempfile.TemporaryDirectory() as folder:
             board = Path(folder) / "board"
-            names.append(f"{store_results(board, asked):,} results")
-            planning.append(_least(repeat(partial(planned, asked, Path(folder))), rounds))
-            reading.append(_least(repeat(partial(_collect, board)), rounds))
+            names.append(f"{store_results(board, requested):,} results")
+            planning.append(_min_seconds(repeat(partial(planned, requested, Path(folder))), rounds))
+            reading.append(_min_seconds(repeat(partial(_load, board)), rounds))
     return [Growth("planning", names, planning), Growth("reading results", names, reading)]
 
 
-def _collect(board: Path) -> None:
+def _load(board: Path) -> None:
     manifest = read_manifest(board)
-    collect(jobs_of(manifest, board.parent), manifest)
+    load_stored(jobs_of(manifest, board.parent), manifest)
 
 
 def _with_workers(counts: list[int], jobs: int) -> Growth:
-    """As many jobs for each worker: the time should stay."""
+    """The same number of jobs for each worker: the time should be constant."""
     usages = [sleeping(jobs * count, count, 0.3) for count in counts]
-    names = [f"{one.workers} workers, {one.jobs} jobs" for one in usages]
-    return Growth("jobs that sleep, as many a worker", names, [one.makespan for one in usages])
+    names = [f"{usage.workers} workers, {usage.jobs} jobs" for usage in usages]
+    times = [usage.makespan for usage in usages]
+    return Growth("jobs that sleep, as many a worker", names, times)
 
 
-def _least(piece: Piece, rounds: int) -> float:
-    piece(1)
-    return min(processor_seconds(piece) for _ in range(rounds))
+def _min_seconds(workload: Workload, rounds: int) -> float:
+    workload(1)
+    return min(processor_seconds(workload) for _ in range(rounds))

@@ -1,4 +1,4 @@
-"""Reading data and drawing batches beside osrl's data sets and torch's DataLoader."""
+"""Timing of reading data and drawing batches, against osrl's data sets and torch's DataLoader."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from benchmarks.datasets.sampling import TransitionSampler
 from benchmarks.datasets.sequences import SequenceSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.measures import reference
-from benchmarks.measures.timing import Comparison, Piece, compare, repeat
+from benchmarks.measures.timing import Comparison, Workload, compare, repeat
 
 _TRANSITIONS, _WINDOWS = 512, 2048
-"""osrl's batches."""
+"""Batch sizes of osrl."""
 
 
 def compare_loading(path: Path, *, rounds: int, seconds: float) -> list[Comparison]:
-    """Reading the file, splitting with returns to go, both, and batches of either kind."""
+    """Compare reading the file, computing returns-to-go, both, and drawing batches."""
     config = CDTConfig()
     data = Trajectories.load(path, "speed")
 
@@ -33,11 +33,11 @@ def compare_loading(path: Path, *, rounds: int, seconds: float) -> list[Comparis
         with h5py.File(path, "r") as file:
             return {name: column[()] for name, column in file.items()}
 
-    def next_of(dataset: Any, batch: int) -> Piece:
+    def next_batch(dataset: Any, batch: int) -> Workload:
         loader = reference.batches(dataset, batch)
         return repeat(lambda: next(loader))
 
-    pieces = {
+    workloads = {
         "reading a file": (repeat(load), repeat(their_load)),
         "episodes and returns to go": (
             repeat(sampler),
@@ -49,14 +49,14 @@ def compare_loading(path: Path, *, rounds: int, seconds: float) -> list[Comparis
         ),
         f"batch of {_TRANSITIONS} transitions": (
             repeat(TransitionSampler(data, _TRANSITIONS)),
-            next_of(reference.transition_set(data), _TRANSITIONS),
+            next_batch(reference.transition_set(data), _TRANSITIONS),
         ),
         f"batch of {_WINDOWS} windows": (
             repeat(sampler()),
-            next_of(reference.sequence_set(data, config), _WINDOWS),
+            next_batch(reference.sequence_set(data, config), _WINDOWS),
         ),
     }
     return [
         compare(name, ours, theirs, rounds=rounds, seconds=seconds, unit="once")
-        for name, (ours, theirs) in pieces.items()
+        for name, (ours, theirs) in workloads.items()
     ]

@@ -1,7 +1,7 @@
-"""osrl as its own examples run it: its models, trainers, data sets and torch's DataLoader.
+"""osrl as in its own examples: its models, trainers and data sets, with torch's DataLoader.
 
-Models and trainers are those that the wrapped methods start from, before anything is made faster.
-The examples use eight loader processes; here there are none, since one thread is compared with one.
+Models and trainers are those of the wrapped methods, without our accelerations. The examples use
+eight loader processes; here the loader runs in the same process, to compare one thread with one.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from torch.utils.data import DataLoader
 from baselines.osrl.adapter import WrappedAlgorithm, import_osrl
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.measures.timing import Piece
+from benchmarks.measures.timing import Workload
 from benchmarks.methods.algorithm import Config, Problem
 
 
 def arrays(data: Trajectories) -> dict[str, Any]:
-    """The data as DSRL hands them out: flat arrays by name, in which episodes end by timeout."""
+    """The data in DSRL's form: flat arrays by name, with the ends of episodes as timeouts."""
     ends = np.zeros(len(data.rewards), dtype=bool)
     ends[data.starts[1:] - 1] = True
     names = "observations", "next_observations", "actions", "rewards", "costs", "terminals"
@@ -32,42 +32,42 @@ def arrays(data: Trajectories) -> dict[str, Any]:
 
 
 def transition_set(data: Trajectories, reward_scale: float = 1.0, initial: bool = False) -> Any:
-    """The `TransitionDataset` of osrl on the data."""
+    """Osrl's `TransitionDataset` of the data."""
     return import_osrl("common.dataset").TransitionDataset(
         arrays(data), reward_scale=reward_scale, state_init=initial
     )
 
 
 def sequence_set(data: Trajectories, config: Any, columns: dict[str, Any] | None = None) -> Any:
-    """The `SequenceDataset` of osrl with the options of CDT, but for the augmentation.
+    """Osrl's `SequenceDataset` with the options of CDT, except for the augmentation.
 
-    That one needs a package that is not installed; without it, osrl's is the faster. `columns` are
-    the data as they come from a file, if they did.
+    The augmentation needs a package that is not installed; without it osrl is faster. `columns` are
+    the columns of the file, if they were already read.
     """
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        # what costs more than the offset is never drawn; the data may hold nothing else
+        # Trajectories above the offset are never drawn, so at least one must be below it.
         offset = config.cost_sample_offset
-        drawn = bool(config.cost_sample and (data.episode_costs < offset).any())
+        by_cost = bool(config.cost_sample and (data.episode_costs < offset).any())
         return import_osrl("common.dataset").SequenceDataset(
             columns or arrays(data),
             seq_len=config.seq_len,
             reward_scale=config.reward_scale,
-            cost_sample=drawn,
+            cost_sample=by_cost,
             cost_transform=lambda cost: offset - cost,
         )
 
 
 def batches(dataset: Any, batch: int) -> Iterator[list[torch.Tensor]]:
-    """What a DataLoader in this process makes of an osrl data set, without end."""
+    """Endless batches of an osrl data set from a DataLoader in this process."""
     return iter(DataLoader(dataset, batch_size=batch))
 
 
 def training(
     cls: type[WrappedAlgorithm], data: Trajectories, horizon: int, config: Config, limit: Any
-) -> Piece:
-    """Updates by osrl's own trainer on batches of its own loader."""
+) -> Workload:
+    """Updates of osrl's trainer on batches of osrl's loader."""
     if not issubclass(cls, WrappedAlgorithm):
-        raise UserError(f"{cls.name} has no counterpart in osrl: compare it with another method")
+        raise UserError(f"{cls.name} has no counterpart in osrl: leave it out")
     algorithm = cls(Problem.of(data, horizon), config, limit=limit)
     _, trainer = algorithm.build()
     name = type(trainer).__name__

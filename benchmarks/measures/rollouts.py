@@ -1,4 +1,4 @@
-"""Evaluation beside osrl's, and beside the simulators with nobody who acts."""
+"""Timing of evaluation against osrl's, and against the simulators without a policy."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from benchmarks.simulators.vector import Lockstep
 from benchmarks.tasks.tasks import Task
 
 ROLLOUTS = {"bc-all": "bc-all", "cpq": "cpq", "cdt": "cdt", "gas": "cdt", "gas-levels": "cdt"}
-"""Method of ours: the one of osrl that evaluates in its stead."""
+"""For each of our methods, the method of osrl that it is compared with."""
 _LIMITS = (0.1, 0.2, 0.3)
-"""Of the maximum cost."""
+"""Fractions of the maximum cost."""
 
 
 class _Environment:
-    """A simulator as osrl calls it; each episode starts from the next seed."""
+    """A simulator with the interface that osrl expects; each episode uses the next seed."""
 
     def __init__(self, task: Task) -> None:
         self.simulator, self.seed = Simulator(task), 0
@@ -56,22 +56,22 @@ def compare_rollouts(
     rounds: int,
     seconds: float,
 ) -> list[Comparison]:
-    """`episodes` episodes at each of three limits: against osrl's, then against no policy at all.
+    """Time `episodes` episodes at each of three limits, against osrl's and against no policy.
 
-    Policies are untrained. One process does all; osrl's resets are made as fast as ours, and all
-    simulators have been built, by the warm-up, before the clock starts.
+    Policies are untrained. Everything runs in one process; osrl uses our simulators, so that its
+    resets are as fast as ours. The warm-up builds all simulators before the clock starts.
     """
     turns: dict[str, Any] = {"rounds": rounds, "seconds": seconds, "unit": "once"}
     results = []
     limits = [task.limit(fraction) for fraction in _LIMITS]
-    with Lockstep(task, len(limits) * episodes) as together, closing(Simulator(task)) as alone:
-        bare = repeat(lambda: _simulate(alone, len(limits) * episodes))
+    with Lockstep(task, len(limits) * episodes) as vector, closing(Simulator(task)) as single:
+        bare = repeat(lambda: _simulate(single, len(limits) * episodes))
         for name, rival in ROLLOUTS.items():
             if name not in names:
                 continue
             algorithm = _method(name, data, task, limits[1])
             run = partial(evaluate, algorithm, task, limits, episodes, seed=0)
-            ours = repeat(partial(run, simulators=together))
+            ours = repeat(partial(run, simulators=vector))
             theirs = repeat(_their_evaluation(rival, data, task, limits, episodes))
             results.append(compare(f"{name} beside osrl's {rival}", ours, theirs, **turns))
             results.append(compare(f"{name} beside the bare simulator", ours, bare, **turns))
@@ -81,8 +81,9 @@ def compare_rollouts(
 def _method(name: str, data: Trajectories, task: Task, limit: float) -> Algorithm:
     cls: Any = find_method(name).cls
     config = config_of(name, "paper", 16, {})
-    given = None if cls.conditions_on_limit else limit
-    algorithm: Algorithm = cls(Problem.of(data, task.horizon, task.max_cost), config, limit=given)
+    trained_limit = None if cls.conditions_on_limit else limit
+    problem = Problem.of(data, task.horizon, task.max_cost)
+    algorithm: Algorithm = cls(problem, config, limit=trained_limit)
     return algorithm
 
 
@@ -94,7 +95,7 @@ def _their_evaluation(
     trainer.env = _Environment(task)
 
     def run() -> None:
-        with redirect_stderr(io.StringIO()):  # its progress bars
+        with redirect_stderr(io.StringIO()):  # hides osrl's progress bars
             for limit in limits:
                 if name == "cdt":
                     trainer.evaluate(episodes, float(data.returns.max()), limit)

@@ -1,4 +1,4 @@
-"""How much of the machine the schedule uses: worker processes that sleep, and real ones."""
+"""Utilisation of workers by the scheduler: with processes that sleep, and with real workers."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ from benchmarks.methods.registry import find_method
 from benchmarks.runs.jobs import Job, Training
 from benchmarks.runs.plan import Request
 from benchmarks.runs.store import Run
-from benchmarks.scheduling.devices import Places
-from benchmarks.scheduling.fork_server import Server
+from benchmarks.scheduling.devices import DevicePool
+from benchmarks.scheduling.fork_server import ForkServer
 from benchmarks.scheduling.local import WorkerProcess
-from benchmarks.scheduling.protocol import Ended, Heard, Launch, Piece
+from benchmarks.scheduling.protocol import Launch, OnMessage, ProcessExit, WorkItem
 from benchmarks.scheduling.scheduler import Scheduler
 from benchmarks.tasks.suites import find_suite
 from benchmarks.tasks.tasks import find_task
 
-# -S: what starts in no time leaves the schedule itself to be seen
+# -S makes Python start faster, so that the measurement shows the scheduler itself.
 SLEEPER = (sys.executable, "-S", str(Path(__file__).with_name("sleeper.py")))
 
 
 class Usage(NamedTuple):
-    """A schedule as it was run, in seconds."""
+    """The measured times of a schedule, in seconds."""
 
     name: str
     jobs: int
     workers: int
     asked: float
-    """What the jobs were to take in all: the sleep; 0 where next to nothing is to be done."""
+    """Total sleep of the jobs; 0 for real workers, whose work is negligible."""
     busy: float
-    """What their processes took."""
+    """Total wall-clock time of the processes."""
     makespan: float
     processor: float = 0.0
     """Processor time of the processes."""
 
     @property
     def efficiency(self) -> float:
-        """Time of the processes over the time of all workers."""
+        """Time of the processes as a fraction of the time of all workers."""
         return self.busy / (self.workers * self.makespan)
 
     @property
     def overhead(self) -> float:
-        """Seconds that each job took of a worker beside what it was asked for."""
+        """Seconds of worker time for each job, beyond its sleep."""
         return (self.workers * self.makespan - self.asked) / self.jobs
 
     def record(self) -> dict[str, Any]:
@@ -62,38 +62,38 @@ class Usage(NamedTuple):
 
 
 def lengths(jobs: int, mean: float) -> list[float]:
-    """Unequal durations around `mean`, the longest nine times the shortest, longest first."""
+    """Unequal durations with mean `mean`, longest first; the longest is nine times the shortest."""
     spread = [0.2 + 1.6 * (i + 0.5) / jobs for i in range(jobs)]
-    return [mean * one for one in reversed(spread)]
+    return [mean * factor for factor in reversed(spread)]
 
 
 def sleeping(jobs: int, workers: int, mean: float) -> Usage:
-    """Jobs of unequal, known length, in processes that sleep: cores are no matter."""
-    asked = lengths(jobs, mean)
+    """Measure jobs of unequal, known length in processes that sleep, which need no cores."""
+    durations = lengths(jobs, mean)
     with tempfile.TemporaryDirectory() as folder:
-        plan = [_sleep(Path(folder), i, seconds) for i, seconds in enumerate(asked)]
+        plan = [_sleep(Path(folder), i, seconds) for i, seconds in enumerate(durations)]
         before = _processor()
         busy, makespan = _run(plan, workers, partial(WorkerProcess, command=SLEEPER))
     processor = _processor() - before
-    return Usage("processes that sleep", jobs, workers, sum(asked), busy, makespan, processor)
+    return Usage("processes that sleep", jobs, workers, sum(durations), busy, makespan, processor)
 
 
 def working(jobs: int, workers: int, *, afresh: bool = False) -> Usage:
-    """Real workers that train bc-all for one update and evaluate one episode of BallRun.
+    """Measure real workers that train bc-all for one update and evaluate one episode of BallRun.
 
-    They are forks of a server, whose own start counts, or each is started `afresh`.
+    Workers are forks of a server, whose start counts, or new processes if `afresh`.
     """
     task, method = find_task("BallRun"), find_method("bc-all")
     with tempfile.TemporaryDirectory() as folder:
         data = DataSet(task, Path(folder) / "data.hdf5", "synthetic")
         trajectories(task, 50).save(data.path)
         limits = find_suite("tight").limits[:1]
-        asked = Request([method], [data], limits, range(jobs), "quick", 1, {}, updates=1)
-        plan = asked.jobs(folder, {task.name: file_checksum(data.path)})
-        with nullcontext() if afresh else closing(Server()) as server:
+        requested = Request([method], [data], limits, range(jobs), "quick", 1, {}, updates=1)
+        plan = requested.jobs(folder, {task.name: file_checksum(data.path)})
+        with nullcontext() if afresh else closing(ForkServer()) as server:
             before = _processor()
             busy, makespan = _run(plan, workers, partial(WorkerProcess, server=server))
-        processor = _processor() - before  # the server's counts once it has ended
+        processor = _processor() - before  # includes the server, which has exited
     name = "real workers, each started afresh" if afresh else "real workers, forks of one process"
     return Usage(name, jobs, workers, 0.0, busy, makespan, processor)
 
@@ -106,29 +106,29 @@ def _sleep(results: Path, number: int, seconds: float) -> Job:
 
 
 def _processor() -> float:
-    """Processor time of this process's children that have ended."""
+    """Processor time of this process's children that have exited."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
 
 def _run(jobs: Sequence[Job], workers: int, launch: Launch) -> tuple[float, float]:
-    """Seconds of all processes, and from begin to end."""
+    """Total seconds of the processes, and wall-clock seconds of the schedule."""
     spent: list[float] = []
 
-    def timed(piece: Piece, heard: Heard) -> Any:
-        begin = time.monotonic()
+    def timed(item: WorkItem, on_message: OnMessage) -> Any:
+        start = time.monotonic()
 
-        def hear(message: dict[str, Any] | Ended) -> None:
-            if isinstance(message, Ended):
-                spent.append(time.monotonic() - begin)
-            heard(message)
+        def receive(message: dict[str, Any] | ProcessExit) -> None:
+            if isinstance(message, ProcessExit):
+                spent.append(time.monotonic() - start)
+            on_message(message)
 
-        return launch(piece, hear)
+        return launch(item, receive)
 
-    begin = time.monotonic()
-    events = list(Scheduler(Places({"cpu": workers}), timed).run(jobs))
-    makespan = time.monotonic() - begin
-    lost = [event for event in events if event.phase in ("failed", "interrupted")]
-    if lost:
-        raise RuntimeError(f"{len(lost)} jobs were lost, the first: {lost[0].reason}")
+    start = time.monotonic()
+    events = list(Scheduler(DevicePool({"cpu": workers}), timed).run(jobs))
+    makespan = time.monotonic() - start
+    failed = [event for event in events if event.phase in ("failed", "interrupted")]
+    if failed:
+        raise RuntimeError(f"{len(failed)} jobs failed, the first: {failed[0].reason}")
     return sum(spent), makespan

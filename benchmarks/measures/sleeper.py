@@ -1,4 +1,4 @@
-"""A worker without torch: it sleeps for as long as its job's `command` says, and is done."""
+"""A worker without torch that sleeps for the number of seconds in its job's `command`."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""What it gains to train several seeds as one, or to compile an update: on a CPU or a GPU."""
+"""Timing of stacked seeds and of compiled updates, on a CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import torch
 
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.measures.timing import Comparison, Piece, compare
+from benchmarks.measures.timing import Comparison, Workload, compare
 from benchmarks.methods.algorithm import Problem
 from benchmarks.methods.registry import configure, find_method
 from benchmarks.methods.stacking import Stack
 from benchmarks.tasks.tasks import Task
 
 STACKS = ("gas", "gas-levels", "fisor", "cpq", "coptidice", "bc-all")
-"""Methods measured by default; any that is stackable may be."""
+"""Methods measured by default; every stackable method can be."""
 _WARM_UP = 3
-"""Updates before the clock starts: code is made for a compiled one in the first."""
+"""Updates before the clock starts; the first compiles the code."""
 
 
 def seeds_update(
@@ -30,11 +30,11 @@ def seeds_update(
     seeds: int,
     device: str,
     compiled: bool = False,
-) -> Piece:
-    """A seed's updates, of so many that are trained as one (1: alone), losses read at the end."""
+) -> Workload:
+    """Updates of a stack of `seeds` seeds; the losses are read at the end."""
     cls = find_method(method).cls
     if not cls.stackable:
-        raise UserError(f"{method} is not stackable: its seeds are trained alone")
+        raise UserError(f"{method} is not stackable: leave it out")
     problem, (config, _) = (
         Problem.of(data, task.horizon, task.max_cost),
         configure(cls, budget, {}, {}),
@@ -72,25 +72,31 @@ def compare_stacks(
     rounds: int,
     seconds: float,
 ) -> list[Comparison]:
-    """For each method and way a seed's update beside that of one trained alone, uncompiled."""
-    # on a GPU the processor waits: reading a loss ends when the GPU has done its part
+    """For each method, compare a seed's update in a stack with one trained alone, not compiled."""
+    # On a GPU, wall-clock time: the processor waits for the GPU when it reads a loss.
     clock = time.process_time if device == "cpu" else time.perf_counter
     results = []
     for name in names:
         for count in seeds:
-            for way in compiled:
-                if count == 1 and not way:
+            for compile_updates in compiled:
+                if count == 1 and not compile_updates:
                     continue
-                told = f"{name}, {count} as one{', compiled' if way else ''}"
-                own = seeds_update(
-                    name, data, task, budget=budget, seeds=count, device=device, compiled=way
+                label = f"{name}, {count} as one{', compiled' if compile_updates else ''}"
+                stacked = seeds_update(
+                    name,
+                    data,
+                    task,
+                    budget=budget,
+                    seeds=count,
+                    device=device,
+                    compiled=compile_updates,
                 )
-                alone = seeds_update(name, data, task, budget=budget, seeds=1, device=device)
+                single = seeds_update(name, data, task, budget=budget, seeds=1, device=device)
                 results.append(
                     compare(
-                        told,
-                        own,
-                        alone,
+                        label,
+                        stacked,
+                        single,
                         rounds=rounds,
                         seconds=seconds,
                         unit="a seed's update",

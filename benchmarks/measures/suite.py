@@ -1,7 +1,7 @@
-"""What whole suites take, from measured pieces: updates, acting, simulators, a job's rest.
+"""Predicts the core hours of whole suites from measured parts: updates, acting, simulators, jobs.
 
-`Budget.update_ms` and `Task.steps_per_second`, which the plan's estimate rests on, are written
-down; here they stand beside what this machine does.
+The plan's estimate uses the constants `Budget.update_ms` and `Task.steps_per_second`; here they are
+compared with measurements on this machine.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _LIMITS = sum(len(find_suite(name).limits) for name in SUITES)
 
 
 class Estimate(NamedTuple):
-    """A piece as measured, and what the plan takes it for, if it does."""
+    """One measured part, and the plan's constant for it, if there is one."""
 
     name: str
     part: str
-    """A budget, "acting at" one, or "simulator"."""
+    """The budget of an update, "acting at" a budget, or "simulator"."""
     unit: str
     measured: float
     written: float | None = None
@@ -53,11 +53,11 @@ class Prediction(NamedTuple):
     acting: float
     simulation: float
     rest: float
-    """Starting processes, reading data, storing results."""
+    """Overhead of jobs: starting processes, reading data, storing results."""
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """Core hours in total."""
         return sum(self.training.values()) + self.acting + self.simulation + self.rest
 
     def record(self) -> dict[str, Any]:
@@ -73,31 +73,32 @@ def predict_suites(
     *,
     seconds: float,
 ) -> tuple[list[Estimate], list[Prediction]]:
-    """Measure every piece for about `seconds`, with made-up data of CarCircle, and add up."""
+    """Measure every part for about `seconds`, on synthetic data of CarCircle, and add up."""
     simulated, shape = [find_task(name) for name in tasks], find_task("CarCircle")
     for name in methods:
         find_method(name)
     data = trajectories(shape, 200)
-    found = [
+    estimates = [
         *(_update(name, budget, data, shape, seconds) for name in methods for budget in budgets),
         *(_acting(name, budget, data, shape, seconds) for name in methods for budget in budgets),
         *(_simulator(task, seconds) for task in simulated),
     ]
-    # of two workers beside each other, and enough jobs that what starts once counts little
+    # With two workers, and enough jobs that the start of the server hardly counts.
     rest = working(40, 2).overhead
-    return found, [_predict(budget, methods, tasks, seeds, found, rest) for budget in budgets]
+    predictions = [_predict(budget, methods, tasks, seeds, estimates, rest) for budget in budgets]
+    return estimates, predictions
 
 
 def _update(name: str, budget: str, data: Trajectories, task: Task, seconds: float) -> Estimate:
     cls = find_method(name).cls
     config, _ = configure(cls, budget, {})
-    piece = our_training(name, data, task, config, task.limit(0.2))
-    spent = 1e3 * _each(lambda: piece(1), seconds)
+    workload = our_training(name, data, task, config, task.limit(0.2))
+    spent = 1e3 * _mean_time(lambda: workload(1), seconds)
     return Estimate(name, budget, "ms an update", spent, cls.budgets[budget].update_ms)
 
 
 def _acting(name: str, budget: str, data: Trajectories, task: Task, seconds: float) -> Estimate:
-    """Of a job's batch of episodes: one limit's or all limits'."""
+    """Time of one policy step for all episodes of a job, at one limit or all limits."""
     cls = find_method(name).cls
     limits = _LIMITS if cls.conditions_on_limit else 1
     method = cls(
@@ -113,7 +114,9 @@ def _acting(name: str, budget: str, data: Trajectories, task: Task, seconds: flo
         policy.act(observations, rows)
         policy.observe(torch.ones(count), torch.zeros(count), rows)
 
-    return Estimate(name, f"acting at {budget}", "ms a step", 1e3 * _each(act, min(seconds, 0.5)))
+    return Estimate(
+        name, f"acting at {budget}", "ms a step", 1e3 * _mean_time(act, min(seconds, 0.5))
+    )
 
 
 def _simulator(task: Task, seconds: float) -> Estimate:
@@ -125,13 +128,13 @@ def _simulator(task: Task, seconds: float) -> Estimate:
             if simulator.step(action.astype(np.float32)).terminated:
                 simulator.reset(0)
 
-    speed = task.horizon / _each(episode, seconds)
+    speed = task.horizon / _mean_time(episode, seconds)
     simulator.close()
     return Estimate(task.name, "simulator", "steps a second", speed, task.steps_per_second)
 
 
-def _each(action: Callable[[], object], seconds: float) -> float:
-    """Processor time of one call, of as many as take `seconds`, after one that is not counted."""
+def _mean_time(action: Callable[[], object], seconds: float) -> float:
+    """Mean processor time of a call, over about `seconds`, after one call to warm up."""
     action()
     calls, spent = 0, 0.0
     while not calls or spent < seconds:
@@ -145,12 +148,12 @@ def _predict(
     methods: Sequence[str],
     tasks: Sequence[str],
     seeds: int,
-    found: Sequence[Estimate],
+    estimates: Sequence[Estimate],
     rest: float,
 ) -> Prediction:
-    measured = {(one.name, one.part): one.measured for one in found}
-    asked = request(methods, seeds, tasks=tasks, suites=SUITES, budget=budget)
-    jobs = planned(asked, Path())
+    measured = {(estimate.name, estimate.part): estimate.measured for estimate in estimates}
+    requested = request(methods, seeds, tasks=tasks, suites=SUITES, budget=budget)
+    jobs = planned(requested, Path())
     training, acting, simulation = dict.fromkeys(methods, 0.0), 0.0, 0.0
     for job in jobs:
         name, task = job.training.algorithm, find_task(job.training.task)

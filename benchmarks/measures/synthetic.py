@@ -1,4 +1,4 @@
-"""Data and stored results of a known size, made in no time: what growth is measured on."""
+"""Synthetic data and stored results of a given size, for measurements of growth."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from benchmarks.tasks.suites import find_suite
 from benchmarks.tasks.tasks import TASKS, Task, find_task
 
 EPISODES = 10
-"""Of every request, at each limit."""
+"""Episodes of every request, at each limit."""
 
 
 def trajectories(task: Task, episodes: int) -> Trajectories:
-    """Episodes of the task's shape and length; their returns and costs rise together."""
+    """Random episodes with the task's widths and horizon; returns and costs are correlated."""
     rng = np.random.default_rng(0)
     size = episodes * task.horizon
     level = np.repeat(rng.random(episodes), task.horizon)
@@ -47,26 +47,27 @@ def request(
     suites: Sequence[str] = ("tight",),
     budget: str = "quick",
 ) -> Request:
-    """`EPISODES` a limit; the data of `tasks` need not be there to plan it."""
+    """A request with `EPISODES` at each limit; the data files of `tasks` need not exist."""
     data = [DataSet(find_task(name), Path(name), "synthetic") for name in tasks]
     limits = [limit for suite in suites for limit in find_suite(suite).limits]
-    found = [find_method(name) for name in methods]
-    return Request(found, data, limits, range(seeds), budget, EPISODES, {})
+    resolved = [find_method(name) for name in methods]
+    return Request(resolved, data, limits, range(seeds), budget, EPISODES, {})
 
 
-def planned(asked: Request, results: Path) -> list[Job]:
-    """The jobs of `asked`, whatever its data."""
-    return asked.jobs(str(results), {data.task.name: "ab" for data in asked.data})
+def planned(requested: Request, results: Path) -> list[Job]:
+    """The jobs of a request, with made-up checksums of its data."""
+    checksums = {data.task.name: "ab" for data in requested.data}
+    return requested.jobs(str(results), checksums)
 
 
-def store_results(folder: Path, asked: Request) -> int:
-    """Store every result of `asked` beside the leaderboard's `folder`; how many there are."""
-    jobs, stored = planned(asked, folder.parent), 0
+def store_results(folder: Path, requested: Request) -> int:
+    """Store random results of a request next to the leaderboard `folder`; return their number."""
+    jobs, stored = planned(requested, folder.parent), 0
     for job in jobs:
         run = Run.of(job)
         run.folder.mkdir(parents=True)
         summary = {"seconds": 2.0, "update_seconds": 1.0, "device": "cpu"}
-        # not by the store's own writer, which waits for the disk at each file
+        # Written directly, as the store's own writer waits for the disk at each file.
         (run.folder / "training.json").write_text(json.dumps(summary))
         for limit in job.limits:
             stored += 1
@@ -80,13 +81,5 @@ def store_results(folder: Path, asked: Request) -> int:
             content = {"limit": limit, "episodes": rows, "seconds": 1.0}
             path = run.folder / f"evaluation-{limit:.10g}x{job.episodes}.json"
             path.write_text(json.dumps(content))
-    data = [_Scaled(one.task, one.path, one.source) for one in asked.data]
-    write_manifest(folder, "synthetic", jobs, data, asked.limits, asked.budget)
+    write_manifest(folder, "synthetic", jobs, requested.data, requested.limits, requested.budget)
     return stored
-
-
-class _Scaled(DataSet):
-    """Data without a file, whose scale is the task's."""
-
-    def return_range(self) -> tuple[float, float]:
-        return self.task.min_return, self.task.max_return

@@ -1,4 +1,4 @@
-"""What the measures print: tables in Markdown."""
+"""Markdown tables of the measurements."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from benchmarks.report.render.markup import Table, markdown
 
 
 def table(results: Sequence[Comparison], reference: str = "osrl") -> str:
-    """Markdown: medians in milliseconds, the median ratio with its least and most, memory.
+    """Medians in milliseconds, the median ratio with its minimum and maximum, and memory.
 
-    `reference` names what ours stands beside.
+    `reference` names the reference in the header.
     """
     rows = []
     for result in results:
@@ -33,27 +33,26 @@ def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _numbers(*values: float | None) -> list[str]:
-    return ["" if one is None else f"{one:.3g}" for one in values]
+    return ["" if value is None else f"{value:.3g}" for value in values]
 
 
 def usage_table(usages: Sequence[Usage]) -> str:
-    """Markdown: how much of the workers' time the jobs' processes took."""
+    """Utilisation of the workers by the jobs' processes."""
     rows = [
-        [one.name, *_numbers(one.jobs, one.workers, one.makespan, one.efficiency, one.overhead)]
-        for one in usages
+        [u.name, *_numbers(u.jobs, u.workers, u.makespan, u.efficiency, u.overhead)] for u in usages
     ]
     return _markdown(["jobs", "workers", "seconds", "in use", "seconds a job beside work"], rows)
 
 
 def growth_table(tables: Sequence[Growth]) -> str:
-    """Markdown: a line a size, times also as multiples of the first's."""
+    """One row for each size; times also as multiples of the first one."""
     rows = [
-        [one.name, size, f"{1e3 * spent:.3g}", f"{spent / one.seconds[0]:.2f}", memory]
-        for one in tables
+        [growth.name, size, f"{1e3 * spent:.3g}", f"{spent / growth.seconds[0]:.2f}", memory]
+        for growth in tables
         for size, spent, memory in zip(
-            one.sizes,
-            one.seconds,
-            [f"{mib:.0f}" for mib in one.mib or []] or [""] * len(one.sizes),
+            growth.sizes,
+            growth.seconds,
+            [f"{mib:.0f}" for mib in growth.mib or []] or [""] * len(growth.sizes),
             strict=True,
         )
     ]
@@ -61,10 +60,10 @@ def growth_table(tables: Sequence[Growth]) -> str:
 
 
 def suite_tables(estimates: Sequence[Estimate], predictions: Sequence[Prediction]) -> str:
-    """Markdown: the pieces, and core hours."""
-    pieces = [
-        [f"{one.name}, {one.part}", one.unit, *_numbers(one.measured, one.written)]
-        for one in estimates
+    """The measured parts, and the core hours."""
+    parts = [
+        [f"{part.name}, {part.part}", part.unit, *_numbers(part.measured, part.written)]
+        for part in estimates
     ]
     sums = [
         [p.budget, *_numbers(p.jobs, *p.training.values(), p.acting, p.simulation, p.rest, p.total)]
@@ -72,4 +71,4 @@ def suite_tables(estimates: Sequence[Estimate], predictions: Sequence[Prediction
     ]
     methods = list(predictions[0].training)
     heads = ["jobs", *methods, "acting", "simulators", "rest", "core hours"]
-    return f"{_markdown(['unit', 'measured', 'planned'], pieces)}\n\n{_markdown(heads, sums)}"
+    return f"{_markdown(['unit', 'measured', 'planned'], parts)}\n\n{_markdown(heads, sums)}"

@@ -1,4 +1,4 @@
-"""Two ways of doing the same, timed in turns in one process, so that a busy machine slows both."""
+"""Timing of two workloads in alternation in one process, so that a busy machine slows both."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from typing import Any
 
 from benchmarks.common.hardware import peak_memory
 
-Piece = Callable[[int], object]
-"""Does so many units of work."""
+Workload = Callable[[int], object]
+"""Does the given number of units of work."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Times of ours and of the reference, in seconds of processor time for each unit of work."""
+    """Times of ours and of the reference, in seconds of processor time per unit of work."""
 
     name: str
     ours: list[float]
     reference: list[float]
     unit: str = "update"
     ours_mib: float | None = None
-    """Largest resident memory beyond the imports, where it was measured; the reference's next."""
+    """Peak resident memory beyond the imports, if measured."""
     reference_mib: float | None = None
 
     @property
     def ratios(self) -> list[float]:
-        """How many times faster ours was, round by round."""
-        return [theirs / own for own, theirs in zip(self.ours, self.reference, strict=True)]
+        """The speed-up of ours over the reference in each round."""
+        return [theirs / ours for ours, theirs in zip(self.ours, self.reference, strict=True)]
 
     def record(self) -> dict[str, Any]:
-        """As plain values: the numbers of the table, and each round's."""
+        """As plain values: the numbers of the table, and the times of each round."""
         return {
             "name": self.name,
             "unit": self.unit,
@@ -50,8 +50,8 @@ class Comparison:
 
 def compare(
     name: str,
-    ours: Piece,
-    reference: Piece,
+    ours: Workload,
+    reference: Workload,
     *,
     rounds: int,
     seconds: float,
@@ -59,26 +59,26 @@ def compare(
     multiple: int = 1,
     clock: Callable[[], float] = time.process_time,
 ) -> Comparison:
-    """Time both in turns for `rounds` rounds of about `seconds` a side, after a warm-up.
+    """Time both in alternation for `rounds` rounds of about `seconds` each, after a warm-up.
 
-    Processor time is taken unless `clock` says otherwise: other jobs on the machine do not enter
-    it. Ours does multiples of `multiple` units of work.
+    The default `clock` is processor time, which excludes other jobs on the machine. The amount of
+    work of ours is a multiple of `multiple` units.
     """
     sides = ours, reference
     amounts = []
-    for side, least in zip(sides, (multiple, 1), strict=True):
-        side(least)
-        each = max(taken(side, least, clock), 1e-9)
-        amounts.append(least * max(1, round(seconds / each)))
+    for side, unit_amount in zip(sides, (multiple, 1), strict=True):
+        side(unit_amount)
+        each = max(measure_time(side, unit_amount, clock), 1e-9)
+        amounts.append(unit_amount * max(1, round(seconds / each)))
     times: list[list[float]] = [[], []]
     for _ in range(rounds):
         for side, amount, spent in zip(sides, amounts, times, strict=True):
-            spent.append(taken(side, amount, clock) / amount)
+            spent.append(measure_time(side, amount, clock) / amount)
     return Comparison(name, times[0], times[1], unit=unit)
 
 
-def repeat(action: Callable[[], object]) -> Piece:
-    """A piece whose unit of work is one call of `action`."""
+def repeat(action: Callable[[], object]) -> Workload:
+    """A workload whose unit of work is one call of `action`."""
 
     def run(times: int) -> None:
         for _ in range(times):
@@ -87,35 +87,37 @@ def repeat(action: Callable[[], object]) -> Piece:
     return run
 
 
-def processor_seconds(piece: Piece, amount: int = 1) -> float:
-    """Processor time that `amount` units of work take."""
-    return taken(piece, amount, time.process_time)
+def processor_seconds(workload: Workload, amount: int = 1) -> float:
+    """Processor time of `amount` units of work."""
+    return measure_time(workload, amount, time.process_time)
 
 
-def taken(piece: Piece, amount: int, clock: Callable[[], float]) -> float:
-    """Seconds by `clock` that `amount` units of work take."""
+def measure_time(workload: Workload, amount: int, clock: Callable[[], float]) -> float:
+    """Seconds of `amount` units of work, by `clock`."""
     start = clock()
-    piece(amount)
+    workload(amount)
     return clock() - start
 
 
-def peak_mib(build: Callable[..., Piece], *arguments: Any, amount: int = 3) -> float:
-    """By how much `build(*arguments)` and its work raise the memory of a process of its own."""
+def peak_mib(build: Callable[..., Workload], *arguments: Any, amount: int = 3) -> float:
+    """Peak memory that `build(*arguments)` and its work add to a separate process, in MiB."""
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=_work, args=(theirs, build, arguments, amount))
+    parent_end, child_end = context.Pipe(duplex=False)
+    child = context.Process(target=_work, args=(child_end, build, arguments, amount))
     child.start()
-    theirs.close()
+    child_end.close()
     try:
-        peak: float = ours.recv()
+        peak: float = parent_end.recv()
     except EOFError:
-        raise RuntimeError("the process whose memory was measured died") from None
+        raise RuntimeError("the process for the memory measurement died") from None
     finally:
         child.join()
     return peak
 
 
-def _work(pipe: Any, build: Callable[..., Piece], arguments: tuple[Any, ...], amount: int) -> None:
+def _work(
+    pipe: Any, build: Callable[..., Workload], arguments: tuple[Any, ...], amount: int
+) -> None:
     import torch
 
     torch.set_num_threads(1)

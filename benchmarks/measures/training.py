@@ -1,4 +1,4 @@
-"""Updates a second of every method beside osrl's, at the same batch."""
+"""Timing of every method's updates against osrl's, at the same batch size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.measures import reference
-from benchmarks.measures.timing import Comparison, Piece, compare, peak_mib
+from benchmarks.measures.timing import Comparison, Workload, compare, peak_mib
 from benchmarks.methods.algorithm import Config, Problem
 from benchmarks.methods.registry import find_method
 from benchmarks.tasks.tasks import Task
@@ -35,11 +35,11 @@ CASES = {
     "gas": Case("gas", "cdt", batch=256),
     "gas-levels": Case("gas-levels", "cdt", batch=256),
 }
-"""CDT and what is compared with it at an eighth of osrl's batch: an update at 2048 takes 10 s."""
+"""CDT, and methods compared with it, use an eighth of osrl's batch, whose update takes 10 s."""
 
 
 def config_of(method: str, budget: str, batch: int, options: dict[str, Any]) -> Config:
-    """The options of `method` at `budget`, at another batch."""
+    """The options of `method` at `budget`, with another batch size."""
     cls = find_method(method).cls
     config = cls.config_class(**{**cls.budgets[budget].options, **options})
     return replace(config, batch=batch)
@@ -47,8 +47,8 @@ def config_of(method: str, budget: str, batch: int, options: dict[str, Any]) -> 
 
 def our_training(
     method: str, data: Trajectories, task: Task, config: Config, limit: float
-) -> Piece:
-    """Updates as a job makes them, losses read once a call."""
+) -> Workload:
+    """Updates as in a job; the losses are read once per call."""
     cls = find_method(method).cls
     algorithm = cls(
         Problem.of(data, task.horizon, task.max_cost),
@@ -71,11 +71,11 @@ def our_training(
 
 def their_training(
     method: str, data: Trajectories, task: Task, config: Config, limit: float
-) -> Piece:
-    """The same by osrl's trainer and loader."""
+) -> Workload:
+    """Updates of osrl's trainer with osrl's loader."""
     cls: Any = find_method(method).cls
-    given = None if cls.conditions_on_limit else limit
-    return reference.training(cls, data, task.horizon, config, given)
+    trained_limit = None if cls.conditions_on_limit else limit
+    return reference.training(cls, data, task.horizon, config, trained_limit)
 
 
 def compare_training(
@@ -94,11 +94,11 @@ def compare_training(
     for name in names:
         case = CASES[name]
         size, limit = batch or case.batch, task.limit(0.2)
-        own = data, task, config_of(case.method, budget, size, case.options), limit
+        ours = data, task, config_of(case.method, budget, size, case.options), limit
         rival = data, task, config_of(case.rival, budget, size, {}), limit
         result = compare(
             f"{name} ({size})",
-            our_training(case.method, *own),
+            our_training(case.method, *ours),
             their_training(case.rival, *rival),
             rounds=rounds,
             seconds=seconds,
@@ -106,7 +106,7 @@ def compare_training(
         if memory:
             result = replace(
                 result,
-                ours_mib=peak_mib(our_training, case.method, *own),
+                ours_mib=peak_mib(our_training, case.method, *ours),
                 reference_mib=peak_mib(their_training, case.rival, *rival),
             )
         results.append(result)

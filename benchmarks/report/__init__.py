@@ -1,1 +1,1 @@
-"""The leaderboard: pure functions of one frame of evaluated episodes."""
+"""The leaderboard: pure functions of data frames."""

@@ -1,4 +1,4 @@
-"""Everything that a leaderboard shows, computed once for all of its formats."""
+"""All figures of a leaderboard, computed once for all of its formats."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.report.costs import Cost, costs
 from benchmarks.report.details import Details, mixtures
 from benchmarks.report.families import Family, Sweep, families, sweeps
 from benchmarks.report.frame import RUN, validate, validate_missing
+from benchmarks.report.metrics import METRICS
 from benchmarks.report.profiles import Profile, profiles
-from benchmarks.report.published import Apart, Figure, Match, compare_published
+from benchmarks.report.published import Figure, Incomparable, Match, compare_published
 from benchmarks.report.ranking import (
+    AverageRank,
     BothSafe,
     Improvement,
-    Place,
+    average_ranks,
     both_safe,
     improvements,
-    places,
 )
 from benchmarks.report.resampling import RESAMPLES
+from benchmarks.report.resources import ResourceUsage, resource_usage
 from benchmarks.report.statistics import (
     Average,
     Cell,
@@ -42,9 +43,7 @@ FORMULAS = {
     "Cell": "a method on one task at one limit: mean over episodes, then over seeds; ± is the "
     "standard deviation over seeds (n − 1)",
     "Run": "a cell's seed; safe runs are those whose own mean normalised cost is ≤ 1",
-    "Overall": "reward and cost are means over the cells that a method has; IQM is the "
-    "interquartile mean of the reward over its runs; violation the mean over its runs of how far "
-    "the normalised cost lies above 1; safe reward the mean reward of its safe runs",
+    "Overall": "; ".join(metric.definition for metric in METRICS if metric.definition),
     "Intervals": f"95%, percentile bootstrap with {RESAMPLES} resamples of the seeds within each "
     "task; none where a cell has one seed, too narrow where it has few",
 }
@@ -52,32 +51,32 @@ FORMULAS = {
 
 @dataclass(frozen=True)
 class Board:
-    """A leaderboard's figures; nothing of it is text but the title and the facts."""
+    """A leaderboard's figures, not yet formatted."""
 
     title: str
     facts: Mapping[str, str]
-    """What a reader must know of the protocol, by name."""
+    """The protocol: text by name, in the order of the report."""
     mixed: Sequence[str]
-    """What the table mixes and should not (`details.mixtures`)."""
+    """Warnings of mixed conditions (`details.mixtures`)."""
     episodes: pd.DataFrame
     lost: pd.DataFrame
     table: Sequence[Cell]
     ranking: Sequence[Standing]
     means: Sequence[Average]
     improvements: Sequence[Improvement]
-    places: Sequence[Place]
+    ranks: Sequence[AverageRank]
     both_safe: Sequence[BothSafe]
-    costs: Sequence[Cost]
+    usage: Sequence[ResourceUsage]
     profiles: Sequence[Profile]
     families: Sequence[Family]
     sweeps: Sequence[Sweep]
     matches: Sequence[Match]
-    apart: Sequence[Apart]
+    incomparable: Sequence[Incomparable]
     details: Details
 
     @property
     def methods(self) -> list[str]:
-        """In the order of the overall table."""
+        """The methods in the order of the overall table."""
         return [standing.algorithm for standing in self.ranking]
 
 
@@ -89,9 +88,9 @@ def build(
     details: Details,
     published: Sequence[Figure],
 ) -> Board:
-    """The board of two frames with the columns of `frame.EPISODES` and `frame.MISSING`.
+    """Compute the board from frames with the columns of `frame.EPISODES` and `frame.MISSING`.
 
-    `protocol` adds lines to those that follow from the frame, or adds to such a line. Raises
+    `protocol` adds facts to those that follow from the frame, or appends to such a fact. Raises
     `UserError` for frames that do not validate.
     """
     episodes, lost = validate(frame), validate_missing(missing)
@@ -99,11 +98,11 @@ def build(
     runs = run_scores(episodes)
     facts = _facts(episodes, table)
     for name, text in protocol.items():
-        fact = facts.get(name, text)  # what the frame says is never replaced
+        fact = facts.get(name, text)  # facts from the frame are extended, never replaced
         facts[name] = text if text == fact else f"{fact}; {text}"
-    every = len({(cell.task, cell.limit) for cell in table})
+    settings = len({(cell.task, cell.limit) for cell in table})
     related = families(runs)
-    matches, apart = compare_published(published, episodes)
+    matches, incomparable = compare_published(published, episodes)
     return Board(
         title,
         facts,
@@ -113,21 +112,21 @@ def build(
         table,
         standings(episodes, table),
         averages(table),
-        improvements(runs, every),
-        places(table),
+        improvements(runs, settings),
+        average_ranks(table),
         both_safe(table),
-        costs(details.trainings),
+        resource_usage(details.trainings),
         profiles(runs),
         related,
         sweeps(related, details.trainings),
         matches,
-        apart,
+        incomparable,
         details,
     )
 
 
 def _facts(episodes: pd.DataFrame, table: Sequence[Cell]) -> dict[str, str]:
-    """The lines of the protocol that the frame itself knows."""
+    """The facts of the protocol that follow from the frame."""
     if episodes.empty:
         return dict(FORMULAS)
     budgets = {

@@ -1,4 +1,4 @@
-"""Two leaderboards, or a method and its variants: what differs, with intervals."""
+"""Differences between two leaderboards, or between a method and its variants, with intervals."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from benchmarks.report.resampling import (
     SAFE,
     Interval,
     interval,
-    mean_of_cells,
+    resample_scores,
     strata_of,
 )
 
-_OF_CELLS = 5_000
-"""Resamples of a single cell, of which there may be a thousand."""
+_CELL_RESAMPLES = 5_000
+"""Resamples of a single cell: fewer, as there may be a thousand cells."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One figure before and after; the interval is that of the difference, after less before."""
+    """One figure before and after, and the interval of the difference after - before."""
 
     before: float
     after: float
@@ -35,41 +35,41 @@ class Change:
 
     @property
     def difference(self) -> float:
-        """After less before."""
+        """After minus before."""
         return self.after - self.before
 
     @property
     def clear(self) -> bool:
-        """Whether the interval leaves 0 out; never without one."""
+        """Whether the interval excludes 0; False without an interval."""
         return self.interval.low > 0 or self.interval.high < 0
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How a method's figures differ over the cells (task x limit) that both results have.
+    """Differences of a method's figures over the cells (task x limit) that both results have.
 
-    As in `statistics.Standing`: means over cells, and the share of safe runs. Intervals are NaN
-    where a cell has one seed, and where no run differs.
+    Reward and cost are means over cells, the safe rate is over runs, as in `metrics`. Intervals are
+    NaN if a cell has one seed, and if no run differs.
     """
 
     method: str
     cells: int
-    """Cells that both have, of the `of` that either has."""
+    """Cells in both results, among the `of` cells in either."""
     of: int
     changed: int
-    """Of those `cells`, how many have other runs."""
+    """Number of these `cells` whose runs differ."""
     reward: Change
     cost: Change
     safe_rate: Change
     task: str = ""
-    """Set where the difference is that of one cell, as is `limit`."""
+    """Set for the difference of a single cell, as `limit`."""
     limit: float = float("nan")
 
 
 def differences(
     before: pd.DataFrame, after: pd.DataFrame, resamples: int = RESAMPLES
 ) -> list[Difference]:
-    """One of each method that both `run_scores` have, by name."""
+    """The difference of each method that both `run_scores` have, by name."""
     methods = sorted(set(before["algorithm"]) & set(after["algorithm"]))
     return [
         difference(
@@ -80,42 +80,41 @@ def differences(
 
 
 def cell_differences(before: pd.DataFrame, after: pd.DataFrame) -> list[Difference]:
-    """One of each cell that both `run_scores` have and whose runs differ."""
+    """The difference of each cell that both `run_scores` have and whose runs differ."""
     old, new = _cells(before), _cells(after)
     return [
-        difference(old[key], new[key], _OF_CELLS)
+        difference(old[key], new[key], _CELL_RESAMPLES)
         for key in old
         if key in new and not _equal(old[key], new[key])
     ]
 
 
 def difference(before: pd.DataFrame, after: pd.DataFrame, resamples: int = RESAMPLES) -> Difference:
-    """The difference of one method's `run_scores`; NaN where no cell is shared."""
+    """The difference of one method's `run_scores`; NaN without a shared cell."""
     old, new = _cells(before), _cells(after)
     shared = [key for key in old if key in new]
     changed = [key for key in shared if not _equal(old[key], new[key])]
     method = str(before["algorithm"].iloc[0])
-    one = len(old) == len(new) == len(shared) == 1
-    task, limit = (shared[0][1], shared[0][2]) if one else ("", float("nan"))
+    single = len(old) == len(new) == len(shared) == 1
+    task, limit = (shared[0][1], shared[0][2]) if single else ("", float("nan"))
+    of = len(old.keys() | new.keys())
     if not shared:
-        nothing = Change(float("nan"), float("nan"))
-        every = len(old.keys() | new.keys())
-        return Difference(method, 0, every, 0, nothing, nothing, nothing)
-    ours = [pd.concat([cells[key] for key in shared]) for cells in (old, new)]
-    figures = [_figures(runs) for runs in ours]
+        unknown = Change(float("nan"), float("nan"))
+        return Difference(method, 0, of, 0, unknown, unknown, unknown)
+    both = [pd.concat([cells[key] for key in shared]) for cells in (old, new)]
+    figures = [_figures(runs) for runs in both]
     intervals = [NO_INTERVAL] * 3
     enough = all(len(cells[key]) > 1 for cells in (old, new) for key in shared)
     if changed and enough:
         draws = [
-            mean_of_cells(strata_of(runs), resamples, seed)
-            for seed, runs in enumerate(ours, start=1)
+            resample_scores(strata_of(runs), resamples, seed)
+            for seed, runs in enumerate(both, start=1)
         ]
         intervals = [interval(row) for row in draws[1] - draws[0]]
     reward, cost, safe_rate = (
         Change(old_value, new_value, bounds)
         for old_value, new_value, bounds in zip(*figures, intervals, strict=True)
     )
-    of = len(old.keys() | new.keys())
     return Difference(method, len(shared), of, len(changed), reward, cost, safe_rate, task, limit)
 
 
@@ -123,36 +122,36 @@ def _cells(runs: pd.DataFrame) -> dict[Any, pd.DataFrame]:
     return {key: rows for key, rows in runs.groupby(CELL)}  # noqa: C416 (dict() would not type)
 
 
-def _equal(one: pd.DataFrame, other: pd.DataFrame) -> bool:
+def _equal(before: pd.DataFrame, after: pd.DataFrame) -> bool:
     columns = ["seed", "reward", "cost", "episodes"]
-    return bool(one[columns].to_numpy().tolist() == other[columns].to_numpy().tolist())
+    return bool(before[columns].to_numpy().tolist() == after[columns].to_numpy().tolist())
 
 
 def _figures(runs: pd.DataFrame) -> list[float]:
-    """Reward and cost, means over cells, and the safe rate."""
+    """Mean reward and mean cost over cells, and the safe rate."""
     means = runs.groupby(CELL)[["reward", "cost"]].mean().mean()
     return [float(means["reward"]), float(means["cost"]), float(np.mean(runs["cost"] <= SAFE))]
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A method with other options than the base, and how it differs from it."""
+    """A method with other options than its base, and the difference from the base."""
 
     options: dict[str, Any]
     """The options that differ."""
     difference: Difference
     label: str = ""
-    """What it is called in its leaderboard, where that has the base too."""
+    """Its name in the leaderboard, if the base is in the same one."""
 
 
 def changed_options(config: str, base: str) -> dict[str, Any]:
-    """What of one JSON object differs from another."""
-    own, other = json.loads(config), json.loads(base)
-    return {key: own[key] for key in own if key not in other or own[key] != other[key]}
+    """The entries of the JSON object `config` that differ from those of `base`."""
+    new, old = json.loads(config), json.loads(base)
+    return {key: new[key] for key in new if key not in old or new[key] != old[key]}
 
 
 def config_of(trainings: pd.DataFrame, method: str) -> str | None:
-    """The options of a method where all its trainings share them, else None."""
+    """The options of a method if all its trainings share them, else None."""
     configs = sorted(set(trainings.loc[trainings["algorithm"] == method, "config"]))
     return configs[0] if len(configs) == 1 else None
 
@@ -166,20 +165,21 @@ def variants(
     Each is a pair of `run_scores` and trainings (`frame.TRAININGS`).
     """
     runs, trainings = base
-    found = []
+    rows = []
     for other_runs, other_trainings in others:
         for method in sorted(set(runs["algorithm"]) & set(other_runs["algorithm"])):
-            ours, theirs = config_of(trainings, method), config_of(other_trainings, method)
-            options = changed_options(theirs, ours) if ours and theirs else {}
+            base_config = config_of(trainings, method)
+            config = config_of(other_trainings, method)
+            options = changed_options(config, base_config) if base_config and config else {}
             if options:
-                mine = runs[runs["algorithm"] == method]
-                changed = other_runs[other_runs["algorithm"] == method]
-                found.append(Variant(options, difference(mine, changed)))
-    return sorted(found, key=lambda one: (one.difference.method, order_of_options(one.options)))
+                before = runs[runs["algorithm"] == method]
+                after = other_runs[other_runs["algorithm"] == method]
+                rows.append(Variant(options, difference(before, after)))
+    return sorted(rows, key=lambda row: (row.difference.method, sort_key_of_options(row.options)))
 
 
-def order_of_options(options: dict[str, Any]) -> list[tuple[str, bool, float, str]]:
-    """What to sort variants by: the names of the options; numbers of one option ascend."""
+def sort_key_of_options(options: dict[str, Any]) -> list[tuple[str, bool, float, str]]:
+    """Sort key of variants: the names of the options; numbers of one option ascend."""
     keys = []
     for name, value in sorted(options.items()):
         number = isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""What is known of the trainings behind a leaderboard, and what a reader must be told of it."""
+"""The trainings behind a leaderboard, and warnings about conditions that they mix."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from benchmarks.common.errors import UserError
 from benchmarks.report.frame import TRAININGS, validate_trainings
 
 Frontier = Sequence[tuple[float, float]]
-"""Cost and return of the trajectories of the data that none dominates; both rise."""
+"""Pareto frontier of the data as (cost, return), both rising."""
 _POINTS = 40
-"""Of a training's curve that are kept: enough for a picture a column wide."""
+"""Stored points of a learning curve: enough for a figure one column wide."""
 
 
 def no_trainings() -> pd.DataFrame:
@@ -34,18 +34,18 @@ class Details:
     frontiers: Mapping[str, Frontier] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
-        """A compressed JSON file; equal details give equal bytes."""
+        """Encode as compressed JSON; equal details give equal bytes."""
         rows = [
             {name: None if pd.isna(value) else value for name, value in row.items()}
             for row in self.trainings.to_dict("records")
         ]
         content = {"frontiers": dict(sorted(self.frontiers.items())), "trainings": rows}
         text = json.dumps(content, separators=(",", ":"), allow_nan=False)
-        return gzip.compress(text.encode(), mtime=0)  # the time would make every writing differ
+        return gzip.compress(text.encode(), mtime=0)  # without a time stamp, for equal bytes
 
     @staticmethod
     def from_bytes(content: bytes) -> Details:
-        """The details that `to_bytes` wrote; `ValueError` for other content."""
+        """Decode the bytes of `to_bytes`; `ValueError` for other content."""
         try:
             stored = json.loads(gzip.decompress(content))
             trainings = pd.DataFrame(stored["trainings"], columns=list(TRAININGS))
@@ -62,8 +62,8 @@ class Details:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """All that one leaderboard is made of, with the columns of `benchmarks.report.frame`."""
+class LeaderboardData:
+    """The input of one leaderboard; frames have the columns of `benchmarks.report.frame`."""
 
     title: str
     budget: str
@@ -72,10 +72,10 @@ class Evidence:
     details: Details
 
 
-def thinned(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A training's curve as JSON, from the words of its table: lists by column.
+def thin_curve(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A learning curve as JSON with one list for each column, from the text of its table.
 
-    At most 40 points, the last one among them, four digits; null where a word is no number.
+    At most 40 points including the last one, with four digits; null for text that is no number.
     """
     step = max(1, -(-len(rows) // _POINTS))
     chosen = rows[(len(rows) - 1) % step :: step] if rows else []
@@ -84,7 +84,7 @@ def thinned(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _short(word: str) -> float | None:
-    """Four digits, but whole numbers whole; None where JSON has no such number."""
+    """A number with four digits, or all digits of a whole number; None if JSON cannot hold it."""
     try:
         value = float(word)
     except ValueError:
@@ -95,25 +95,25 @@ def _short(word: str) -> float | None:
 
 
 def mixtures(trainings: pd.DataFrame, episodes: pd.DataFrame) -> list[str]:
-    """A line for each thing that the table mixes and should not; none where all is one.
+    """A warning for each condition that differs between trainings of the table.
 
-    Several sources, data files or scales of a task are refused before
-    (`benchmarks.report.frame.validate`).
+    `benchmarks.report.frame.validate` already rejects several sources, data files or return ranges
+    of one task.
     """
     lines = []
     budgets = _holders(zip(episodes["budget"], episodes["algorithm"], strict=True))
     if len(budgets) > 1:
-        lines.append(f"mixes budgets: {_told(budgets)}")
+        lines.append(f"mixes budgets: {_format_holders(budgets)}")
     done = trainings[trainings["status"] == "finished"]
     recorded = done[done["commit"] != ""]
     lines += _unrecorded(done, recorded)
     commits = _holders(
-        (one[:12], method)
+        (sha[:12], method)
         for method, commit in zip(recorded["algorithm"], recorded["commit"], strict=True)
-        for one in commit.split()
+        for sha in commit.split()
     )
     if len(commits) > 1:
-        lines.append(f"mixes commits: {_told(commits)}")
+        lines.append(f"mixes commits: {_format_holders(commits)}")
     dirty = sorted(set(recorded.loc[recorded["dirty"] == "yes", "algorithm"]))
     if dirty:
         lines.append(f"made by code that differed from its commit: {', '.join(dirty)}")
@@ -124,13 +124,13 @@ def mixtures(trainings: pd.DataFrame, episodes: pd.DataFrame) -> list[str]:
         if device
     )
     if len(devices) > 1:
-        lines.append(f"mixes devices, so that run times do not compare: {_told(devices)}")
-    for method, own in trainings.groupby("algorithm"):
-        updates = sorted(set(own["updates"]))
+        lines.append(f"mixes devices, so that run times do not compare: {_format_holders(devices)}")
+    for method, rows in trainings.groupby("algorithm"):
+        updates = sorted(set(rows["updates"]))
         if len(updates) > 1:
             lines.append(f"mixes numbers of updates of {method}: {', '.join(map(str, updates))}")
-        for task, here in own.groupby("task"):  # a method may have options of its own on a task
-            configs = {json.dumps(_object(text), sort_keys=True) for text in here["config"]}
+        for task, on_task in rows.groupby("task"):  # a method may use other options on another task
+            configs = {json.dumps(_object(text), sort_keys=True) for text in on_task["config"]}
             if len(configs) > 1:
                 lines.append(f"mixes {len(configs)} sets of options of {method} on {task}")
     return lines
@@ -146,32 +146,32 @@ def _unrecorded(done: pd.DataFrame, recorded: pd.DataFrame) -> list[str]:
 
 
 def _mixed_versions(done: pd.DataFrame) -> list[str]:
-    found: dict[str, list[tuple[str, str]]] = {}
+    by_package: dict[str, list[tuple[str, str]]] = {}
     for method, text in zip(done["algorithm"], done["versions"], strict=True):
         for package, version in _object(text).items():
-            found.setdefault(package, []).append((str(version), method))
+            by_package.setdefault(package, []).append((str(version), method))
     lines = []
-    for package, pairs in sorted(found.items()):
+    for package, pairs in sorted(by_package.items()):
         holders = _holders(pairs)
         if len(holders) > 1:
-            lines.append(f"mixes versions of {package}: {_told(holders)}")
+            lines.append(f"mixes versions of {package}: {_format_holders(holders)}")
     return lines
 
 
 def _holders(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """The methods that hold each value, both sorted."""
-    found: dict[str, set[str]] = {}
+    """The methods with each value, both sorted."""
+    methods: dict[str, set[str]] = {}
     for value, method in pairs:
-        found.setdefault(value, set()).add(method)
-    return {value: sorted(found[value]) for value in sorted(found)}
+        methods.setdefault(value, set()).add(method)
+    return {value: sorted(methods[value]) for value in sorted(methods)}
 
 
-def _told(holders: Mapping[str, Sequence[str]]) -> str:
+def _format_holders(holders: Mapping[str, Sequence[str]]) -> str:
     return " and ".join(f"{value} ({', '.join(names)})" for value, names in holders.items())
 
 
 def _object(text: str) -> dict[str, Any]:
-    """A JSON object; nothing where the text is none."""
+    """A JSON object; empty for other text."""
     try:
         content = json.loads(text or "{}")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Numbers from papers beside ours, where the protocol is the same; the others with the reason."""
+"""Published numbers with ours under the same protocol; the others with the reason why not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from benchmarks.common.errors import UserError
 from benchmarks.report.frame import RUN
-from benchmarks.report.resampling import NO_INTERVALS, Intervals, bootstrap, strata_of
+from benchmarks.report.metrics import NO_INTERVALS, Intervals, bootstrap
+from benchmarks.report.resampling import strata_of
 from benchmarks.report.statistics import run_scores
 from benchmarks.tasks.suites import Limit, parse_limit
 from benchmarks.tasks.tasks import TASKS
@@ -24,20 +25,20 @@ AVERAGES = {
     "average-12": tuple(TASKS),
     "average-bullet": tuple(name for name, task in TASKS.items() if task.engine == "bullet"),
 }
-"""Tasks that a row of such a name is the mean over."""
+"""Names of published averages, and the tasks that they average."""
 BUDGET = "paper"
-"""The one budget of ours whose numbers of updates are those of the papers."""
+"""The budget with the papers' numbers of updates; no other is compared."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One row: what a paper prints for a method on a task, the mean over some limits."""
+    """One row of a paper's table: a method on a task, averaged over some limits."""
 
     paper: str
     method: str
     task: str
     limits: tuple[Limit, ...]
-    """Empty where the paper does not tell them."""
+    """Empty if the paper does not state them."""
     episodes: int
     seeds: int
     data: str
@@ -49,7 +50,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Match:
-    """A figure and ours under the same protocol, with the intervals of ours."""
+    """A published figure and ours under the same protocol, with our intervals."""
 
     theirs: Figure
     method: str
@@ -59,8 +60,8 @@ class Match:
 
 
 @dataclass(frozen=True)
-class Apart:
-    """Figures of one paper under one protocol that do not match ours, for the same reason."""
+class Incomparable:
+    """Figures of one paper under one protocol that cannot be compared with ours, for one reason."""
 
     paper: str
     methods: tuple[str, ...]
@@ -73,7 +74,7 @@ class Apart:
 def figures(table: pd.DataFrame) -> list[Figure]:
     """The rows of a table of text with the columns `COLUMNS`.
 
-    Raises `UserError` for other columns, `ValueError` for values that are none.
+    Raises `UserError` for other columns and `ValueError` for invalid values.
     """
     if tuple(table.columns) != COLUMNS:
         raise UserError(f"its columns are not {', '.join(COLUMNS)}")
@@ -101,11 +102,11 @@ def _figure(row: dict[str, str]) -> Figure:
 
 def compare_published(
     figures: Sequence[Figure], episodes: pd.DataFrame
-) -> tuple[list[Match], list[Apart]]:
-    """The figures with ours beside them, and those that cannot be compared, `episodes` validated.
+) -> tuple[list[Match], list[Incomparable]]:
+    """The published figures with ours, and those that cannot be compared; `episodes` validated.
 
-    A figure matches where data, limits, tasks, seeds and episodes are the same, our budget is
-    that of the papers, and no run of ours is missing.
+    A figure matches if data, limits, tasks, seeds and episodes are the same, our budget is that of
+    the papers, and no run of ours is missing.
     """
     facts = [*RUN, "source", "budget", "fraction"]
     runs = run_scores(episodes).assign(source="", budget="", fraction=0.0)
@@ -114,60 +115,61 @@ def compare_published(
             episodes[facts].drop_duplicates(RUN), on=RUN
         )
     matches: list[Match] = []
-    apart: dict[tuple[str, str, str, str], tuple[dict[str, None], dict[str, None]]] = {}
+    incomparable: dict[tuple[str, str, str, str], tuple[dict[str, None], dict[str, None]]] = {}
     for figure in figures:
-        own = runs[runs["algorithm"].str.lower() == figure.method.lower()]
-        # names that differ in case alone are methods of their own
-        found = [_match(figure, rows) for _, rows in own.groupby("algorithm")]
-        hits = [one for one in found if isinstance(one, Match)]
-        matches += hits
-        reasons = [one for one in found if isinstance(one, str)] or ["no such method in this table"]
-        for reason in [] if hits else dict.fromkeys(reasons):
+        ours = runs[runs["algorithm"].str.lower() == figure.method.lower()]
+        # Names that differ only in case are different methods.
+        outcomes = [_match(figure, rows) for _, rows in ours.groupby("algorithm")]
+        matched = [outcome for outcome in outcomes if isinstance(outcome, Match)]
+        matches += matched
+        reasons = [outcome for outcome in outcomes if isinstance(outcome, str)]
+        reasons = reasons or ["no such method in this table"]
+        for reason in [] if matched else dict.fromkeys(reasons):
             key = (figure.paper, figure.protocol, figure.source, reason)
-            methods, tasks = apart.setdefault(key, ({}, {}))
+            methods, tasks = incomparable.setdefault(key, ({}, {}))
             methods[figure.method] = tasks[figure.task] = None
     return matches, [
-        Apart(paper, tuple(methods), protocol, source, tuple(tasks), reason)
-        for (paper, protocol, source, reason), (methods, tasks) in apart.items()
+        Incomparable(paper, tuple(methods), protocol, source, tuple(tasks), reason)
+        for (paper, protocol, source, reason), (methods, tasks) in incomparable.items()
     ]
 
 
-def _match(figure: Figure, own: pd.DataFrame) -> Match | str:
-    """The runs of one method beside the figure, or the first reason against it."""
-    sources = sorted(set(own["source"]))
+def _match(figure: Figure, runs: pd.DataFrame) -> Match | str:
+    """The match of a figure with the runs of one method, or the first reason against it."""
+    sources = sorted(set(runs["source"]))
     if sources != [figure.data]:
         return f"other data: theirs {figure.data}, ours {', '.join(sources)}"
     if not figure.limits:
         return "the paper does not tell the limits task by task"
     tasks = AVERAGES.get(figure.task, (figure.task,))
-    if lacking := [task for task in tasks if task not in set(own["task"])]:
-        return f"not run here: {', '.join(lacking)}"
-    own = own[own["task"].isin(tasks)]
-    own = own[np.any([_at(limit, own) for limit in figure.limits], axis=0)]
-    cells = own.groupby(["task", "limit"])
+    if absent := [task for task in tasks if task not in set(runs["task"])]:
+        return f"not run here: {', '.join(absent)}"
+    runs = runs[runs["task"].isin(tasks)]
+    runs = runs[np.any([_at(limit, runs) for limit in figure.limits], axis=0)]
+    cells = runs.groupby(["task", "limit"])
     if len(cells) < len(tasks) * len(figure.limits):
         limits = " ".join(map(str, figure.limits))
         return f"other limits: theirs {limits}, of which not all are run here"
-    for what, asked, counts in (
+    for what, expected, counts in (
         ("seeds", figure.seeds, set(cells.size())),
-        ("episodes a limit", figure.episodes, set(own["episodes"])),
+        ("episodes a limit", figure.episodes, set(runs["episodes"])),
     ):
-        if counts != {asked}:
-            have = " to ".join(str(n) for n in dict.fromkeys((min(counts), max(counts))))
-            return f"other numbers of {what}: theirs {asked}, ours {have}"
-    if budgets := sorted(set(own["budget"]) - {BUDGET}):
+        if counts != {expected}:
+            ours = " to ".join(str(n) for n in dict.fromkeys((min(counts), max(counts))))
+            return f"other numbers of {what}: theirs {expected}, ours {ours}"
+    if budgets := sorted(set(runs["budget"]) - {BUDGET}):
         return f"other budget: ours is {', '.join(budgets)}, not {BUDGET}"
     means = cells[["reward", "cost"]].mean().mean()
     return Match(
         figure,
-        str(own["algorithm"].iloc[0]),
+        str(runs["algorithm"].iloc[0]),
         float(means["reward"]),
         float(means["cost"]),
-        bootstrap(strata_of(own)) if figure.seeds > 1 else NO_INTERVALS,
+        bootstrap(strata_of(runs)) if figure.seeds > 1 else NO_INTERVALS,
     )
 
 
 def _at(limit: Limit, runs: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which runs are at a limit, to the nine digits that limits have."""
+    """Which runs are at a limit, which is stored with nine digits."""
     column = runs["fraction"] if limit.relative else runs["limit"]
     return np.asarray((column - limit.value).abs() < 1e-8)

@@ -1,8 +1,7 @@
-"""Methods against each other: safe beats unsafe; among safe more reward; among unsafe less cost.
+"""Comparisons of methods: safe beats unsafe; among safe more reward; among unsafe less cost.
 
-A rank is the only figure of a method that depends on which others there are: it is a place among
-them. The probability of improvement, and what two methods get where both are safe, depend on
-these two alone.
+The rank is the only figure of a method that depends on all other methods. The probability of
+improvement, and the rewards where two methods are both safe, depend on these two only.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.report.resampling import (
+    NAN,
     NO_INTERVAL,
     RESAMPLES,
     SAFE,
@@ -25,15 +25,15 @@ from benchmarks.report.resampling import (
     interval,
     strata_of,
 )
-from benchmarks.report.statistics import NAN, Cell
+from benchmarks.report.statistics import Cell
 
 
 @dataclass(frozen=True)
 class Improvement:
-    """How likely a run of `method` is better than a run of `other` on the same task and limit.
+    """Probability that a run of `method` is better than one of `other` on the same task and limit.
 
-    The mean over the cells that both have, NaN where there are none; the interval is NaN where a
-    method has fewer than two seeds in one of them.
+    The mean over the cells that both have, NaN without such a cell. The interval is NaN if a method
+    has fewer than two seeds in one of them.
     """
 
     method: str
@@ -41,68 +41,68 @@ class Improvement:
     probability: float = NAN
     interval: Interval = NO_INTERVAL
     cells: int = 0
-    """Cells that both have, of the `of` that there should be."""
+    """Cells that both have, among the `of` expected ones."""
     of: int = 0
 
 
 @dataclass(frozen=True)
-class Place:
-    """A method's average rank: 1 is best, equals share a rank, a cell without a run is last."""
+class AverageRank:
+    """A method's average rank: 1 is best, ties share a rank, a cell without a run ranks last."""
 
     method: str
     rank: float
     cells: int
-    """Cells with a run, of the `of` that there should be."""
+    """Cells with a run, among the `of` expected ones."""
     of: int
 
 
 @dataclass(frozen=True)
 class BothSafe:
-    """What `method` and `other` get in the cells where both are safe, by the means over seeds.
+    """Mean rewards of `method` and `other` over the cells where both are safe (means over seeds).
 
-    Rewards are NaN where there is no such cell. A method beside itself: its own safe cells.
+    NaN without such a cell. Paired with itself, a method has all its safe cells.
     """
 
     method: str
     other: str
     reward: float
-    """Mean reward of `method` over the cells that are `safe`."""
+    """Mean reward of `method` over the `safe` cells."""
     other_reward: float
     safe: int
     cells: int
-    """Cells in which both have a run, of the `of` that there should be."""
+    """Cells in which both have a run, among the `of` expected ones."""
     of: int
 
 
 def wins(ours: Floats, theirs: Floats) -> Floats:
-    """1 where the row's run is better than the column's, 0.5 where neither is, else 0: [n, m].
+    """1 if the row's run is better than the column's, 0.5 for a tie, else 0: [n, m].
 
     Runs are pairs of normalised reward and cost: `ours` [n, 2], `theirs` [m, 2].
     """
     reward, cost = ours[:, None, 0], ours[:, None, 1]
     other_reward, other_cost = theirs[None, :, 0], theirs[None, :, 1]
     safe, other_safe = cost <= SAFE, other_cost <= SAFE
-    # of two runs in the same class: the difference that decides
+    # For two runs that are both safe or both unsafe.
     gain = np.where(safe, reward - other_reward, other_cost - cost)
     same = 0.5 * (1.0 + np.sign(gain))
     return np.where(safe == other_safe, same, safe.astype(np.float64) + 0.0 * gain)
 
 
 def improvements(runs: pd.DataFrame, cells: int, resamples: int = RESAMPLES) -> list[Improvement]:
-    """Every ordered pair of the methods in `runs` (`statistics.run_scores`), of `cells` each.
+    """The improvement of every ordered pair of methods in `runs` (`statistics.run_scores`).
 
-    The interval of a pair is that of the other way round, mirrored.
+    Each method should have `cells` cells. The figures of (b, a) mirror those of (a, b).
     """
-    strata = {str(name): strata_of(own) for name, own in runs.groupby("algorithm")}
-    found = []
+    strata = {str(name): strata_of(rows) for name, rows in runs.groupby("algorithm")}
+    pairs = []
     for method, other in combinations(sorted(strata), 2):
-        one = _improvement(method, other, strata[method], strata[other], cells, resamples)
-        low, high = one.interval
+        pair = _improvement(method, other, strata[method], strata[other], cells, resamples)
+        low, high = pair.interval
         mirrored = Interval(round(1.0 - high, 9), round(1.0 - low, 9))
-        chance = round(1.0 - one.probability, 9)
-        back = Improvement(other, method, chance, mirrored, one.cells, one.of)
-        found += [one, back]
-    return sorted(found, key=lambda one: (one.method, one.other))
+        probability = round(1.0 - pair.probability, 9)
+        reverse = Improvement(other, method, probability, mirrored, pair.cells, pair.of)
+        pairs += [pair, reverse]
+    return sorted(pairs, key=lambda pair: (pair.method, pair.other))
 
 
 def _improvement(
@@ -126,12 +126,12 @@ def _improvement(
     cells = sum(count for *_, count in pairs)
     if not cells:
         return Improvement(method, other, of=of)
-    # rounded, so that nothing depends on which of the two comes first by name
+    # Rounded, so that the result does not depend on the order of the two names.
     probability = round(float(sum(won.sum() for _, _, won, _ in pairs) / cells), 9)
     if min(min(won.shape) for _, _, won, _ in pairs) < 2:
         return Improvement(method, other, probability, NO_INTERVAL, cells, of)
-    # Both are drawn by themselves. Which of two streams is whose must not follow from the names,
-    # or renaming a method would change the interval: so half of the resamples have it either way.
+    # The two methods need independent random streams. If the names decided which method gets which
+    # stream, renaming a method would change the interval: so each half of the resamples swaps them.
     half = (resamples + 1) // 2
     values = []
     for first, second in ((1, 2), (2, 1)):
@@ -145,59 +145,62 @@ def _improvement(
     return Improvement(method, other, probability, bounds, cells, of)
 
 
-def places(table: Sequence[Cell]) -> list[Place]:
+def average_ranks(table: Sequence[Cell]) -> list[AverageRank]:
     """The average rank of each method over all cells of `table`, best first.
 
-    Within a cell the means over seeds are compared. A method without a run there shares the last
-    places: a failure must not raise it.
+    Within a cell the means over seeds are compared. Methods without a run share the last ranks, so
+    that a failure cannot improve a rank.
     """
     methods = sorted({cell.algorithm for cell in table})
     ranks: dict[str, list[float]] = {name: [] for name in methods}
-    filled = dict.fromkeys(methods, 0)
-    here = _by_setting(table)
-    for one in here:
-        keys = {name: _key(one.get(name)) for name in methods}
+    present = dict.fromkeys(methods, 0)
+    settings = _by_setting(table)
+    for cells in settings:
+        keys = {name: _key(cells.get(name)) for name in methods}
         for name, key in keys.items():
             better = sum(other > key for other in keys.values())
             equal = sum(other == key for other in keys.values()) - 1
             ranks[name].append(1 + better + equal / 2)
-            filled[name] += key[0] >= 0
-    found = [Place(name, float(np.mean(ranks[name])), filled[name], len(here)) for name in methods]
-    return sorted(found, key=lambda place: (place.rank, place.method))
+            present[name] += key[0] >= 0
+    averages = [
+        AverageRank(name, float(np.mean(ranks[name])), present[name], len(settings))
+        for name in methods
+    ]
+    return sorted(averages, key=lambda average: (average.rank, average.method))
 
 
 def both_safe(table: Sequence[Cell]) -> list[BothSafe]:
-    """Every ordered pair of the methods of `table`, those of a method with itself included.
+    """Every ordered pair of the methods of `table`, including each method with itself.
 
-    A mean reward over all cells praises what breaks limits for reward, and one over each method's
-    own safe cells compares unlike cells; over the shared safe cells neither is so.
+    A mean reward over all cells rewards methods that violate limits, and one over each method's own
+    safe cells compares different cells. The shared safe cells avoid both.
     """
     methods = sorted({cell.algorithm for cell in table})
-    here = _by_setting(table)
-    found = []
+    settings = _by_setting(table)
+    pairs = []
     for method, other in product(methods, repeat=2):
-        both = [(one[method], one[other]) for one in here if method in one and other in one]
+        both = [(c[method], c[other]) for c in settings if method in c and other in c]
         shared = [(a, b) for a, b in both if a.safe is not None and b.safe is not None]
         safe = [(a.reward, b.reward) for a, b in shared if a.safe and b.safe]
         reward, other_reward = (
             (float(np.mean(rewards)) for rewards in zip(*safe, strict=True)) if safe else (NAN, NAN)
         )
-        found.append(
-            BothSafe(method, other, reward, other_reward, len(safe), len(shared), len(here))
+        pairs.append(
+            BothSafe(method, other, reward, other_reward, len(safe), len(shared), len(settings))
         )
-    return found
+    return pairs
 
 
 def _by_setting(table: Sequence[Cell]) -> list[dict[str, Cell]]:
     """The cells by method, for every task and limit of `table`."""
-    here: dict[tuple[str, float], dict[str, Cell]] = {}
+    settings: dict[tuple[str, float], dict[str, Cell]] = {}
     for cell in table:
-        here.setdefault((cell.task, cell.limit), {})[cell.algorithm] = cell
-    return list(here.values())
+        settings.setdefault((cell.task, cell.limit), {})[cell.algorithm] = cell
+    return list(settings.values())
 
 
 def _key(cell: Cell | None) -> tuple[int, float]:
-    """What is greater is better; below everything where there is no run."""
+    """Sort key of a cell: greater is better; a cell without a run is the smallest."""
     if cell is None or cell.safe is None:
         return -1, 0.0
     return (1, cell.reward) if cell.safe else (0, -cell.cost)

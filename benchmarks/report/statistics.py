@@ -1,13 +1,13 @@
-"""What is computed from the episodes: cells, averages over tasks, and one standing a method.
+"""Statistics of the episodes: cells, averages over tasks, and one standing for each method.
 
-Every figure of a method is computed from its own episodes alone, so that no method's figures
-change when another is added, renamed or removed.
+A method's figures depend on its own episodes only, so that they do not change when another method
+is added, renamed or removed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Literal, NamedTuple
 
@@ -16,29 +16,21 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from benchmarks.report.frame import CELL, RUN, ordered_tasks
-from benchmarks.report.resampling import (
-    NO_INTERVALS,
-    SAFE,
-    Intervals,
-    bootstrap,
-    strata_of,
-    violation,
-)
+from benchmarks.report.metrics import METRICS, NO_INTERVALS, Intervals, Scores, bootstrap, mean
+from benchmarks.report.resampling import NAN, SAFE, strata_of
 
 Floats = NDArray[np.float64]
 Key = tuple[str, str, float]
 """Method, task, limit."""
 Status = Literal["finished", "partial", "failed", "missing"]
 
-NAN = float("nan")
-
 
 @dataclass(frozen=True)
 class Cell:
     """A method's scores on one task at one limit: means over episodes, then over seeds.
 
-    Scores are NaN and `safe` None where no run is finished, `*_std` (over seeds, n - 1) where
-    fewer than two are. `reward` and `cost` are normalised, `mean_return` and `mean_cost` raw.
+    Without a finished run, scores are NaN and `safe` is None; `*_std` (over seeds, n - 1) needs two
+    runs. `reward` and `cost` are normalised, `mean_return` and `mean_cost` raw.
     """
 
     algorithm: str
@@ -56,7 +48,7 @@ class Cell:
     mean_cost: float = NAN
     status: Status = "missing"
     lost: int = 0
-    """Runs of this cell that are missing or failed."""
+    """Missing or failed runs."""
 
 
 class Average(NamedTuple):
@@ -68,43 +60,35 @@ class Average(NamedTuple):
     reward: float
     cost: float
     safe: int
-    """Cells that are safe, of the `cells` it has, of the `of` that there should be."""
+    """Safe cells, among the `cells` with a run, among the `of` expected ones."""
     cells: int
     of: int
     lost: int
-    """Runs missing or failed in the cells that it has."""
+    """Missing or failed runs in the cells with a run."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A method's row in the overall table: means over the cells that it has.
+    """A method's row in the overall table, over the cells with a run.
 
-    Scores are NaN where it has none, intervals where one of its cells has fewer than two seeds.
+    Metrics are NaN without such a cell, intervals if a cell has fewer than two seeds.
     """
 
     algorithm: str
     safe: int
-    """Cells that are safe, of the `cells` it has, of the `of` that there should be."""
+    """Safe cells, among the `cells` with a run, among the `of` expected ones."""
     cells: int
     of: int
     runs: int
     lost: int
-    """Runs missing or failed in the cells that it has."""
+    """Missing or failed runs in the cells with a run."""
     seeds: tuple[int, int]
-    """Fewest and most seeds in a cell."""
+    """Smallest and largest number of seeds in a cell."""
     safe_runs: int = 0
-    """Runs (task x limit x seed) with a mean normalised cost of at most 1, of the `runs`."""
-    reward: float = NAN
-    iqm: float = NAN
-    """Interquartile mean of the reward over the runs."""
-    cost: float = NAN
-    safe_rate: float = NAN
-    """Share of the runs that are safe."""
-    violation: float = NAN
-    """Mean over the runs of how far the normalised cost lies above 1, 0 where it is safe."""
-    safe_reward: float = NAN
-    """Mean reward of the safe runs; NaN where none is."""
-    intervals: Intervals = NO_INTERVALS
+    """Safe runs (task x limit x seed), among the `runs`."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """The value of each of `metrics.METRICS`, by name."""
+    intervals: Intervals = field(default_factory=lambda: NO_INTERVALS)
 
 
 def normalised_reward(returns: ArrayLike, low: ArrayLike, high: ArrayLike) -> Floats:
@@ -120,15 +104,8 @@ def normalised_cost(costs: ArrayLike, limit: ArrayLike) -> Floats:
     return np.asarray((np.asarray(costs) + epsilon) / (limit + epsilon))
 
 
-def iqm(values: ArrayLike) -> Floats:
-    """Interquartile mean over the last axis; of n values the ⌊n/4⌋ at either end are left out."""
-    values = np.sort(np.asarray(values, dtype=np.float64), axis=-1)
-    cut = values.shape[-1] // 4
-    return np.asarray(values[..., cut : values.shape[-1] - cut].mean(axis=-1))
-
-
 def run_scores(episodes: pd.DataFrame) -> pd.DataFrame:
-    """One row a run (method, task, limit, seed): its means over episodes, and their number."""
+    """One row for each run (method, task, limit, seed): means over episodes, and their number."""
     reward = normalised_reward(
         episodes["episode_return"], episodes["min_return"], episodes["max_return"]
     )
@@ -147,17 +124,17 @@ def run_scores(episodes: pd.DataFrame) -> pd.DataFrame:
 
 
 def cells(episodes: pd.DataFrame, missing: pd.DataFrame) -> list[Cell]:
-    """Every method x every (task, limit) of either frame, sorted so; both frames validated.
+    """The cells of every method at every (task, limit) of either validated frame, in this order.
 
-    A cell of which nothing is known at all has the status "missing".
+    A cell in neither frame has the status "missing".
     """
     both = pd.concat([frame[[*CELL, "fraction"]] for frame in (episodes, missing)])
     fractions: dict[str, dict[float, float]] = {task: {} for task in ordered_tasks(both["task"])}
     for (task, limit), rows in _groups(both, ["task", "limit"]).items():  # sorted by limit
         fractions[task][limit] = float(rows["fraction"].max())  # the one that is not NaN
-    found, lost = _groups(run_scores(episodes), CELL), _groups(missing, CELL)
+    runs, lost = _groups(run_scores(episodes), CELL), _groups(missing, CELL)
     return [
-        _cell(key, fraction, found.get(key), lost.get(key, missing.iloc[:0]))
+        _cell(key, fraction, runs.get(key), lost.get(key, missing.iloc[:0]))
         for algorithm in sorted(set(both["algorithm"]))
         for task, limits in fractions.items()
         for limit, fraction in limits.items()
@@ -195,8 +172,8 @@ def _cell(key: Key, fraction: float, runs: pd.DataFrame | None, lost: pd.DataFra
 def averages(table: Sequence[Cell]) -> list[Average]:
     """Means over tasks of each method at each setting, settings ascending; NaN without cells.
 
-    Limits are alike where they are the same fraction of the maximum cost, or, where no fraction
-    is known, the same number.
+    Limits of two tasks are the same setting if they are the same fraction of the maximum cost, or,
+    without a fraction, the same number.
     """
 
     def setting(cell: Cell) -> tuple[str, tuple[bool, float]]:
@@ -205,66 +182,62 @@ def averages(table: Sequence[Cell]) -> list[Average]:
 
     means = []
     for (algorithm, key), group in groupby(sorted(table, key=setting), key=setting):
-        alike = list(group)
-        here = [cell for cell in alike if cell.seeds]
+        expected = list(group)
+        present = [cell for cell in expected if cell.seeds]
         means.append(
             Average(
                 algorithm,
                 key,
-                reward=_mean([cell.reward for cell in here]),
-                cost=_mean([cell.cost for cell in here]),
-                safe=sum(bool(cell.safe) for cell in here),
-                cells=len(here),
-                of=len(alike),
-                lost=sum(cell.lost for cell in here),
+                reward=mean([cell.reward for cell in present]),
+                cost=mean([cell.cost for cell in present]),
+                safe=sum(bool(cell.safe) for cell in present),
+                cells=len(present),
+                of=len(expected),
+                lost=sum(cell.lost for cell in present),
             )
         )
     return means
 
 
 def standings(episodes: pd.DataFrame, table: Sequence[Cell]) -> list[Standing]:
-    """A row a method, by falling safe rate, then reward; methods without a cell come last.
+    """One row for each method, by descending safe rate, then reward; methods without a run last.
 
     `table` holds the `cells` of `episodes`.
     """
     runs = run_scores(episodes)
     rows = [
-        _standing(algorithm, list(own), runs[runs["algorithm"] == algorithm])
-        for algorithm, own in groupby(table, key=lambda cell: cell.algorithm)
+        _standing(algorithm, list(of_method), runs[runs["algorithm"] == algorithm])
+        for algorithm, of_method in groupby(table, key=lambda cell: cell.algorithm)
     ]
 
-    def place(row: Standing) -> tuple[bool, float, float, str]:
+    def sort_key(row: Standing) -> tuple[bool, float, float, str]:
         if not row.cells:
             return True, 0.0, 0.0, row.algorithm
-        return False, -row.safe_rate, -row.reward, row.algorithm
+        return False, -row.metrics["safe_rate"], -row.metrics["reward"], row.algorithm
 
-    return sorted(rows, key=place)
+    return sorted(rows, key=sort_key)
 
 
-def _standing(algorithm: str, every: Sequence[Cell], runs: pd.DataFrame) -> Standing:
-    """The row of a method with the cells `every` and the `run_scores` `runs`."""
-    here = [cell for cell in every if cell.seeds]
-    seeds = [cell.seeds for cell in here] or [0]
-    safe = runs["cost"] <= SAFE
+def _standing(algorithm: str, expected: Sequence[Cell], runs: pd.DataFrame) -> Standing:
+    """The row of a method with the cells `expected` and the `run_scores` `runs`."""
+    present = [cell for cell in expected if cell.seeds]
+    seeds = [cell.seeds for cell in present] or [0]
+    scores = Scores(
+        [cell.reward for cell in present],
+        [cell.cost for cell in present],
+        runs["reward"].to_numpy(dtype=np.float64),
+        runs["cost"].to_numpy(dtype=np.float64),
+    )
     return Standing(
         algorithm,
-        safe=sum(bool(cell.safe) for cell in here),
-        cells=len(here),
-        of=len(every),
+        safe=sum(bool(cell.safe) for cell in present),
+        cells=len(present),
+        of=len(expected),
         runs=len(runs),
-        lost=sum(cell.lost for cell in here),
+        lost=sum(cell.lost for cell in present),
         seeds=(min(seeds), max(seeds)),
-        safe_runs=int(safe.sum()),
-        reward=_mean([cell.reward for cell in here]),
-        iqm=float(iqm(runs["reward"])) if here else NAN,
-        cost=_mean([cell.cost for cell in here]),
-        safe_rate=_mean(safe.tolist()),
-        violation=_mean(violation(runs["cost"].to_numpy()).tolist()),
-        safe_reward=_mean(runs["reward"][safe].tolist()),
-        # one cell with one seed would pass for a cell without variance
+        safe_runs=int(scores.safe.sum()),
+        metrics={metric.name: metric.value(scores) for metric in METRICS},
+        # A cell with one seed would count as a cell without variance.
         intervals=bootstrap(strata_of(runs)) if min(seeds) > 1 else NO_INTERVALS,
     )
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if values else NAN

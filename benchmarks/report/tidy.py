@@ -1,4 +1,4 @@
-"""The leaderboard's figures as tidy tables, in full precision, for other programs."""
+"""The leaderboard as tidy tables in full precision, for other programs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 from benchmarks.common.errors import UserError
 from benchmarks.report.board import Board
+from benchmarks.report.metrics import METRICS
 from benchmarks.report.profiles import COSTS, REWARDS, Profile
 from benchmarks.report.statistics import Standing
 
@@ -18,12 +19,11 @@ CELLS = (
     *("algorithm", "task", "limit", "fraction", "reward", "reward_std", "cost", "cost_std"),
     *("safe", "seeds", "episodes", "mean_return", "mean_cost", "status"),
 )
-"""Columns of the table "leaderboard", fields of `statistics.Cell`."""
-_INTERVALS = ("reward", "iqm", "cost", "safe_rate", "violation", "safe_reward")
+"""Columns of the table `leaderboard`: fields of `statistics.Cell`."""
 
 
 def tidy(board: Board) -> dict[str, pd.DataFrame]:
-    """Every table of the report by name, a row a figure or a few; NaN where there is none."""
+    """Every table of the report by name; NaN where a figure is missing."""
     return {
         "leaderboard": _frame(CELLS, ([getattr(c, name) for name in CELLS] for c in board.table)),
         "overall": _overall(board.ranking),
@@ -37,22 +37,22 @@ def tidy(board: Board) -> dict[str, pd.DataFrame]:
         "comparison": _frame(
             ("algorithm", "other", "probability", "low", "high", "cells", "of"),
             (
-                [one.method, one.other, one.probability, *one.interval, one.cells, one.of]
-                for one in board.improvements
+                [pair.method, pair.other, pair.probability, *pair.interval, pair.cells, pair.of]
+                for pair in board.improvements
             ),
         ),
         "ranks": _frame(
             ("algorithm", "rank", "cells", "of"),
-            ([one.method, one.rank, one.cells, one.of] for one in board.places),
+            ([rank.method, rank.rank, rank.cells, rank.of] for rank in board.ranks),
         ),
         "both-safe": _frame(
             ("algorithm", "other", "reward", "other_reward", "safe", "cells", "of"),
             (
                 [
-                    *(one.method, one.other, one.reward, one.other_reward),
-                    *(one.safe, one.cells, one.of),
+                    *(pair.method, pair.other, pair.reward, pair.other_reward),
+                    *(pair.safe, pair.cells, pair.of),
                 ]
-                for one in board.both_safe
+                for pair in board.both_safe
             ),
         ),
         "costs": _frame(
@@ -63,11 +63,11 @@ def tidy(board: Board) -> dict[str, pd.DataFrame]:
             ),
             (
                 [
-                    *(one.method, one.trainings, one.of, *one.updates, one.train_seconds),
-                    *(one.updates_per_second, one.evaluation_seconds, one.peak_memory_mb),
-                    "; ".join(one.devices),
+                    *(usage.method, usage.trainings, usage.of, *usage.updates),
+                    *(usage.train_seconds, usage.updates_per_second, usage.evaluation_seconds),
+                    *(usage.peak_memory_mb, "; ".join(usage.devices)),
                 ]
-                for one in board.costs
+                for usage in board.usage
             ),
         ),
         "profiles": _frame(
@@ -80,23 +80,23 @@ def tidy(board: Board) -> dict[str, pd.DataFrame]:
 
 
 def csv(frame: pd.DataFrame) -> bytes:
-    """As CSV, empty where there is no figure."""
+    """A table as CSV; NaN is empty."""
     return frame.to_csv(index=False, lineterminator="\n").encode()
 
 
 def require_parquet() -> None:
-    """Raise `UserError` where pyarrow, which writes Parquet, cannot be imported."""
+    """Raise `UserError` if pyarrow, which writes Parquet, cannot be imported."""
     try:
         import pyarrow  # type: ignore[import-not-found, import-untyped, unused-ignore]  # noqa: F401
     except ImportError as error:
         raise UserError(
             f"--format parquet needs pyarrow ({' '.join(str(error).split())}): "
-            "pip install -e '.[parquet]', or take --format csv"
+            "pip install -e '.[parquet]', or use --format csv"
         ) from None
 
 
 def parquet(frame: pd.DataFrame) -> bytes:
-    """As Parquet; `UserError` where pyarrow cannot be imported."""
+    """A table as Parquet; `UserError` if pyarrow cannot be imported."""
     require_parquet()
     buffer = BytesIO()
     frame.to_parquet(buffer, engine="pyarrow", index=False)
@@ -108,7 +108,7 @@ def _frame(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> pd.DataFram
 
 
 def _setting(setting: tuple[bool, float]) -> tuple[float, float]:
-    """The absolute limit and the fraction, of which one is NaN."""
+    """The absolute limit and the fraction; one of them is NaN."""
     absolute, value = setting
     return (value, np.nan) if absolute else (np.nan, value)
 
@@ -116,13 +116,13 @@ def _setting(setting: tuple[bool, float]) -> tuple[float, float]:
 def _overall(ranking: Sequence[Standing]) -> pd.DataFrame:
     counts = ("safe_runs", "runs", "safe", "cells", "of", "lost")
     rows: list[Mapping[str, Any]] = []
-    for one in ranking:
-        row: dict[str, Any] = {"algorithm": one.algorithm}
-        for name in _INTERVALS:
-            low, high = getattr(one.intervals, name)
-            row |= {name: getattr(one, name), f"{name}_low": low, f"{name}_high": high}
-        row |= {name: getattr(one, name) for name in counts}
-        rows.append(row | {"fewest_seeds": one.seeds[0], "most_seeds": one.seeds[1]})
+    for standing in ranking:
+        row: dict[str, Any] = {"algorithm": standing.algorithm}
+        for name in (metric.name for metric in METRICS):
+            low, high = standing.intervals[name]
+            row |= {name: standing.metrics[name], f"{name}_low": low, f"{name}_high": high}
+        row |= {name: getattr(standing, name) for name in counts}
+        rows.append(row | {"fewest_seeds": standing.seeds[0], "most_seeds": standing.seeds[1]})
     return pd.DataFrame(rows)
 
 
@@ -143,10 +143,11 @@ def _variants(board: Board) -> pd.DataFrame:
     rows = []
     for family in board.families:
         for variant in family.variants:
-            one = variant.difference
-            row: list[Any] = [variant.label, family.base, one.cells, one.of, one.changed]
+            difference = variant.difference
+            row: list[Any] = [variant.label, family.base]
+            row += [difference.cells, difference.of, difference.changed]
             for name in figures:
-                change = getattr(one, name)
+                change = getattr(difference, name)
                 row += [change.before, change.after, *change.interval]
             rows.append(row)
     return _frame(columns, rows)
@@ -162,11 +163,11 @@ def _published(board: Board) -> pd.DataFrame:
         columns,
         (
             [
-                *(one.method, one.theirs.task, " ".join(map(str, one.theirs.limits))),
-                *(one.reward, *one.intervals.reward, one.theirs.reward),
-                *(one.cost, *one.intervals.cost, one.theirs.cost),
-                *(one.theirs.paper, one.theirs.source, one.theirs.protocol),
+                *(match.method, match.theirs.task, " ".join(map(str, match.theirs.limits))),
+                *(match.reward, *match.intervals["reward"], match.theirs.reward),
+                *(match.cost, *match.intervals["cost"], match.theirs.cost),
+                *(match.theirs.paper, match.theirs.source, match.theirs.protocol),
             ]
-            for one in board.matches
+            for match in board.matches
         ),
     )

@@ -1,4 +1,4 @@
-"""How names, numbers, limits and options read, in tables and in figures alike."""
+"""Formats names, numbers, limits and options for tables and figures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BLANK = "–"
 
 
 def one_line(text: str) -> str:
-    """`text` without line breaks and other characters that do not print."""
+    """`text` without line breaks and other unprintable characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
@@ -23,19 +23,19 @@ def number(value: float) -> str:
 
 
 def signed(value: float) -> str:
-    """As `number`, with a + before what it shows as more than 0."""
+    """As `number`, with a + in front of positive values."""
     text = number(value)
     return f"+{text}" if value > 0 and text != "0.00" else text
 
 
 def cost_text(cost: float, safe: bool) -> str:
-    """As `number`, but an unsafe cost does not read 1.00."""
+    """As `number`, but an unsafe cost that rounds to 1.00 is shown as >1.00."""
     text = number(cost)
     return ">1.00" if text == "1.00" and not safe else text
 
 
 def limit_text(limit: float, fraction: float) -> str:
-    """The limit, and its share of the maximum cost where that is known."""
+    """The limit, and its fraction of the maximum cost if known."""
     return f"{limit:g}" if math.isnan(fraction) else f"{limit:g} ({100 * fraction:.6g}%)"
 
 
@@ -46,7 +46,7 @@ def setting_text(setting: tuple[bool, float]) -> str:
 
 
 def with_interval(value: float, interval: Interval) -> str:
-    """A figure, and its interval where there is one."""
+    """A figure, and its interval if there is one."""
     text = number(value)
     if math.isnan(interval.low):
         return text
@@ -54,5 +54,5 @@ def with_interval(value: float, interval: Interval) -> str:
 
 
 def options_text(options: dict[str, Any]) -> str:
-    """Options and their values, as a table shows them."""
+    """Options and their values, as shown in tables."""
     return ", ".join(f"{key}={json.dumps(value)}" for key, value in options.items())

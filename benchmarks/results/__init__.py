@@ -1,1 +1,1 @@
-"""From the store of runs to data frames, and back."""
+"""Loads stored runs as data frames, and writes leaderboards."""

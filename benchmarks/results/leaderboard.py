@@ -1,4 +1,4 @@
-"""Writes the leaderboard of a folder from stored results."""
+"""Writes a leaderboard from stored results."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from benchmarks.report.details import Details
 from benchmarks.report.published import Figure
 from benchmarks.report.render import report
 from benchmarks.results.files import read_published
-from benchmarks.results.load import gather
+from benchmarks.results.load import load_results
 
 SHIPPED = Path(__file__).with_name("published")
-"""Tables of published numbers: a link to results/published in a checkout, copies in a wheel."""
+"""Tables of published numbers: a link to results/published in a checkout, a copy in a wheel."""
 
 
 def rebuild(
@@ -23,27 +23,27 @@ def rebuild(
     formats: Iterable[str] = report.DEFAULT_FORMATS,
     published: Path | None = None,
 ) -> str:
-    """Write the leaderboard of `folder` anew and return it as text for the terminal.
+    """Write the leaderboard of `folder` from stored results; return it as terminal text.
 
-    From the store beside the folder; what that lacks (in a clone, in a folder sent by a
-    colleague), from what is kept in the folder itself. `published` holds tables of papers'
-    numbers; by default those beside the folder, else `SHIPPED`.
+    Results come from the store next to the folder or, where that lacks them (as in a clone), from
+    the files in the folder. `published` is a folder of tables of published numbers; by default the
+    one next to `folder`, else `SHIPPED`.
     """
-    found = gather(folder)
+    data = load_results(folder)
     if published is None:
-        beside = folder.resolve().parent / "published"
-        published = beside if beside.is_dir() else SHIPPED
+        sibling = folder.resolve().parent / "published"
+        published = sibling if sibling.is_dir() else SHIPPED
     write(
-        found.episodes,
-        found.missing,
+        data.episodes,
+        data.missing,
         folder,
-        found.title,
-        {"Budget": found.budget},
-        details=found.details,
+        data.title,
+        {"Budget": data.budget},
+        details=data.details,
         published=read_published(published),
         formats=formats,
     )
-    return report.terminal(found.episodes, found.missing)
+    return report.terminal(data.episodes, data.missing)
 
 
 def write(
@@ -57,9 +57,9 @@ def write(
     published: Sequence[Figure] = (),
     formats: Iterable[str] = report.DEFAULT_FORMATS,
 ) -> list[Path]:
-    """Write the files of `report.contents` into `folder`, made where it is not there.
+    """Write the files of `report.contents` to `folder`, which is created; return their paths.
 
-    Returns the paths written. Nothing is written of frames that do not validate (`UserError`).
+    Raises `UserError`, before writing anything, for frames that do not validate.
     """
     contents = report.contents(
         frame, missing, title, protocol, details=details, published=published, formats=formats

@@ -1,4 +1,4 @@
-"""All that a leaderboard is made of: from the store beside its folder, else from what it keeps."""
+"""Loads a leaderboard's results from the store, else from the files stored in its folder."""
 
 from __future__ import annotations
 
@@ -10,76 +10,79 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.report.details import Details, Evidence, Frontier, thinned
+from benchmarks.report.details import Details, Frontier, LeaderboardData, thin_curve
 from benchmarks.report.frame import EPISODES, MISSING, RUN, TRAININGS, validate_trainings
-from benchmarks.report.render.report import DETAILS, KEPT, LOST
+from benchmarks.report.render.report import EPISODES_FILE, MISSING_FILE, TRAININGS_FILE
 from benchmarks.results.files import read_details, read_episodes, read_missing
-from benchmarks.results.manifest import collect, jobs_of, read_manifest
+from benchmarks.results.manifest import jobs_of, load_stored, read_manifest
 from benchmarks.runs import provenance
 from benchmarks.runs.jobs import Job
 from benchmarks.runs.store import Run
 
 Rows = list[dict[Any, Any]]
-_Run = tuple[str, str, float, int]
+_RunKey = tuple[str, str, float, int]
+"""Method or variant, task, limit and seed."""
 
 
-def gather(folder: Path) -> Evidence:
-    """The results of a folder that `python -m benchmarks.run` made.
+def load_results(folder: Path) -> LeaderboardData:
+    """The results of a leaderboard's folder, which `python -m benchmarks.run` made.
 
-    What the store beside it lacks (in a clone, in a folder sent by a colleague) is taken from the
-    folder itself where the training asked for, by its key, and the number of episodes are those
-    kept there. Raises `UserError` where there is no manifest, or files cannot be read.
+    Results that the store next to the folder lacks (as in a clone) are taken from the folder's own
+    files if those have the same training, by its key, and the same number of episodes. Raises
+    `UserError` without a manifest, or if a file cannot be read.
     """
     manifest = read_manifest(folder)
     jobs = jobs_of(manifest, folder.parent)
-    episodes, missing = collect(jobs, manifest)
-    details = _details(jobs)
-    if len(missing) and (folder / KEPT).is_file():
-        kept_episodes, kept_missing = read_episodes(folder / KEPT), read_missing(folder / LOST)
-        own = jobs
-        if (folder / DETAILS).is_file():
-            kept = read_details(folder / DETAILS)
-            known = _known(kept)
-            own = [job for job in jobs if _identity(job) in known]
-        else:  # made before these were kept: all of it is of this plan unless there is a store
-            kept = details
+    episodes, missing = load_stored(jobs, manifest)
+    details = _stored_details(jobs)
+    if len(missing) and (folder / EPISODES_FILE).is_file():
+        archive = read_episodes(folder / EPISODES_FILE), read_missing(folder / MISSING_FILE)
+        archived_jobs = jobs
+        if (folder / TRAININGS_FILE).is_file():
+            archived_details = read_details(folder / TRAININGS_FILE)
+            identities = _identities(archived_details)
+            archived_jobs = [job for job in jobs if _identity(job) in identities]
+        else:  # an old folder without this file: trust it only where there is no store
+            archived_details = details
             if (folder.parent / "runs").is_dir():
-                own = []
-        episodes, missing = _filled(own, (episodes, missing), (kept_episodes, kept_missing))
-        details = _with_kept(jobs, details, kept, episodes)
-    return Evidence(manifest["title"], manifest["budget"], episodes, missing, details)
+                archived_jobs = []
+        episodes, missing = _fill_from_archive(archived_jobs, (episodes, missing), archive)
+        details = _merge_details(jobs, details, archived_details, episodes)
+    return LeaderboardData(manifest["title"], manifest["budget"], episodes, missing, details)
 
 
-def kept_by(folders: Iterable[Path]) -> Callable[[Job], bool]:
-    """Whether the leaderboards in these folders together keep every episode of a job.
+def archived_in(folders: Iterable[Path]) -> Callable[[Job], bool]:
+    """A function that tells whether the leaderboards in `folders` have all episodes of a job.
 
-    A folder need not be there. Raises `UserError` for files that cannot be read.
+    A folder need not exist. Raises `UserError` for files that cannot be read.
     """
-    kept = [
-        (_known(read_details(folder / DETAILS)), _counted(folder / KEPT))
+    archives = [
+        (_identities(read_details(folder / TRAININGS_FILE)), _count_episodes(folder))
         for folder in folders
-        if all((folder / name).is_file() for name in (DETAILS, KEPT))
+        if all((folder / name).is_file() for name in (TRAININGS_FILE, EPISODES_FILE))
     ]
 
-    def whole(job: Job) -> bool:
-        own = [episodes for known, episodes in kept if _identity(job) in known]
-        return all(any(one[run] == job.episodes for one in own) for run in _runs_of(job))
+    def is_archived(job: Job) -> bool:
+        counts = [count for identities, count in archives if _identity(job) in identities]
+        return all(any(count[run] == job.episodes for count in counts) for run in _runs_of(job))
 
-    return whole
+    return is_archived
 
 
-def _counted(episodes: Path) -> Counter[_Run]:
-    """Of every run how many episodes a file keeps."""
+def _count_episodes(folder: Path) -> Counter[_RunKey]:
+    """The number of archived episodes of every run."""
+    episodes = folder / EPISODES_FILE
     return Counter(map(_key, read_episodes(episodes).to_dict("records")))
 
 
-def _known(kept: Details) -> set[tuple[str, str, str]]:
-    """The trainings that are kept, each under its options of acting (`_identity`)."""
-    columns = (kept.trainings[name] for name in ("algorithm", "key", "config"))
+def _identities(details: Details) -> set[tuple[str, str, str]]:
+    """The identities of trainings with their evaluation options (`_identity`)."""
+    columns = (details.trainings[name] for name in ("algorithm", "key", "config"))
     return set(zip(*columns, strict=True))
 
 
 def _identity(job: Job) -> tuple[str, str, str]:
+    """Method or variant, key of the training, and all options."""
     return job.shown, job.training.key, _config(job)
 
 
@@ -87,39 +90,39 @@ def _config(job: Job) -> str:
     return json.dumps(job.training.config | job.acting, separators=(",", ":"))
 
 
-def _runs_of(job: Job) -> list[_Run]:
-    one = job.training
-    return [(job.shown, one.task, round(limit, 9), one.seed) for limit in job.limits]
+def _runs_of(job: Job) -> list[_RunKey]:
+    training = job.training
+    return [(job.shown, training.task, round(limit, 9), training.seed) for limit in job.limits]
 
 
-def _key(row: Mapping[Any, Any]) -> _Run:
+def _key(row: Mapping[Any, Any]) -> _RunKey:
     return row["algorithm"], row["task"], round(row["limit"], 9), row["seed"]
 
 
-def _by_run(frame: pd.DataFrame) -> dict[_Run, Rows]:
-    found: dict[_Run, Rows] = {}
+def _by_run(frame: pd.DataFrame) -> dict[_RunKey, Rows]:
+    rows: dict[_RunKey, Rows] = {}
     for row in frame.to_dict("records"):
-        found.setdefault(_key(row), []).append(row)
-    return found
+        rows.setdefault(_key(row), []).append(row)
+    return rows
 
 
-def _filled(
+def _fill_from_archive(
     jobs: Iterable[Job],
     stored: tuple[pd.DataFrame, pd.DataFrame],
-    kept: tuple[pd.DataFrame, pd.DataFrame],
+    archived: tuple[pd.DataFrame, pd.DataFrame],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """`stored` with the runs of `jobs` that only `kept` has."""
-    wanted = {run: job.episodes for job in jobs for run in _runs_of(job)}
-    kept_runs, kept_lost = _by_run(kept[0]), _by_run(kept[1])
+    """Episodes and missing runs of `stored`, with the runs of `jobs` that only `archived` has."""
+    expected = {run: job.episodes for job in jobs for run in _runs_of(job)}
+    archived_runs, archived_missing = _by_run(archived[0]), _by_run(archived[1])
     episodes: Rows = stored[0].to_dict("records")
     missing: Rows = []
     for row in stored[1].to_dict("records"):
         key = _key(row)
-        replacement = kept_runs.get(key, [])
-        if row["status"] == "missing" and len(replacement) == wanted.get(key, 0) > 0:
+        replacement = archived_runs.get(key, [])
+        if row["status"] == "missing" and len(replacement) == expected.get(key, 0) > 0:
             episodes += replacement
-        elif row["status"] == "missing" and key in wanted and key in kept_lost:
-            missing += kept_lost[key]
+        elif row["status"] == "missing" and key in expected and key in archived_missing:
+            missing += archived_missing[key]
         else:
             missing.append(row)
     return (
@@ -128,32 +131,32 @@ def _filled(
     )
 
 
-def _with_kept(
-    jobs: Iterable[Job], details: Details, kept: Details, episodes: pd.DataFrame
+def _merge_details(
+    jobs: Iterable[Job], details: Details, archived: Details, episodes: pd.DataFrame
 ) -> Details:
-    """The trainings, those that the store lacks as they are kept."""
-    old = {(row["algorithm"], row["key"]): row for row in kept.trainings.to_dict("records")}
-    asked = {(job.shown, job.training.key): _runs_of(job) for job in jobs}
-    there = {_key(row) for row in episodes[RUN].drop_duplicates().to_dict("records")}
+    """The trainings of the store, with archived ones where the store lacks them."""
+    old = {(row["algorithm"], row["key"]): row for row in archived.trainings.to_dict("records")}
+    expected = {(job.shown, job.training.key): _runs_of(job) for job in jobs}
+    finished = {_key(row) for row in episodes[RUN].drop_duplicates().to_dict("records")}
     rows = []
     for row in details.trainings.to_dict("records"):
         if row["status"] == "missing":
             name = row["algorithm"], row["key"]
             row = old.get(name, row)
-            if row["status"] == "missing" and there.issuperset(asked[name]):
+            if row["status"] == "missing" and finished.issuperset(expected[name]):
                 row = row | {"status": "finished", "reason": ""}
         rows.append(row)
     trainings = validate_trainings(pd.DataFrame(rows, columns=list(TRAININGS)))
-    return Details(trainings, {**kept.frontiers, **details.frontiers})
+    return Details(trainings, {**archived.frontiers, **details.frontiers})
 
 
-def _details(jobs: Iterable[Job]) -> Details:
-    """What the store knows of the trainings."""
+def _stored_details(jobs: Iterable[Job]) -> Details:
+    """The trainings of the store."""
     rows: Rows = []
     frontiers: dict[str, Frontier] = {}
     for job in jobs:
         run = Run.of(job)
-        record = provenance.kept(run.folder, "training")
+        record = provenance.read_record(run.folder, "training")
         points = record.get("data_frontier", [])
         if points:
             frontiers[job.training.task] = [(float(cost), float(best)) for cost, best in points]
@@ -168,9 +171,9 @@ def _row(job: Job, run: Run, record: Mapping[str, Any]) -> dict[Any, Any]:
     failed = bool(failure) and not failure["interrupted"]
     summary = run.training_summary() if run.trained else {}
     done = run.trained and all(run.evaluated(limit, job.episodes) for limit in job.limits)
-    records = [record, provenance.kept(run.folder, "evaluation")]
-    commits = dict.fromkeys(one for known in records for one in known.get("commits", []) if one)
-    dirty = {known["dirty"] for known in records if known.get("dirty") is not None}
+    records = [record, provenance.read_record(run.folder, "evaluation")]
+    commits = dict.fromkeys(sha for r in records for sha in r.get("commits", []) if sha)
+    dirty = {r["dirty"] for r in records if r.get("dirty") is not None}
     return {
         "algorithm": job.shown,
         "task": training.task,
@@ -204,9 +207,9 @@ def _evaluation_seconds(job: Job, run: Run) -> float | None:
 
 
 def _curve(path: Path) -> str:
-    """The progress of a training; nothing where its file is not there.
+    """The thinned learning curve of a losses.csv; empty if the file does not exist.
 
-    A line that a crash cut off, or that is no row of numbers, is left out.
+    Lines with another number of columns, such as one that a crash cut off, are left out.
     """
     try:
         header, *lines = path.read_text().splitlines()
@@ -214,4 +217,4 @@ def _curve(path: Path) -> str:
         return "{}"
     names = header.split(",")
     rows = [row for row in (line.split(",") for line in lines) if len(row) == len(names)]
-    return thinned(names, rows)
+    return thin_curve(names, rows)

@@ -1,4 +1,4 @@
-"""From stored results to the data frames of the leaderboard."""
+"""The manifest of a leaderboard (plan.json), and loading its jobs' results from the store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from benchmarks.tasks.suites import Limit
 from benchmarks.tasks.tasks import Task
 
 MANIFEST = "plan.json"
-_WHERE = (
+_OMITTED = (
     "data",
     "results",
     "device",
@@ -32,7 +32,7 @@ _WHERE = (
     "trackers",
     "command",
 )
-"""What of a job is nothing to the leaderboard."""
+"""Fields of a job that do not affect the leaderboard."""
 
 
 def write_manifest(
@@ -43,50 +43,54 @@ def write_manifest(
     limits: Sequence[Limit],
     budget: str,
 ) -> None:
-    """Keep beside a leaderboard what it is made of: the jobs, and how to name and scale them."""
+    """Write the manifest: the jobs of a leaderboard, their limits and the tasks' return ranges."""
     entries = [json.loads(job.to_json()) for job in jobs]
     for entry in entries:
-        for name in _WHERE:
+        for name in _OMITTED:
             del entry[name]
-        for name in ("label", "acting"):  # of variants only
+        for name in ("label", "acting"):  # only variants have them
             if not entry[name]:
                 del entry[name]
     content = {
         "title": title,
         "budget": budget,
-        "limits": {one.task.name: [_named(limit, one.task) for limit in limits] for one in data},
-        "ranges": {one.task.name: one.return_range() for one in data},
+        "limits": {
+            d.task.name: [_cost_and_fraction(limit, d.task) for limit in limits] for d in data
+        },
+        "ranges": {d.task.name: d.return_range() for d in data},
         "jobs": entries,
     }
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / MANIFEST, json.dumps(content, indent=1))
 
 
-def _named(limit: Limit, task: Task) -> tuple[float, float | None]:
-    """A limit as a cost, and as a fraction of the maximum if the user gave it so."""
+def _cost_and_fraction(limit: Limit, task: Task) -> tuple[float, float | None]:
+    """A limit as a cost, and as a fraction of the maximum cost if the user gave a fraction."""
     return limit.of(task), limit.value if limit.relative else None
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """What `write_manifest` wrote."""
+    """Read the manifest of `write_manifest`."""
     try:
         content: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{folder} holds no readable {MANIFEST} ({error}): name a folder that "
+            f"{folder} has no readable {MANIFEST} ({error}): name a folder that "
             "`python -m benchmarks.run` made"
         ) from None
     return content
 
 
 def jobs_of(manifest: Mapping[str, Any], results: Path) -> list[Job]:
-    """A manifest's jobs, their results in the store of `results`."""
-    where = {"data": "", "results": str(results)}
-    return [Job.of({**entry, **where}) for entry in manifest["jobs"]]
+    """A manifest's jobs, with their results in the store of `results`."""
+    paths = {"data": "", "results": str(results)}
+    return [Job.of({**entry, **paths}) for entry in manifest["jobs"]]
 
 
-def collect(jobs: Iterable[Job], manifest: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The episodes that are there, and the runs that are not, of a manifest's jobs."""
+def load_stored(
+    jobs: Iterable[Job], manifest: Mapping[str, Any]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The stored episodes of a manifest's jobs, and the runs without a result."""
     episodes: list[tuple[Any, ...]] = []
     missing: list[tuple[Any, ...]] = []
     for job in jobs:
@@ -106,9 +110,9 @@ def collect(jobs: Iterable[Job], manifest: Mapping[str, Any]) -> tuple[pd.DataFr
                 missing.append((*cell, status, reason))
                 continue
             shared = (low, high, job.source, training.checksum, manifest["budget"])
-            for one in run.episodes(limit, job.episodes):
-                raw = (one.episode, one.episode_return, one.episode_cost, one.length)
-                episodes.append(cell + raw + shared)  # tuples: cheaper than a dict a row
+            for e in run.episodes(limit, job.episodes):
+                values = (e.episode, e.episode_return, e.episode_cost, e.length)
+                episodes.append(cell + values + shared)  # tuples need less memory than dicts
     return (
         pd.DataFrame(episodes, columns=list(EPISODES)),
         pd.DataFrame(missing, columns=list(MISSING)),

@@ -1,28 +1,28 @@
-"""Which jobs of a plan are left to do."""
+"""Selects the jobs of a plan that still have to run."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.results.load import kept_by
+from benchmarks.results.load import archived_in
 from benchmarks.runs.jobs import Job
 from benchmarks.runs.store import Run, is_done
 
 
 def pending(jobs: Sequence[Job], folders: Sequence[Path]) -> tuple[list[Job], int]:
-    """The jobs that neither the store nor leaderboards, as those in a clone, have whole.
+    """The jobs without complete results in the store or in the leaderboards of `folders`.
 
-    Second is how many the leaderboards in `folders` have and the store has not. A job that failed
-    in the store is left, whatever was kept of it: the tables show the failure.
+    Second is the number of jobs that only the leaderboards have, as in a clone. A job that failed
+    in the store is pending even if a leaderboard has results: the tables show the failure.
     """
-    left = [job for job in jobs if not is_done(job)]
-    kept = kept_by(folders if left else [])
-    others = [job for job in left if has_failed(job) or not kept(job)]
-    return others, len(left) - len(others)
+    unfinished = [job for job in jobs if not is_done(job)]
+    archived = archived_in(folders if unfinished else [])
+    to_run = [job for job in unfinished if has_failed(job) or not archived(job)]
+    return to_run, len(unfinished) - len(to_run)
 
 
 def has_failed(job: Job) -> bool:
-    """Whether the store holds a failure of the job that was no interruption."""
+    """Whether the store has a failure of the job other than an interruption."""
     failure = Run.of(job).failure()
     return failure is not None and not failure["interrupted"]

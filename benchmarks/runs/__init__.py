@@ -1,1 +1,1 @@
-"""One training and its evaluations: jobs, their plan, the store, and the work itself."""
+"""One training and its evaluations: jobs, the plan, the store, the worker process."""

@@ -1,4 +1,4 @@
-"""Evaluation: the episodes of all limits advance together, one batched policy call a step."""
+"""Evaluation of a policy: all episodes of all limits advance in step, as one batch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.tasks.tasks import Task
 
 
 class Episode(NamedTuple):
-    """One evaluated episode, raw."""
+    """One evaluated episode, not normalised."""
 
     limit: float
     episode: int
@@ -34,18 +34,18 @@ def evaluate(
     processes: int = 0,
     simulators: Lockstep | None = None,
 ) -> list[Episode]:
-    """Roll `algorithm` out for `episodes` episodes at each of `limits`.
+    """Roll out `algorithm` for `episodes` episodes at each of `limits`.
 
     Episode k starts from the same state at every limit and for every method: its simulator seed is
-    drawn from (`seed`, k). `processes` spreads the simulators without changing any result.
-    Open `simulators` of the task are used in their stead, and left open for the next evaluation.
+    drawn from (`seed`, k). The number of `processes` of the simulators changes no result. Given
+    `simulators` are used instead of new ones and stay open.
     """
     if simulators is not None and (
         simulators.task != task or simulators.count < len(limits) * episodes
     ):
         raise ValueError(
-            f"{len(limits) * episodes} simulators of {task.name} are needed, "
-            f"not {simulators.count} of {simulators.task.name}"
+            f"the evaluation needs {len(limits) * episodes} simulators of {task.name}, "
+            f"got {simulators.count} of {simulators.task.name}"
         )
     limit = np.repeat(np.asarray(limits, dtype=np.float64), episodes)
     number = np.tile(np.arange(episodes), len(limits))
@@ -54,13 +54,15 @@ def evaluate(
     policy = algorithm.policy(torch.as_tensor(limit, dtype=torch.float32, device=device))
     totals, lengths = np.zeros((2, len(limit))), np.zeros(len(limit), dtype=int)
     running = np.arange(len(limit))
-    kept = Lockstep(task, len(limit), processes) if simulators is None else nullcontext(simulators)
-    with kept as together:
-        observations = together.reset([int(starts[k]) for k in number], running)
+    opened = (
+        Lockstep(task, len(limit), processes) if simulators is None else nullcontext(simulators)
+    )
+    with opened as vector:
+        observations = vector.reset([int(starts[k]) for k in number], running)
         while len(running):
             rows = torch.as_tensor(running, device=device)
             actions = policy.act(torch.as_tensor(observations, device=device), rows)
-            step = together.step(actions.clamp(-1.0, 1.0).cpu().numpy(), running)
+            step = vector.step(actions.clamp(-1.0, 1.0).cpu().numpy(), running)
             totals[:, running] += step.rewards, step.costs
             lengths[running] += 1
             policy.observe(
@@ -68,7 +70,7 @@ def evaluate(
                 torch.as_tensor(step.costs, dtype=torch.float32, device=device),
                 rows,
             )
-            going = ~(step.terminated | step.truncated)
-            running, observations = running[going], step.observations[going]
+            continues = ~(step.terminated | step.truncated)
+            running, observations = running[continues], step.observations[continues]
     columns = zip(limit.tolist(), number.tolist(), *totals.tolist(), lengths.tolist(), strict=True)
     return [Episode(*values) for values in columns]

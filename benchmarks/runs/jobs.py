@@ -11,19 +11,19 @@ from functools import cached_property
 from typing import Any
 
 
-class Ending(IntEnum):
-    """How the process of a job ends: its exit status."""
+class ExitStatus(IntEnum):
+    """Exit status of the process of a job."""
 
     DONE = 0
     FAILED = 1
     STOPPED = 3
-    """Asked to stop; what it had is saved."""
+    """Stopped on request, with its progress saved."""
     BUSY = 4
     """Another process works on this run."""
     NO_SPACE = 5
-    """The disk is full, or cannot be written any more."""
+    """The disk is full or cannot be written."""
     OUT_OF_MEMORY = 6
-    """Of the machine or of a GPU; it may succeed with fewer neighbours."""
+    """Of the machine or of a GPU; a retry with fewer neighbours may succeed."""
 
 
 def joined_code(method: str, task: str) -> str:

@@ -1,7 +1,7 @@
-"""Where a result comes from: the code, the packages, the machine and the command that made it.
+"""Provenance of a result: the code, the packages, the machine and the command that made it.
 
-Each stage of a run writes one file, `provenance-<stage>.json`, beside its result. None of it is
-part of a job's identity: the same result may be made on another machine.
+Each stage of a run writes one file, `provenance-<stage>.json`, beside its result. Provenance is not
+part of a job's identity, as another machine may make the same result.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ PACKAGES = (
 """Distributions whose version may change a result."""
 CODE = ("gas", "baselines", "benchmarks")
 _ROOT = Path(__file__).resolve().parents[2]
-_SECONDS = 20
-"""How long git may take on a slow disk before the commit counts as unknown."""
+_GIT_TIMEOUT = 20
+"""Seconds after which git is given up, on a slow disk, and the commit counts as unknown."""
 
 
 def commit(root: Path = _ROOT) -> tuple[str, bool | None]:
-    """The commit that the code at `root` lies in, and whether the code differs from it.
+    """The commit of the code at `root`, and whether the code differs from it.
 
-    ("", None) where `root` is no checkout of its own: an installed copy inside another repository
-    must not be given that one's commit.
+    ("", None) if `root` is not the top of a checkout: an installed copy inside another repository
+    must not be recorded with that repository's commit.
     """
     top = _git(root, "rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() != root.resolve():
@@ -50,7 +50,7 @@ def commit(root: Path = _ROOT) -> tuple[str, bool | None]:
 def _git(root: Path, *words: str) -> str | None:
     try:
         done = subprocess.run(
-            ["git", "-C", str(root), *words], capture_output=True, text=True, timeout=_SECONDS
+            ["git", "-C", str(root), *words], capture_output=True, text=True, timeout=_GIT_TIMEOUT
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -58,7 +58,7 @@ def _git(root: Path, *words: str) -> str | None:
 
 
 def command_line(arguments: Sequence[str], module: str = "benchmarks.run") -> str:
-    """The command as one would type it; the home folder is written ~."""
+    """The command as a user would type it, with ~ for the home folder."""
     words = [_without_home(word) for word in arguments]
     return f"python -m {module} {' '.join(words)}".rstrip()
 
@@ -72,25 +72,25 @@ def _without_home(word: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of `PACKAGES`, those that are installed."""
-    found = {"python": platform.python_version()}
+    """Versions of Python and of the installed ones of `PACKAGES`."""
+    installed = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def device_name(device: str) -> str:
-    """The make of a device, such as "cpu" or "cuda:0"; its plain name where that is unknown."""
+    """The model of a device such as "cpu" or "cuda:0"; its plain name if the model is unknown."""
     if device.partition(":")[0] == "cuda":
         return torch.cuda.get_device_name(device) if torch.cuda.is_available() else device
     return f"cpu: {hardware.processor()}"
 
 
 def peak_memory(device: str) -> float:
-    """Most memory that this process had, in MB: of the device on a GPU, otherwise of the host."""
+    """Peak memory of this process in MB: GPU memory on a GPU, otherwise host memory."""
     if device.partition(":")[0] == "cuda" and torch.cuda.is_available():
         return torch.cuda.max_memory_allocated(device) / 1e6
     return hardware.peak_memory() / 1e6
@@ -99,21 +99,20 @@ def peak_memory(device: str) -> float:
 def data_frontier(
     costs: NDArray[np.floating[Any]], returns: NDArray[np.floating[Any]]
 ) -> list[tuple[float, float]]:
-    """The best return within each cost: (cost, return) of the trajectories that none dominates.
+    """The Pareto frontier of the trajectories, as (cost, return) with both rising.
 
-    Both rise along the list; the best return within a limit is that of the last cost within it.
+    The best return within a limit is that of the last point whose cost is within the limit.
     """
     order = np.lexsort((-returns, costs))
     best = np.maximum.accumulate(returns[order])
-    leads = np.concatenate([[True], best[1:] > best[:-1]])
-    chosen = order[leads]
-    return [(float(costs[i]), float(returns[i])) for i in chosen]
+    improves = np.concatenate([[True], best[1:] > best[:-1]])
+    return [(float(costs[i]), float(returns[i])) for i in order[improves]]
 
 
-def keep(folder: Path, stage: str, device: str, command: str, **facts: Any) -> None:
-    """Write down what makes the result of `stage` in `folder`, now; `facts` are added.
+def record(folder: Path, stage: str, device: str, command: str, **facts: Any) -> None:
+    """Record a stage's provenance in `folder`, with `facts`, merging earlier attempts.
 
-    A stage taken up again keeps the facts told before and every commit that worked on it.
+    A resumed stage keeps the facts of earlier attempts and every commit that worked on it.
     """
     path = folder / f"provenance-{stage}.json"
     before = _read(path)
@@ -126,18 +125,18 @@ def keep(folder: Path, stage: str, device: str, command: str, **facts: Any) -> N
         "device": device_name(device),
         "command": command,
     }
-    known = [one for one in before.get("commits", []) if one != head]
-    content = before | now | {"commits": [*known, head]} | facts
+    earlier = [commit for commit in before.get("commits", []) if commit != head]
+    content = before | now | {"commits": [*earlier, head]} | facts
     write_atomic(path, json.dumps(content, indent=1))
 
 
-def kept(folder: Path, stage: str) -> dict[str, Any]:
-    """What `keep` wrote of `stage`; empty where it wrote nothing that can be read."""
+def read_record(folder: Path, stage: str) -> dict[str, Any]:
+    """The record of `stage`; empty if it is missing or damaged."""
     return _read(folder / f"provenance-{stage}.json")
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A record, or nothing: a damaged one must not cost a result that is there."""
+    """A record; empty if it is missing or damaged, so that the result stays usable."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError):

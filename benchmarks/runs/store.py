@@ -1,18 +1,18 @@
-"""Where results lie: one folder a training, each file written whole, the status last.
+"""The store of results: one folder for each training, every file written atomically, status last.
 
 ```
 results/runs/<task>-<algorithm>-<key>/
-    job.json             what was asked for
-    resume.pt            an unfinished training, as it was at its last checkpoint
+    job.json             the training (`Training`)
+    resume.pt            the last checkpoint of an unfinished training
     checkpoint.pt        the trained method
-    losses.csv           progress of the training
+    losses.csv           logged losses
     training.json        written last: the training is done
-    evaluation-<limit>x<episodes>.json   the same for one limit; with the sha256 of options of
-                                         acting behind, where they are not the defaults
-    evaluations.json     a group of evaluations about to be dealt out into those files
-    failure.json         why the last attempt failed; gone when an attempt begins
-    lock                 held by the process that works here
-results/runs/gpu-memory.json   memory that was seen, by method (`benchmarks.scheduling.devices`)
+    evaluation-<limit>x<episodes>.json   written last: the evaluation at one limit is done; the name
+                                         ends in a hash of evaluation options that are not defaults
+    evaluations.json     evaluations of several limits, about to be split into those files
+    failure.json         why the last attempt failed; deleted when another attempt begins
+    lock                 held by the process that works on this run
+results/runs/gpu-memory.json   observed GPU memory of methods (`benchmarks.scheduling.devices`)
 ```
 """
 
@@ -42,7 +42,7 @@ class BusyError(Exception):
 
 
 class Run:
-    """The folder of one training in a store, and its evaluations under options of acting."""
+    """One training's folder and its evaluations with one set of evaluation options."""
 
     def __init__(
         self, results: Path, training: Training, acting: Mapping[str, Any] | None = None
@@ -50,21 +50,21 @@ class Run:
         name = re.sub(r"[^A-Za-z0-9_.-]", "_", f"{training.task}-{training.algorithm}")
         self.training = training
         self.folder = results.joinpath("runs", f"{name}-{training.key[:16]}")
-        self._acting = ""
+        self._options_suffix = ""
         if acting:
             canonical = json.dumps(acting, sort_keys=True, separators=(",", ":"))
-            self._acting = f"-{hashlib.sha256(canonical.encode()).hexdigest()[:16]}"
+            self._options_suffix = f"-{hashlib.sha256(canonical.encode()).hexdigest()[:16]}"
 
     @staticmethod
     def of(job: Job) -> Run:
-        """Where a job's results lie."""
+        """The run of a job."""
         return Run(Path(job.results), job.training, job.acting)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep every other process off this run; `BusyError` if one is at work on it.
+    def locked(self) -> Iterator[None]:
+        """Lock the run for this process; `BusyError` if another process has locked it.
 
-        The system frees the lock when this process dies, however it does.
+        The operating system releases the lock when this process dies, whatever the cause.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / "lock")
@@ -79,15 +79,15 @@ class Run:
 
     @property
     def busy(self) -> bool:
-        """Whether another process works on this run at this moment."""
+        """Whether another process works on this run now."""
         if not (self.folder / "lock").exists():
             return False
         try:
-            with self.held():
+            with self.locked():
                 return False
         except BusyError:
             return True
-        except OSError:  # whoever works there will say what is wrong with the disk
+        except OSError:  # a disk error; the process that runs the job will report it
             return False
 
     @property
@@ -95,40 +95,40 @@ class Run:
         """Whether the training is done."""
         return (self.folder / "training.json").exists()
 
-    def begin(self) -> None:
-        """Start an attempt: clear what a killed one left, and write down what is asked for."""
+    def begin_attempt(self) -> None:
+        """Start an attempt: remove the leftovers of a killed one and write job.json."""
         remove_parts(self.folder)
         (self.folder / "failure.json").unlink(missing_ok=True)
-        self._deal_out()
+        self._split_evaluations()
         if self.trained:
             (self.folder / "resume.pt").unlink(missing_ok=True)
-        asked = json.dumps(asdict(self.training), indent=1)
+        content = json.dumps(asdict(self.training), indent=1)
         path = self.folder / "job.json"
-        if not path.exists() or path.read_text() != asked:
-            write_atomic(path, asked)
+        if not path.exists() or path.read_text() != content:
+            write_atomic(path, content)
 
     def save_progress(self, progress: Mapping[str, Any]) -> None:
-        """Keep an unfinished training: plain values and tensors."""
+        """Store the checkpoint of an unfinished training: plain values and tensors."""
         _save(progress, self.folder / "resume.pt")
 
     def saved_progress(self) -> dict[str, Any] | None:
-        """What `save_progress` kept last; None if there is nothing that can be read."""
-        with suppress(Exception):  # damaged by something else than us: as good as none
+        """The checkpoint of `save_progress`; None if it is missing or damaged."""
+        with suppress(Exception):  # a damaged file may raise anything
             return _load(self.folder / "resume.pt")
         return None
 
     def finish_training(self, state: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
-        """Keep the checkpoint, then say that the training is done."""
+        """Store the trained method, then mark the training as done."""
         _save(state, self.folder / "checkpoint.pt")
         write_atomic(self.folder / "training.json", json.dumps(summary, indent=1))
         (self.folder / "resume.pt").unlink(missing_ok=True)
 
     def training_summary(self) -> dict[str, Any]:
-        """What `finish_training` was told."""
+        """The summary that `finish_training` stored."""
         return self._read(self.folder / "training.json")
 
     def checkpoint(self) -> dict[str, Any]:
-        """The state of the trained method; it cannot run code when read."""
+        """The state of the trained method; loading it runs no code."""
         path = self.folder / "checkpoint.pt"
         try:
             return _load(path)
@@ -138,17 +138,17 @@ class Run:
             ) from None
 
     def _evaluation(self, limit: float, episodes: int) -> Path:
-        return self.folder / f"evaluation-{limit:.10g}x{episodes}{self._acting}.json"
+        return self.folder / f"evaluation-{limit:.10g}x{episodes}{self._options_suffix}.json"
 
     def evaluated(self, limit: float, episodes: int) -> bool:
         """Whether the evaluation at this limit is done."""
         return self._evaluation(limit, episodes).exists()
 
     def finish_evaluations(self, episodes: list[Episode], seconds: float) -> None:
-        """Keep the raw episodes of the limits that were evaluated together: all or none.
+        """Store the episodes of all limits that were evaluated as one batch: all or none.
 
-        What is left to evaluate is evaluated together again, and the last bit of an action may
-        depend on what it is computed beside: a crash must not split a group.
+        The last bit of an action may depend on the other rows of its batch. If a crash stored a
+        part of the limits, the rest would be evaluated in another batch.
         """
         by_limit: dict[float, list[Episode]] = {}
         for episode in episodes:
@@ -156,24 +156,24 @@ class Run:
         group = [
             {
                 "limit": limit,
-                "episodes": [one._asdict() for one in own],
+                "episodes": [episode._asdict() for episode in at_limit],
                 "seconds": seconds / len(by_limit),
-                "file": self._evaluation(limit, len(own)).name,
+                "file": self._evaluation(limit, len(at_limit)).name,
             }
-            for limit, own in by_limit.items()
+            for limit, at_limit in by_limit.items()
         ]
         write_atomic(self.folder / "evaluations.json", json.dumps(group))
-        self._deal_out()
+        self._split_evaluations()
 
-    def _deal_out(self) -> None:
-        """Give each evaluation of a finished group its own file."""
+    def _split_evaluations(self) -> None:
+        """Split the evaluations of a finished batch into one file for each limit."""
         path = self.folder / "evaluations.json"
         if path.exists():
-            for one in json.loads(path.read_text()):
-                # it may be of other options of acting; `name` keeps it in this folder
-                target = self.folder / Path(one["file"]).name
+            for evaluation in json.loads(path.read_text()):
+                # Evaluation options may differ from ours; `.name` keeps the file in this folder.
+                target = self.folder / Path(evaluation["file"]).name
                 if not target.exists():
-                    write_atomic(target, json.dumps(one, indent=1))
+                    write_atomic(target, json.dumps(evaluation, indent=1))
             path.unlink()
 
     def episodes(self, limit: float, count: int) -> list[Episode]:
@@ -182,13 +182,13 @@ class Run:
         return [Episode(**row) for row in self._read(path)["episodes"]]
 
     def evaluation_seconds(self, limit: float, count: int) -> float:
-        """How long a finished evaluation took."""
+        """Duration of a finished evaluation."""
         return float(self._read(self._evaluation(limit, count))["seconds"])
 
-    def fail(self, reason: str, traceback: str, *, interrupted: bool = False) -> None:
-        """Record why this run did not finish; an interrupted one is taken up again by itself.
+    def record_failure(self, reason: str, traceback: str, *, interrupted: bool = False) -> None:
+        """Record why this run did not finish; the next command resumes interrupted runs.
 
-        Where the disk takes nothing any more, whoever runs the job has to say so.
+        Nothing is recorded if the disk cannot be written: the caller must report the failure.
         """
         content = {"reason": reason, "traceback": traceback, "interrupted": interrupted}
         with suppress(OSError):
@@ -196,7 +196,7 @@ class Run:
             write_atomic(self.folder / "failure.json", json.dumps(content, indent=1))
 
     def failure(self) -> dict[str, Any] | None:
-        """Why the last attempt failed, if it did."""
+        """The record of the last attempt's failure; None if it did not fail."""
         path = self.folder / "failure.json"
         return self._read(path) if path.exists() else None
 
@@ -210,25 +210,25 @@ class Run:
 
 
 def _save(state: Mapping[str, Any], path: Path) -> None:
-    torch.save(dict(state), buffer := io.BytesIO())  # so that a full disk is an OSError
+    torch.save(dict(state), buffer := io.BytesIO())  # torch would raise no OSError for a full disk
     write_atomic(path, buffer.getvalue())
 
 
 def _load(path: Path) -> dict[str, Any]:
-    """A file of `_save`; it cannot run code."""
+    """Load a file of `_save`; `weights_only` keeps it from running code."""
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
 
 
-def open_jobs(job: Job) -> list[float]:
+def pending_limits(job: Job) -> list[float]:
     """The limits of `job` that are not evaluated yet."""
     run = Run.of(job)
     return [limit for limit in job.limits if not run.evaluated(limit, job.episodes)]
 
 
 def is_done(job: Job) -> bool:
-    """Whether nothing of `job` is left to do."""
+    """Whether all stages of `job` are done."""
     run = Run.of(job)
     if job.stage == "train":
         return run.trained
-    return not open_jobs(job)
+    return not pending_limits(job)

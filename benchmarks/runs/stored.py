@@ -1,4 +1,4 @@
-"""Stored runs and the jobs that evaluate them anew, without training."""
+"""Stored runs, and jobs that evaluate them at other limits without training."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from benchmarks.tasks.tasks import ALL_TASKS, Task
 
 
 def stored_runs(path: Path) -> list[Path]:
-    """The run that a folder is, or the trained runs of a results folder."""
+    """The folder itself if it is a run, else the trained runs in a results folder."""
     if (path / "job.json").is_file():
         return [path.resolve()]
-    found = [one.parent.resolve() for one in sorted(path.glob("runs/*/training.json"))]
-    if not found:
-        raise UserError(f"{path} is no run and holds none that is trained: name results/runs/...")
-    return found
+    folders = [file.parent.resolve() for file in sorted(path.glob("runs/*/training.json"))]
+    if not folders:
+        raise UserError(f"{path} is not a run and holds no trained run: name results/runs/...")
+    return folders
 
 
 def evaluation_job(
@@ -36,29 +36,34 @@ def evaluation_job(
 ) -> Job:
     """The evaluation of one stored run.
 
-    What lies in a results folder names code at most by a built-in or installed name: files are
-    loaded only where the user names them, and only if they are those that were trained.
+    A results folder may refer to code by a built-in or installed name only. Files with code are
+    loaded only if the user names them and they equal those of the training.
     """
     training = _training(folder)
     results = folder.parent.parent
     run = Run(results, training)
     if run.folder != folder:
-        raise UserError(f"{folder}: job.json does not belong to this folder, which is {run.folder}")
+        raise UserError(f"{folder}: its job.json belongs to {run.folder}: rename the folder back")
     if not run.trained:
         raise UserError(f"{folder} is not trained yet: run `python -m benchmarks.run` first")
-    task = next((one for one in tasks if one.name == training.task), None)
+    task = next((task for task in tasks if task.name == training.task), None)
     task = task or ALL_TASKS.get(training.task)
     if task is None:
-        raise UserError(f"{folder}: {training.task!r} is a task of your own: --tasks FILE.toml")
-    method = next((one for one in methods if one.cls.name == training.algorithm), None)
+        raise UserError(f"{folder}: {training.task!r} is a user's task: give --tasks FILE.toml")
+    method = next(
+        (candidate for candidate in methods if candidate.cls.name == training.algorithm), None
+    )
     if method is None and training.algorithm in known_names() and training.code == task.code:
         method = find_method(training.algorithm)
     if method is None:
         raise UserError(
-            f"{folder}: {training.algorithm!r} is of a plugin file: --algorithms FILE.py:CLASS"
+            f"{folder}: {training.algorithm!r} is from a plugin: give --algorithms FILE.py:CLASS"
         )
     if joined_code(method.code, task.code) != training.code:
-        raise UserError(f"{folder}: the files of {training.algorithm!r} are not those trained with")
+        raise UserError(
+            f"{folder}: the files of {training.algorithm!r} have changed since the training: "
+            "restore them or train again"
+        )
     return Job(
         training,
         tuple(dict.fromkeys(limit.of(task) for limit in limits)),
@@ -75,17 +80,17 @@ def evaluation_job(
 
 
 def _training(folder: Path) -> Training:
-    """What a run's job.json says; `UserError` where it does not say it as it should."""
-    kinds: dict[str, Any] = {
+    """The contents of a run's job.json; `UserError` if it is damaged."""
+    types: dict[str, Any] = {
         **dict.fromkeys(("algorithm", "code", "task", "checksum"), str),
         **{"seed": int, "updates": int, "config": dict, "limit": (float, int, type(None))},
     }
     try:
         stored = json.loads((folder / "job.json").read_text())
-        known = {field.name: stored[field.name] for field in fields(Training)}
-        wrong = [name for name, value in known.items() if not isinstance(value, kinds[name])]
+        values = {field.name: stored[field.name] for field in fields(Training)}
+        wrong = [name for name, value in values.items() if not isinstance(value, types[name])]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder}/job.json cannot be read ({error})") from None
+        raise UserError(f"{folder}/job.json cannot be read ({error}): train again") from None
     if wrong:
-        raise UserError(f"{folder}/job.json: {', '.join(wrong)} of the wrong kind")
-    return Training(**known)
+        raise UserError(f"{folder}/job.json: {', '.join(wrong)} of the wrong type: train again")
+    return Training(**values)

@@ -1,6 +1,6 @@
-"""Where losses go besides losses.csv, if the user asks for it: TensorBoard, Weights & Biases.
+"""Optional trackers of losses besides losses.csv: TensorBoard and Weights & Biases.
 
-Neither package is imported unless its flag is given.
+Their packages are imported only if their flags are given.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks.methods.algorithm import Progress
 from benchmarks.runs.jobs import Job
 
 _PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb"}
-"""The package that each tracker needs, which is also the name of the extra."""
+"""The package of each tracker, which is also the name of the extra."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen(args: argparse.Namespace) -> tuple[str, ...]:
-    """What the options ask for, as `Job.trackers`; `UserError` for what is not installed."""
+    """The trackers of the options, as `Job.trackers`; `UserError` if a package is missing."""
     trackers: tuple[str, ...] = ("tensorboard",) if args.tensorboard else ()
     if args.wandb is not None:
         trackers += (f"wandb:{args.wandb}",)
@@ -46,7 +46,7 @@ def chosen(args: argparse.Namespace) -> tuple[str, ...]:
 
 @contextmanager
 def open_trackers(job: Job, folder: Path, updates: int) -> Iterator[Callable[[Progress], None]]:
-    """What passes progress on to the trackers of `job`, whose training is at `updates`."""
+    """Open the trackers of `job`, whose training is at `updates`; yield a logger to all of them."""
     with ExitStack() as stack:
         tracks: Sequence[Callable[[Progress], None]] = [
             stack.enter_context(
@@ -58,8 +58,8 @@ def open_trackers(job: Job, folder: Path, updates: int) -> Iterator[Callable[[Pr
         ]
 
         def track(progress: Progress) -> None:
-            for one in tracks:
-                one(progress)
+            for track_one in tracks:
+                track_one(progress)
 
         yield track
 
@@ -67,7 +67,7 @@ def open_trackers(job: Job, folder: Path, updates: int) -> Iterator[Callable[[Pr
 @contextmanager
 def _tensorboard(folder: Path, updates: int) -> Iterator[Callable[[Progress], None]]:
     writer_class = importlib.import_module("torch.utils.tensorboard").SummaryWriter
-    # what a killed attempt wrote after its last checkpoint comes again
+    # Drop what a killed attempt wrote after its last checkpoint: it is logged again.
     writer: Any = writer_class(str(folder / "tensorboard"), purge_step=updates + 1)
 
     def track(progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""Trainings: begun, or taken up where a checkpoint left them, and brought to their end."""
+"""Training of jobs: from the start or from the last checkpoint, to the end."""
 
 from __future__ import annotations
 
@@ -22,55 +22,56 @@ from benchmarks.runs.store import Run
 from benchmarks.runs.trackers import open_trackers
 from benchmarks.tasks.tasks import Task
 
-_SHARE = 20
-"""Checkpoints take at most one part in so many of the time."""
+_PAUSE_FACTOR = 20
+"""Minimum time between two checkpoints, as a multiple of the time that writing one takes."""
 
 
 class StoppedError(Exception):
-    """The training was asked to stop, and is saved as it was."""
+    """The training stopped on request, with its progress saved."""
 
 
 def find_class(job: Job, task: Task) -> type[Algorithm]:
-    """The class of a job's method; `UserError` if the user's own code is not what was planned."""
+    """The class of a job's method; `UserError` if a user's code has changed since the plan."""
     method = find_method(job.method)
     if joined_code(method.code, task.code) != job.training.code:
         changed = " or ".join(filter(None, [job.method, job.task_file]))
-        raise UserError(f"{changed} has changed since the run was planned: start it again")
+        raise UserError(f"{changed} has changed since the run was planned: start the run again")
     return method.cls
 
 
 def train(
-    jobs: Sequence[Job], tell: Callable[..., None], stopping: Callable[[], bool]
+    jobs: Sequence[Job], report: Callable[..., None], stop_requested: Callable[[], bool]
 ) -> list[Algorithm]:
-    """Train each to the end, with a checkpoint every `checkpoint_seconds`.
+    """Train every job to the end, with a checkpoint every `checkpoint_seconds`.
 
-    A training that was killed goes on from its last checkpoint and ends as it would have without:
-    on a CPU bit for bit. Several jobs, which differ in their seeds, are trained as one. Raises
-    `StoppedError`, with everything saved, once `stopping()` holds.
+    A killed training resumes from its last checkpoint; on a CPU its result equals that of an
+    uninterrupted one bit for bit. Several jobs, which differ in their seeds only, are trained as
+    one stack. Once `stop_requested()` holds, it saves the progress and raises `StoppedError`.
     """
-    since = time.perf_counter()
+    start = time.perf_counter()
     task, data = _load(jobs[0])
     attempts = [_Attempt(job, task, data) for job in jobs]
-    stages = dict[int, list[_Attempt]]()
-    for attempt in attempts:  # killed while it saved one after another: the others lag behind
-        stages.setdefault(attempt.algorithm.updates, []).append(attempt)
-    for stage in stages.values():
-        _train(stage, data, tell, stopping, since)
-        since = time.perf_counter()
+    # Checkpoints of a stack are written one by one; a kill in between leaves them uneven.
+    by_updates = dict[int, list[_Attempt]]()
+    for attempt in attempts:
+        by_updates.setdefault(attempt.algorithm.updates, []).append(attempt)
+    for group in by_updates.values():
+        _train(group, data, report, stop_requested, start)
+        start = time.perf_counter()
     return [attempt.algorithm for attempt in attempts]
 
 
 class _Attempt:
-    """A training as far as it is: anew, or from its last checkpoint."""
+    """A fresh or resumed training attempt."""
 
     def __init__(self, job: Job, task: Task, data: Trajectories) -> None:
         self.job, self.run, training = job, Run.of(job), job.training
         cls = find_class(job, task)
         frontier = provenance.data_frontier(data.episode_costs, data.returns)
-        provenance.keep(
+        provenance.record(
             self.run.folder, "training", job.device, job.command, data_frontier=frontier
         )
-        self.algorithm, before = _resumed(cls, self.run, job) or (
+        self.algorithm, progress = _load_checkpoint(cls, self.run, job) or (
             cls(
                 Problem.of(data, task.horizon, task.max_cost),
                 cls.config_class(**training.config),
@@ -80,25 +81,25 @@ class _Attempt:
             ),
             {"seconds": 0.0, "update_seconds": 0.0, "losses": []},
         )
-        self.seconds, self.update_seconds = before["seconds"], before["update_seconds"]
-        self.rows: list[str] = list(before["losses"])
+        self.seconds, self.update_seconds = progress["seconds"], progress["update_seconds"]
+        self.loss_lines: list[str] = list(progress["losses"])
 
     def save(self, seconds: float, update_seconds: float) -> None:
-        """Keep what a process that takes it up again needs."""
-        progress = {"losses": self.rows, **self._times(seconds, update_seconds)}
+        """Write the checkpoint that a later process resumes from."""
+        progress = {"losses": self.loss_lines, **self._times(seconds, update_seconds)}
         self.run.save_progress({"algorithm": self.algorithm.state(), **progress})
 
     def finish(self, seconds: float, update_seconds: float) -> None:
-        """Keep the trained method."""
+        """Store the trained method."""
         device = self.job.device
         peak = {"peak_memory_mb": provenance.peak_memory(device)}
-        provenance.keep(self.run.folder, "training", device, self.job.command, **peak)
-        where = {"device": device, "torch": torch.__version__}
+        provenance.record(self.run.folder, "training", device, self.job.command, **peak)
+        made_by = {"device": device, "torch": torch.__version__}
         times = self._times(seconds, update_seconds)
-        self.run.finish_training(self.algorithm.state(), {**times, **where})
+        self.run.finish_training(self.algorithm.state(), {**times, **made_by})
 
     def _times(self, seconds: float, update_seconds: float) -> dict[str, float]:
-        """In all, with what was spent since this attempt began."""
+        """Total times: earlier attempts and the seconds of this one."""
         return {
             "seconds": self.seconds + seconds,
             "update_seconds": self.update_seconds + update_seconds,
@@ -108,37 +109,39 @@ class _Attempt:
 def _train(
     attempts: Sequence[_Attempt],
     data: Trajectories,
-    tell: Callable[..., None],
-    stopping: Callable[[], bool],
-    since: float,
+    report: Callable[..., None],
+    stop_requested: Callable[[], bool],
+    start: float,
 ) -> None:
-    """Bring those that are equally far to the end; each counts its share of the time `since`."""
+    """Finish attempts that share an update count; split the time since `start` evenly."""
     first, share = attempts[0].job, 1 / len(attempts)
     clock, updates = _CheckpointClock(first.checkpoint_seconds), first.training.updates
     with ExitStack() as files:
-        logs = [files.enter_context(_tracking(attempt)) for attempt in attempts]
-        for progress in _fit(attempts, data, lambda: clock.due() or stopping()):
-            reached, spent = progress[0].updates, share * progress[0].seconds
-            ended = reached == updates
-            for one, log, attempt in zip(progress, logs, attempts, strict=True):
-                if ended or reached % LOG_EVERY == 0:
-                    log(one, attempt.update_seconds + spent)
-            tell(phase="train", done=reached / updates, **_memory(first.device))
-            stop = not ended and stopping()  # asked once: nobody stops unsaved
-            if stop or (not ended and clock.due()):
+        logs = [files.enter_context(_open_log(attempt)) for attempt in attempts]
+        for progress in _fit(attempts, data, lambda: clock.due() or stop_requested()):
+            done, spent = progress[0].updates, share * progress[0].seconds
+            finished = done == updates
+            for record, log, attempt in zip(progress, logs, attempts, strict=True):
+                if finished or done % LOG_EVERY == 0:
+                    log(record, attempt.update_seconds + spent)
+            report(phase="train", done=done / updates, **_gpu_memory(first.device))
+            # Ask once: a request between two calls would stop without saving.
+            stop = not finished and stop_requested()
+            if stop or (not finished and clock.due()):
                 with clock.writing():
                     for attempt in attempts:
-                        attempt.save(share * (time.perf_counter() - since), spent)
+                        attempt.save(share * (time.perf_counter() - start), spent)
             if stop:
                 raise StoppedError
     for attempt in attempts:
-        attempt.finish(share * (time.perf_counter() - since), spent)
+        attempt.finish(share * (time.perf_counter() - start), spent)
 
 
 def _fit(
     attempts: Sequence[_Attempt], data: Trajectories, due: Callable[[], bool]
 ) -> Iterator[Sequence[Progress]]:
-    job, algorithms = attempts[0].job, [one.algorithm for one in attempts]
+    """Update the methods, as one stack where they are several; yield the progress of each."""
+    job, algorithms = attempts[0].job, [attempt.algorithm for attempt in attempts]
     trained = Stack(algorithms) if len(algorithms) > 1 else algorithms[0]
     if job.compiled:
         trained.compile()
@@ -147,12 +150,12 @@ def _fit(
 
 
 def _load(job: Job) -> tuple[Task, Trajectories]:
-    """The task and the data of a job, if they are what was planned and fit each other."""
+    """The task and data of a job; `UserError` if they have changed or do not fit each other."""
     task = resolve_task(job.task)
     find_class(job, task)
     data = Trajectories.load(Path(job.data), job.source)
     if data.checksum != job.training.checksum:
-        raise UserError(f"{job.data} has changed since the run was planned: start it again")
+        raise UserError(f"{job.data} has changed since the run was planned: start the run again")
     widths = data.observations.shape[1], data.actions.shape[1]
     if widths != (task.observation_dim, task.action_dim):
         raise UserError(
@@ -162,8 +165,10 @@ def _load(job: Job) -> tuple[Task, Trajectories]:
     return task, data
 
 
-def _resumed(cls: type[Algorithm], run: Run, job: Job) -> tuple[Algorithm, dict[str, Any]] | None:
-    """The method as the last checkpoint has it, and what was spent; None to begin anew."""
+def _load_checkpoint(
+    cls: type[Algorithm], run: Run, job: Job
+) -> tuple[Algorithm, dict[str, Any]] | None:
+    """The method of the last checkpoint with its times and losses; None to start afresh."""
     saved = run.saved_progress()
     if saved is None:
         return None
@@ -172,12 +177,12 @@ def _resumed(cls: type[Algorithm], run: Run, job: Job) -> tuple[Algorithm, dict[
         if algorithm.updates < job.training.updates:
             return algorithm, {key: saved[key] for key in ("seconds", "update_seconds", "losses")}
     except (KeyError, TypeError, ValueError, RuntimeError):
-        pass  # of a version of the method that is gone: its work cannot be used
+        pass  # written by another version of the method, which cannot be resumed
     return None
 
 
 class _CheckpointClock:
-    """When the next checkpoint is due: not too often where writing takes long."""
+    """Tells when the next checkpoint is due; less often where writing takes long."""
 
     def __init__(self, seconds: float) -> None:
         self.pause = seconds
@@ -188,35 +193,35 @@ class _CheckpointClock:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        begin = time.monotonic()
+        start = time.monotonic()
         yield
         self._last = time.monotonic()
-        self.pause = max(self.pause, _SHARE * (self._last - begin))
+        self.pause = max(self.pause, _PAUSE_FACTOR * (self._last - start))
 
 
 @contextmanager
-def _tracking(attempt: _Attempt) -> Iterator[Callable[[Progress, float], None]]:
-    """What writes the losses down: into losses.csv, `rows` (its lines) and the trackers."""
-    folder, rows, updates = attempt.run.folder, attempt.rows, attempt.algorithm.updates
+def _open_log(attempt: _Attempt) -> Iterator[Callable[[Progress, float], None]]:
+    """Open the logger of losses: to losses.csv, the attempt's `loss_lines` and the trackers."""
+    folder, lines = attempt.run.folder, attempt.loss_lines
     with (folder / "losses.csv").open("w", buffering=1) as file:
-        file.writelines(rows)  # what was written after the checkpoint will come again
-        with open_trackers(attempt.job, folder, updates) as track:
+        file.writelines(lines)  # without lines from after the checkpoint: they are logged again
+        with open_trackers(attempt.job, folder, attempt.algorithm.updates) as track:
 
             def log(progress: Progress, seconds: float) -> None:
-                if not rows:
-                    rows.append(",".join(["updates", "seconds", *progress.losses]) + "\n")
-                    file.write(rows[0])
+                if not lines:
+                    lines.append(",".join(["updates", "seconds", *progress.losses]) + "\n")
+                    file.write(lines[0])
                 values = [progress.updates, f"{seconds:.2f}", *progress.losses.values()]
-                rows.append(",".join(map(str, values)) + "\n")
-                file.write(rows[-1])
+                lines.append(",".join(map(str, values)) + "\n")
+                file.write(lines[-1])
                 track(progress)
 
             yield log
 
 
-def _memory(device: str) -> dict[str, int]:
-    """Bytes that this process has taken on its GPU at most, for the scheduler's estimates."""
+def _gpu_memory(device: str) -> dict[str, int]:
+    """Peak memory of this process on its GPU in bytes, for the scheduler's estimates."""
     if not device.startswith("cuda"):
         return {}
-    context = 500 * 2**20  # what CUDA itself takes in each process
+    context = 500 * 2**20  # of CUDA itself in each process
     return {"memory": torch.cuda.max_memory_reserved() + context}

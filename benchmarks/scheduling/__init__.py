@@ -1,5 +1,5 @@
-"""Where jobs run: the same jobs, different machines.
+"""Where and when jobs run: on this machine, on a Ray cluster or on a Slurm cluster.
 
-`scheduler` decides what runs when, and what an ended process means; `devices` where there is room.
-`local`, `ray` and `slurm` start the processes.
+`scheduler` decides what runs when and what the exit of a process means. `devices` decides where
+there is room. `local`, `ray` and `slurm` start the processes.
 """

@@ -10,84 +10,84 @@ from typing import Protocol
 
 from benchmarks.common.files import write_atomic
 from benchmarks.runs.jobs import Job
-from benchmarks.scheduling.protocol import Piece
+from benchmarks.scheduling.protocol import WorkItem
 
 GIB = 2**30
 
 
 class Inventory(Protocol):
-    """What is known of the devices of this machine."""
+    """Reads the state of this machine's devices."""
 
-    def free(self, place: str) -> int | None:
-        """Free memory of a GPU in bytes at this moment; None where that is not known."""
+    def free(self, device: str) -> int | None:
+        """Free memory of a GPU in bytes at this moment; None if unknown."""
 
 
 class MemoryEstimates:
-    """Memory of a GPU that the processes of a method take: a guess, until one was seen.
+    """Estimated GPU memory of one process of a method: `initial` until a process was observed.
 
-    What was seen is kept in `path` for later runs. Several runners may share the file: each adds
-    to what it finds there.
+    Observed peaks are stored in `path` for later runs. Several runners may share the file: each
+    merges its peaks with those already in it.
     """
 
-    def __init__(self, guess: int = 2 * GIB, path: Path | None = None) -> None:
-        self.guess, self.path = guess, path
-        self._seen = self._kept()
-        self._expected: dict[str, int] = {}
+    def __init__(self, initial: int = 2 * GIB, path: Path | None = None) -> None:
+        self.initial, self.path = initial, path
+        self._observed = self._read_file()
+        self._raised: dict[str, int] = {}
 
     def of(self, job: Job) -> int:
-        """Bytes that a process of `job` may take: a tenth above the most that was seen."""
-        kind = self._kind(job)
-        seen = self._seen.get(kind)
-        likely = self.guess if seen is None else seen + seen // 10
-        return max(likely, self._expected.get(kind, 0))
+        """Estimated bytes for a process of `job`: the observed peak and a tenth of it."""
+        key = self._key(job)
+        peak = self._observed.get(key)
+        estimate = self.initial if peak is None else peak + peak // 10
+        return max(estimate, self._raised.get(key, 0))
 
-    def see(self, job: Job, memory: int) -> None:
-        """A process of `job` has taken `memory` bytes."""
-        kind = self._kind(job)
-        if memory > self._seen.get(kind, 0):
-            self._seen[kind] = memory
-            self._keep()
+    def observe(self, job: Job, memory: int) -> None:
+        """Record that a process of `job` has used `memory` bytes."""
+        key = self._key(job)
+        if memory > self._observed.get(key, 0):
+            self._observed[key] = memory
+            self._write_file()
 
-    def fell_short(self, job: Job) -> None:
-        """A process of `job` ran out of memory: expect half as much again.
+    def raise_after_failure(self, job: Job) -> None:
+        """Raise the estimate by half, as a process of `job` ran out of memory.
 
-        Only in this run: it may have been others who took the memory, and what a process takes
-        that succeeds is seen.
+        The raise lasts for this run only: other processes may have used the memory, and a process
+        that succeeds is observed.
         """
-        self._expected[self._kind(job)] = self.of(job) * 3 // 2
+        self._raised[self._key(job)] = self.of(job) * 3 // 2
 
     @staticmethod
-    def _kind(job: Job) -> str:
-        """Trainings that differ in task, seed or limit only are alike; so many seeds as one."""
-        one, seeds = job.training, 1 + len(job.beside)
-        options = json.dumps(one.config, sort_keys=True)
-        several = f"{seeds} seeds" if seeds > 1 else ""
-        return " ".join(filter(None, (one.algorithm, one.code, options, several)))
+    def _key(job: Job) -> str:
+        """Key of an estimate: method, code, options and stack size."""
+        training, stack_size = job.training, 1 + len(job.beside)
+        options = json.dumps(training.config, sort_keys=True)
+        seeds = f"{stack_size} seeds" if stack_size > 1 else ""
+        return " ".join(filter(None, (training.algorithm, training.code, options, seeds)))
 
-    def _kept(self) -> dict[str, int]:
-        """What the file says; of a damaged one, what can be read."""
+    def _read_file(self) -> dict[str, int]:
+        """The readable entries of the file; none where it is missing or damaged."""
         try:
             content = json.loads(self.path.read_text()) if self.path else {}
         except (OSError, ValueError):
             return {}
         items = content.items() if isinstance(content, dict) else ()
-        return {kind: memory for kind, memory in items if type(memory) is int and memory > 0}
+        return {key: memory for key, memory in items if type(memory) is int and memory > 0}
 
-    def _keep(self) -> None:
+    def _write_file(self) -> None:
         if self.path is None:
             return
-        for kind, memory in self._kept().items():
-            self._seen[kind] = max(memory, self._seen.get(kind, 0))
-        with suppress(OSError):  # a disk that takes nothing stops the jobs, not the estimates
+        for key, memory in self._read_file().items():
+            self._observed[key] = max(memory, self._observed.get(key, 0))
+        with suppress(OSError):  # estimates are optional; the jobs report a full disk
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(self.path, json.dumps(self._seen, indent=1, sort_keys=True))
+            write_atomic(self.path, json.dumps(self._observed, indent=1, sort_keys=True))
 
 
-class Places:
-    """Devices with so many `slots` each: "cpu", "cuda:0" and so on.
+class DevicePool:
+    """Devices with a number of `slots` each: "cpu", "cuda:0" and so on.
 
-    A GPU takes a further process only while the memory that is free there covers the estimate of
-    the newcomer and what its neighbours may still take.
+    A GPU accepts another process only while its free memory covers the newcomer's estimate and
+    what the running processes may still allocate.
     """
 
     def __init__(
@@ -98,44 +98,47 @@ class Places:
         *,
         one_machine: bool = True,
     ) -> None:
-        """`one_machine`: those in one place share its memory, as the nodes of a cluster do not."""
+        """`one_machine`: processes on one device share its memory; on a cluster they do not."""
         self.slots = dict(slots)
         self.inventory, self.one_machine = inventory, one_machine
         self.estimates = estimates or MemoryEstimates()
-        self.gpus = [place for place in self.slots if place != "cpu"]
+        self.gpus = [device for device in self.slots if device != "cpu"]
 
     @property
     def count(self) -> int:
-        """Processes at a time at most, those that only evaluate beside a GPU left out."""
-        return sum(self.slots[place] for place in self.gpus) or self.slots["cpu"]
+        """Maximum number of processes; with GPUs, those that only evaluate are not counted."""
+        return sum(self.slots[device] for device in self.gpus) or self.slots["cpu"]
 
-    def room(self, running: Sequence[Piece]) -> bool:
-        """Whether any slot is free."""
+    def has_free_slot(self, running: Sequence[WorkItem]) -> bool:
+        """Whether any device has a free slot."""
         return len(running) < sum(self.slots.values())
 
-    def choose(self, piece: Piece, running: Sequence[Piece]) -> str | None:
-        """The place for a piece, the emptiest that has room; None while there is none."""
-        candidates = self.gpus if piece.gpu and self.gpus else ["cpu"]
-        for place in sorted(candidates, key=lambda one: _load(one, running)):
-            if self._has_room(place, piece, [one for one in running if one.place == place]):
-                return place
+    def choose(self, item: WorkItem, running: Sequence[WorkItem]) -> str | None:
+        """The least loaded device with room for `item`; None if there is none."""
+        candidates = self.gpus if item.needs_gpu and self.gpus else ["cpu"]
+        neighbours = {
+            device: [other for other in running if other.device == device] for device in candidates
+        }
+        for device in sorted(candidates, key=lambda device: len(neighbours[device])):
+            if self._has_room(device, item, neighbours[device]):
+                return device
         return None
 
-    def _has_room(self, place: str, piece: Piece, there: Sequence[Piece]) -> bool:
-        if len(there) >= self.slots.get(place, 0):
+    def _has_room(self, device: str, item: WorkItem, neighbours: Sequence[WorkItem]) -> bool:
+        count = len(neighbours)
+        if count >= self.slots.get(device, 0):
             return False
-        if piece.neighbours is not None and len(there) > piece.neighbours:
+        if any(
+            process.max_neighbours is not None and count > process.max_neighbours
+            for process in (item, *neighbours)
+        ):
             return False
-        if any(one.neighbours is not None and len(there) > one.neighbours for one in there):
-            return False
-        if place == "cpu" or not there or self.inventory is None:
-            return True  # alone, it may try
-        free = self.inventory.free(place)
+        if device == "cpu" or not neighbours or self.inventory is None:
+            return True  # an empty GPU accepts any process, whatever its estimate
+        free = self.inventory.free(device)
         if free is None:
             return True
-        promised = sum(max(self.estimates.of(one.work) - one.memory, 0) for one in there)
-        return self.estimates.of(piece.work) + promised <= free
-
-
-def _load(place: str, running: Sequence[Piece]) -> int:
-    return sum(one.place == place for one in running)
+        still_needed = sum(
+            max(self.estimates.of(other.worker_job) - other.gpu_memory, 0) for other in neighbours
+        )
+        return self.estimates.of(item.worker_job) + still_needed <= free

@@ -1,8 +1,8 @@
-"""Workers as forks of one process that has imported what every worker needs.
+"""A process that has imported what every worker needs and forks a worker for each job.
 
-The imports take longer than a short job's work. `Server` runs this module as a process beside the
-runner, which forks a child for each job. The child is then what a process started afresh would be,
-and its end is told as it was. The server ends with the runner, and its children with the server.
+The imports take longer than the work of a short job. `ForkServer` starts this module as a child of
+the runner. Each fork is reset to the state of a newly started process, and its exit status is
+reported unchanged. The server exits with the runner, and its forks with the server.
 """
 
 from __future__ import annotations
@@ -32,51 +32,51 @@ from benchmarks.common.os_env import set_variables
 from benchmarks.runs import worker
 
 AVAILABLE = sys.platform == "linux"
-"""Elsewhere a fork is not safe, or cannot be made to end with its parent."""
+"""On other systems a fork is not safe, or cannot be made to exit with its parent."""
 WORKER = (sys.executable, "-m", "benchmarks.runs.worker")
-"""A worker that is started afresh."""
+"""The command of a worker that is not forked."""
 _SERVER = (sys.executable, "-m", "benchmarks.scheduling.fork_server")
-_LATE = ("torch._dynamo", "scipy.optimize", "gymnasium")
-"""What jobs import on their way: torch's optimisers the first, osrl the others."""
-_MOST = 2**17
-"""Bytes of a request at most."""
-_HELD = {signal.SIGINT, signal.SIGTERM}
-"""Signals to all processes are the runner's to pass on: the server ends with it."""
+_PRELOADED = ("torch._dynamo", "scipy.optimize", "gymnasium")
+"""Modules that jobs import late: the first by torch's optimisers, the others by osrl."""
+_MAX_REQUEST = 2**17
+"""Maximum size of a request in bytes."""
+_BLOCKED = {signal.SIGINT, signal.SIGTERM}
+"""Signals that the server ignores: the runner handles them, and the server exits with it."""
 _PR_SET_PDEATHSIG = 1
 
 
-class Fork:
-    """A child of the server, used as a `subprocess.Popen`."""
+class ForkedProcess:
+    """A child of the server, with the interface of `subprocess.Popen`."""
 
-    def __init__(self, server: Server, number: int, files: Sequence[int]) -> None:
+    def __init__(self, server: ForkServer, number: int, files: Sequence[int]) -> None:
         self._server, self._number = server, number
         self.stdin = os.fdopen(files[0], "w")
         self.stdout = os.fdopen(files[1], errors="replace")
         self.stderr = os.fdopen(files[2], errors="replace")
-        self._report = os.fdopen(files[3])
+        self._exit_status = os.fdopen(files[3])
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Send SIGTERM."""
         self._server.send({"number": self._number, "signal": signal.SIGTERM})
 
     def kill(self) -> None:
-        """End it at once."""
+        """Send SIGKILL."""
         self._server.send({"number": self._number, "signal": signal.SIGKILL})
 
     def wait(self) -> int:
-        """Its exit status, negative for a signal: SIGKILL where it ended with the server."""
-        return int(self._report.read() or -signal.SIGKILL)
+        """Exit status, negative for a signal; SIGKILL if it exited with the server."""
+        return int(self._exit_status.read() or -signal.SIGKILL)
 
 
-class Server:
-    """The process that forks workers, started with the first of them."""
+class ForkServer:
+    """The process that forks workers; started with the first worker."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._forks = 0
 
-    def start(self, environment: Mapping[str, str]) -> Fork | None:
-        """A worker with this environment; None if there is no server any more."""
+    def start(self, environment: Mapping[str, str]) -> ForkedProcess | None:
+        """Fork a worker with this environment; None if the server has exited."""
         if self._process is None:
             self._process = self._open(environment)
         changes = {
@@ -85,30 +85,30 @@ class Server:
             if environment.get(name) != self._environment.get(name)
         }
         (stdin, our_stdin), *outputs = (os.pipe() for _ in range(4))
-        ours, theirs = zip((our_stdin, stdin), *outputs, strict=True)
+        our_ends, worker_ends = zip((our_stdin, stdin), *outputs, strict=True)
         self._forks += 1
-        fork = Fork(self, self._forks, ours)
-        taken = self.send({"number": self._forks, "environment": changes}, theirs)
-        _close(theirs)
-        if not taken:
-            self._process.poll()  # leave no zombie
-        return fork if taken else None
+        fork = ForkedProcess(self, self._forks, our_ends)
+        sent = self.send({"number": self._forks, "environment": changes}, worker_ends)
+        _close(worker_ends)
+        if not sent:
+            self._process.poll()  # reap the server, so that it does not stay a zombie
+        return fork if sent else None
 
     def _open(self, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        self._channel, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+        self._channel, server_end = socket.socketpair(type=socket.SOCK_SEQPACKET)
         self._environment = dict(environment)
-        with theirs:
+        with server_end:
             return subprocess.Popen(
                 _SERVER,
-                stdin=theirs.fileno(),
+                stdin=server_end.fileno(),
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # what fails there fails, and is told, in a worker
+                stderr=subprocess.DEVNULL,  # an import that fails here fails again in a worker
                 env=self._environment,
                 start_new_session=True,
             )
 
     def send(self, request: dict[str, Any], files: Sequence[int] = ()) -> bool:
-        """Pass a request on; False if there is no server any more."""
+        """Send a request; False if the server has exited."""
         try:
             socket.send_fds(self._channel, [json.dumps(request).encode()], files)
         except OSError:
@@ -116,69 +116,69 @@ class Server:
         return True
 
     def close(self) -> None:
-        """End the server, and what it has forked."""
+        """Stop the server and its forks."""
         if self._process is None:
             return
         self._channel.close()
         try:
             self._process.wait(timeout=1.0)
-        except subprocess.TimeoutExpired:  # it is importing still, or a child does not end
+        except subprocess.TimeoutExpired:  # it still imports, or a child does not exit
             self._process.kill()
             self._process.wait()
 
 
 class _Child(NamedTuple):
     pid: int
-    report: int
-    """Where its end is told."""
+    exit_pipe: int
+    """File descriptor that its exit status is written to."""
 
 
 def main() -> int:
-    """Fork a worker for each request until the runner is gone; what to exit with.
+    """Fork a worker for each request until the runner exits; return the exit status.
 
-    In a worker it returns too, when the job is done.
+    It also returns in a worker, when the job is done.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
-    for name in _LATE:
+    signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
+    for name in _PRELOADED:
         with suppress(ImportError):
             importlib.import_module(name)
-    alone = len([*Path("/proc/self/task").iterdir()]) == 1
-    gc.freeze()  # a collection in a child would copy what it shares
-    woken, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    single_threaded = len([*Path("/proc/self/task").iterdir()]) == 1
+    gc.freeze()  # a collection in a child would copy the pages that it shares with the server
+    child_exited, wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(waker)
+    signal.set_wakeup_fd(wakeup)
     channel, children = socket.socket(fileno=os.dup(sys.stdin.fileno())), dict[int, _Child]()
     while True:
-        ready, _, _ = select.select([woken, channel.fileno()], [], [])
-        if woken in ready:
-            os.read(woken, _MOST)
-            _tell_ends(children)
+        ready, _, _ = select.select([child_exited, channel.fileno()], [], [])
+        if child_exited in ready:
+            os.read(child_exited, _MAX_REQUEST)
+            _report_exits(children)
         if channel.fileno() not in ready:
             continue
-        message, files, _, _ = socket.recv_fds(channel, _MOST, 4, socket.MSG_CMSG_CLOEXEC)
+        message, files, _, _ = socket.recv_fds(channel, _MAX_REQUEST, 4, socket.MSG_CMSG_CLOEXEC)
         if not message:
             break
         request = json.loads(message)
         number = request["number"]
         if "signal" not in request:
             if _fork(number, files, children):
-                _close([woken, waker, channel.detach()])
-                _become_fresh(files, request["environment"], alone)
+                _close([child_exited, wakeup, channel.detach()])
+                _reset_process(files, request["environment"], single_threaded)
                 return worker.main()
-        elif number in children:  # not waited for yet: nobody else has its process id
+        elif number in children:  # not reaped yet, so its process id is still its own
             os.kill(children[number].pid, request["signal"])
-    signal.alarm(int(worker.GRACE) + 1)  # the children have seen too that the runner is gone
+    signal.alarm(int(worker.GRACE_SECONDS) + 1)  # the children stop by themselves until then
     for child in children.values():
         os.waitpid(child.pid, 0)
     return 0
 
 
 def _fork(number: int, files: Sequence[int], children: dict[int, _Child]) -> bool:
-    """Fork a child; True in the child, which ends with this process."""
+    """Fork a child that dies with this process; return True in the child."""
     server = os.getpid()
     try:
         pid = os.fork()
-    except OSError:  # no memory or processes are left: told as an end from outside
+    except OSError:  # out of memory or processes: the closed pipe reads as SIGKILL
         _close(files)
         return False
     if pid:
@@ -188,12 +188,17 @@ def _fork(number: int, files: Sequence[int], children: dict[int, _Child]) -> boo
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != server:
         os.kill(os.getpid(), signal.SIGKILL)
-    _close([files[3], *(child.report for child in children.values())])
+    _close([files[3], *(child.exit_pipe for child in children.values())])
     return True
 
 
-def _become_fresh(files: Sequence[int], changes: Mapping[str, str | None], alone: bool) -> None:
-    """Make a fork what a process started afresh would be; `alone`: no thread is lost by it."""
+def _reset_process(
+    files: Sequence[int], changes: Mapping[str, str | None], single_threaded: bool
+) -> None:
+    """Reset a fork to the state of a new process; replace it by one if it cannot be reset.
+
+    `single_threaded`: the server had no other threads, which a fork would lose.
+    """
     os.setsid()
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -201,34 +206,34 @@ def _become_fresh(files: Sequence[int], changes: Mapping[str, str | None], alone
         os.dup2(file, stream)
     _close(files[:3])
     set_variables(changes)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
-    if not alone or torch.cuda._is_in_bad_fork():
-        os.execv(WORKER[0], WORKER)  # an import has left what no fork can share
-    np.random.seed()  # Python's own generator does so in every fork
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _BLOCKED)
+    if not single_threaded or torch.cuda._is_in_bad_fork():
+        os.execv(WORKER[0], WORKER)  # an import started threads or CUDA, which no fork can share
+    np.random.seed()  # Python reseeds only its own generator after a fork
     torch.default_generator.seed()
 
 
-def _tell_ends(children: dict[int, _Child]) -> None:
-    """Report how those children ended that did."""
+def _report_exits(children: dict[int, _Child]) -> None:
+    """Reap the children that have exited and report their statuses."""
     for number, child in list(children.items()):
         pid, status = os.waitpid(child.pid, os.WNOHANG)
         if pid:
             del children[number]
-            with suppress(OSError):  # the runner is gone
-                os.write(child.report, str(os.waitstatus_to_exitcode(status)).encode())
-            os.close(child.report)
+            with suppress(OSError):  # the runner has exited
+                os.write(child.exit_pipe, str(os.waitstatus_to_exitcode(status)).encode())
+            os.close(child.exit_pipe)
 
 
-def _end(status: int) -> None:
-    """Exit as Python does, but without taking apart what is shared, which costs half a second."""
+def _exit(status: int) -> None:
+    """Flush and exit, skipping interpreter teardown, which takes half a second in a fork."""
     for thread in threading.enumerate():
         if not thread.daemon and thread is not threading.current_thread():
             thread.join()
     atexit._run_exitfuncs()
-    for one in gc.get_objects():
-        if issubclass(type(one), io.IOBase):
-            with suppress(Exception):  # closed, or not for writing
-                one.flush()
+    for candidate in gc.get_objects():
+        if issubclass(type(candidate), io.IOBase):
+            with suppress(Exception):  # closed, or not writable
+                candidate.flush()
     ctypes.CDLL(None).fflush(None)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -241,4 +246,4 @@ def _close(files: Sequence[int]) -> None:
 
 
 if __name__ == "__main__":
-    _end(main())
+    _exit(main())

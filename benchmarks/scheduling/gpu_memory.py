@@ -1,6 +1,6 @@
-"""Free memory of this machine's GPUs, by NVIDIA's management library (the extra `gpu`).
+"""Free memory of this machine's GPUs, from NVIDIA's management library (the extra `gpu`).
 
-It is asked for without starting CUDA, which would itself take memory of every GPU.
+CUDA itself is not started, as it would allocate memory on every GPU.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from typing import Any
 
 
 class NvmlInventory:
-    """An `Inventory` of the GPUs that this process may see."""
+    """An `Inventory` of the GPUs that are visible to this process."""
 
     def __init__(self, library: Any) -> None:
         self._library = library
         self._handles: dict[str, Any] = {}
 
-    def free(self, place: str) -> int | None:
-        """Free bytes of "cuda:0", "cuda:1" and so on; None if the driver does not say."""
+    def free(self, device: str) -> int | None:
+        """Free bytes of "cuda:0", "cuda:1" and so on; None if the driver cannot tell."""
         try:
-            if place not in self._handles:
-                self._handles[place] = self._find(int(place.removeprefix("cuda:")))
-            return int(self._library.nvmlDeviceGetMemoryInfo(self._handles[place]).free)
+            if device not in self._handles:
+                self._handles[device] = self._open(int(device.removeprefix("cuda:")))
+            return int(self._library.nvmlDeviceGetMemoryInfo(self._handles[device]).free)
         except (self._library.NVMLError, ValueError, IndexError):
             return None
 
-    def _find(self, number: int) -> Any:
-        """The handle of a GPU by its number among those visible, which has its own order."""
+    def _open(self, number: int) -> Any:
+        """The handle of a GPU by its index in CUDA_VISIBLE_DEVICES, else by its own number."""
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         name = visible.split(",")[number].strip() if visible else str(number)
         if name.isdigit():
@@ -36,7 +36,7 @@ class NvmlInventory:
 
 
 def open_inventory() -> NvmlInventory | None:
-    """The inventory; None where the library or a driver is missing."""
+    """The inventory; None if the library or the driver is missing."""
     try:
         library = importlib.import_module("pynvml")
     except ImportError:

@@ -1,4 +1,4 @@
-"""Processes on this machine: one of one thread for each piece of work."""
+"""Worker processes on this machine: one single-threaded process for each work item."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 
-from benchmarks.scheduling.fork_server import WORKER, Server
-from benchmarks.scheduling.protocol import Ended, Heard, Piece
+from benchmarks.scheduling.fork_server import WORKER, ForkServer
+from benchmarks.scheduling.protocol import OnMessage, ProcessExit, WorkItem
 
-_TAIL = 40
-"""Lines of what a process printed that are kept, for the one that dies."""
+_TAIL_LINES = 40
+"""Lines of a process's error output that are kept, to explain a crash."""
 _ENVIRONMENT = {
-    # one thread a process: two beside another job are many times slower than one
+    # One thread for each process: two threads beside another job are many times slower than one.
     **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "TORCH")},
-    # keep large buffers instead of asking the system for them at each update
+    # Reuse large buffers instead of returning them to the system after every update.
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "100000000000",
-    "PYTHONFAULTHANDLER": "1",  # a segmentation fault says where it was
+    "PYTHONFAULTHANDLER": "1",  # print a traceback on a segmentation fault
 }
 
 
 class WorkerProcess:
-    """A process that works on one piece; what it says goes to `heard`, its end last."""
+    """A process that works on one item and passes its messages, and its exit, to `on_message`."""
 
     def __init__(
         self,
-        piece: Piece,
-        heard: Heard,
+        item: WorkItem,
+        on_message: OnMessage,
         *,
         command: Sequence[str] = WORKER,
         environment: dict[str, str] | None = None,
-        server: Server | None = None,
+        server: ForkServer | None = None,
     ) -> None:
-        """A fork of `server`, while there is one; otherwise `command`, started afresh."""
-        self._line, self._heard = piece.work.to_json(), heard
-        self._tail: deque[str] = deque(maxlen=_TAIL)
-        variables = {**os.environ, **_ENVIRONMENT, **(environment or visible(piece.place))}
+        """Fork the process from `server` while it runs; otherwise start `command`."""
+        self._job_line, self._on_message = item.worker_job.to_json(), on_message
+        self._stderr_tail: deque[str] = deque(maxlen=_TAIL_LINES)
+        variables = {**os.environ, **_ENVIRONMENT, **(environment or visible_gpu(item.device))}
         self._process = (server and server.start(variables)) or subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -48,49 +48,49 @@ class WorkerProcess:
             text=True,
             errors="replace",
             env=variables,
-            start_new_session=True,  # Ctrl-C is the runner's to pass on
+            start_new_session=True,  # Ctrl-C reaches the runner only, which asks workers to stop
         )
-        self._reader = threading.Thread(target=self._read_errors, daemon=True)
-        self._reader.start()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._stderr_reader = threading.Thread(target=self._read_stderr, daemon=True)
+        self._stderr_reader.start()
+        threading.Thread(target=self._communicate, daemon=True).start()
 
     def stop(self) -> None:
-        """Ask it to save what it has and end."""
+        """Ask the process to save its progress and exit."""
         self._process.terminate()
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process."""
         self._process.kill()
 
-    def _read_errors(self) -> None:
+    def _read_stderr(self) -> None:
         assert self._process.stderr is not None
-        self._tail.extend(self._process.stderr)
+        self._stderr_tail.extend(self._process.stderr)
 
-    def _listen(self) -> None:
+    def _communicate(self) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
-            self._process.stdin.write(self._line + "\n")
+            self._process.stdin.write(self._job_line + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            pass  # it died at once; its exit status says why
+            pass  # the process died at once; its exit status tells why
         for line in self._process.stdout:
             try:
-                self._heard(json.loads(line))
+                self._on_message(json.loads(line))
             except ValueError:
                 continue
         status = self._process.wait()
-        self._reader.join(timeout=1.0)  # a grandchild may hold the pipe for longer
-        self._heard(Ended(status, "".join(list(self._tail))))
+        self._stderr_reader.join(timeout=1.0)  # a grandchild may hold the pipe open for longer
+        self._on_message(ProcessExit(status, "".join(list(self._stderr_tail))))
 
 
-def visible(place: str) -> dict[str, str]:
-    """What shows a process the one GPU of its place, or none.
+def visible_gpu(device: str) -> dict[str, str]:
+    """CUDA_VISIBLE_DEVICES for a worker on `device`: its one GPU, or none.
 
-    The number of a place counts within the GPUs that this process may see itself.
+    The number in `device` is an index into the GPUs that are visible to this process.
     """
-    if not place.startswith("cuda:"):
+    if not device.startswith("cuda:"):
         return {"CUDA_VISIBLE_DEVICES": ""}
-    number = place.removeprefix("cuda:")
-    mine = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return {"CUDA_VISIBLE_DEVICES": mine.split(",")[int(number)].strip() if mine else number}
+    number = device.removeprefix("cuda:")
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return {"CUDA_VISIBLE_DEVICES": visible.split(",")[int(number)].strip() if visible else number}

@@ -1,4 +1,4 @@
-"""Live progress of a run: what is done, what runs, how long it will take."""
+"""Live progress of a run: finished jobs, running jobs, and the time left."""
 
 from __future__ import annotations
 
@@ -8,84 +8,85 @@ from collections.abc import Iterable, Sequence
 
 from tqdm import tqdm
 
-from benchmarks.common.interrupts import two_steps
+from benchmarks.common.interrupts import stop_on_interrupt
 from benchmarks.runs.jobs import Job
 from benchmarks.runs.store import Run
 from benchmarks.scheduling.protocol import Event
 from benchmarks.scheduling.scheduler import Scheduler
 
 
-def work_off(scheduler: Scheduler, jobs: Sequence[Job]) -> tuple[list[Event], bool]:
-    """Let `scheduler` do `jobs` and `follow` it; what did not succeed, and whether it was stopped.
+def run_jobs(scheduler: Scheduler, jobs: Sequence[Job]) -> tuple[list[Event], bool]:
+    """Run `jobs` and show their progress; return the unsuccessful ones, and whether it was stopped.
 
-    Ctrl-C and SIGTERM stop it in good order (`two_steps`).
+    Ctrl-C and SIGTERM stop the run in an orderly way (`stop_on_interrupt`).
     """
-    with two_steps() as stopping:
-        return follow(scheduler.run(jobs, stopping), jobs, scheduler.places.count), stopping()
+    with stop_on_interrupt() as stop_requested:
+        events = scheduler.run(jobs, stop_requested)
+        return show_progress(events, jobs, scheduler.devices.count), stop_requested()
 
 
-def follow(events: Iterable[Event], jobs: Sequence[Job], slots: int) -> list[Event]:
-    """Show `events` as they come, a line an ended job; those of jobs that did not succeed.
+def show_progress(events: Iterable[Event], jobs: Sequence[Job], slots: int) -> list[Event]:
+    """Print a line for each finished job as `events` arrive; return the unsuccessful ones.
 
     The time left is estimated from the work done so far, weighted by the jobs' expected times.
     """
     total = sum(job.core_seconds for job in jobs)
-    done, shares = 0.0, dict[str, float]()
-    start, lost, ended = time.monotonic(), list[Event](), 0
+    done, fractions = 0.0, dict[str, float]()
+    start, unsuccessful, finished = time.monotonic(), list[Event](), 0
     live = bool(jobs) and sys.stderr.isatty()
     with tqdm(total=100.0, disable=not live, bar_format="{l_bar}{bar}| {desc}") as bar:
         for event in events:
             key, line = event.job.training.key, ""
             if event.phase in ("train", "evaluate"):
-                shares[key] = 0.9 * event.share if event.phase == "train" else 0.9
-            elif event.phase == "again":
+                fractions[key] = 0.9 * event.progress if event.phase == "train" else 0.9
+            elif event.phase == "retry":
                 line = f"[-/{len(jobs)}] {describe(event)}"
             else:
-                ended += 1
-                shares.pop(key, None)
+                finished += 1
+                fractions.pop(key, None)
                 done += event.job.core_seconds
                 if event.phase != "done":
-                    lost.append(event)
-                line = f"[{ended}/{len(jobs)}] {describe(event)}"
-            running = sum(shares.get(job.training.key, 0.0) * job.core_seconds for job in jobs)
-            part = min((done + running) / total, 1.0) if total else 1.0
+                    unsuccessful.append(event)
+                line = f"[{finished}/{len(jobs)}] {describe(event)}"
+            running = sum(fractions.get(job.training.key, 0.0) * job.core_seconds for job in jobs)
+            fraction = min((done + running) / total, 1.0) if total else 1.0
             elapsed = time.monotonic() - start
-            left = elapsed * (1 - part) / part if part > 0.01 else total / slots
+            left = elapsed * (1 - fraction) / fraction if fraction > 0.01 else total / slots
             estimate = f"{left / 60:.1f} min left"
             if line:
                 bar.write(line if live else f"{line}, {estimate}", file=sys.stdout)
                 sys.stdout.flush()
-            bar.set_description_str(f"{ended}/{len(jobs)} jobs, {estimate}", False)
-            bar.update(100 * part - bar.n)
-    return lost
+            bar.set_description_str(f"{finished}/{len(jobs)} jobs, {estimate}", False)
+            bar.update(100 * fraction - bar.n)
+    return unsuccessful
 
 
-def summarise(lost: Sequence[Event], halted: str, remedy: str) -> None:
-    """Print on standard error what did not succeed, where to read why, and the remedy.
+def print_failures(unsuccessful: Sequence[Event], halt_reason: str, remedy: str) -> None:
+    """Print the unsuccessful jobs, the files that tell why, and the remedy, on standard error.
 
-    `halted` says why no more jobs were started, if so (`Scheduler.halted`).
+    `halt_reason` tells why no more jobs were started, if so (`Scheduler.halt_reason`).
     """
-    for event in lost:
+    for event in unsuccessful:
         print(describe(event), file=sys.stderr)
-    failed = [event.job for event in lost if event.phase == "failed"]
+    failed = [event.job for event in unsuccessful if event.phase == "failed"]
     if failed:
         paths = [str(Run.of(job).folder) for job in failed]
         print(
-            f"{len(failed)} jobs failed: failure.json in {', '.join(paths[:3])}"
-            f"{' and others' if len(paths) > 3 else ''} says why; {remedy} runs them again",
+            f"{len(failed)} jobs failed: see failure.json in {', '.join(paths[:3])}"
+            f"{' and others' if len(paths) > 3 else ''}; {remedy} runs them again",
             file=sys.stderr,
         )
-    if halted:
+    if halt_reason:
         print(
-            f"no more jobs were started ({halted}): make room, and run the same command again",
+            f"no more jobs were started ({halt_reason}): free disk space and repeat the command",
             file=sys.stderr,
         )
 
 
 def describe(event: Event) -> str:
-    """One line on a job that ended, or that will be tried again."""
+    """One line about a job that ended or will be retried."""
     training = event.job.training
     limit = "" if training.limit is None else f" limit {training.limit:g}"
     name = f"{training.task} {event.job.shown}{limit} seed {training.seed}"
-    phase = "tried again" if event.phase == "again" else event.phase
+    phase = "will be retried" if event.phase == "retry" else event.phase
     return f"{name}: {phase}" + (f" ({event.reason})" if event.reason else "")

@@ -1,4 +1,4 @@
-"""What passes between those who start processes, the scheduler, and whoever watches."""
+"""Types shared by the scheduler, the launchers of processes, and the progress display."""
 
 from __future__ import annotations
 
@@ -10,83 +10,84 @@ from benchmarks.runs.jobs import Job
 
 
 class Event(NamedTuple):
-    """Something that happened to a job.
+    """A change in a job's state.
 
-    The phases "train" and "evaluate" tell progress, "again" that it will be tried once more;
-    "done", "failed" and "interrupted" end it.
+    The phases "train" and "evaluate" report progress and "retry" announces another attempt.
+    "done", "failed" and "interrupted" are final.
     """
 
     job: Job
     phase: str
-    share: float
-    """Part of the phase that is done."""
+    progress: float
+    """Finished fraction of the phase."""
     reason: str
 
 
 @dataclass(eq=False)
-class Piece:
-    """What one process does of a job: all of it, or one of its stages."""
+class WorkItem:
+    """The part of a job that one process does: the whole job, or one of its stages."""
 
     job: Job
-    """The job as it was asked for."""
+    """The job as requested."""
     stage: str
-    gpu: bool
-    """Whether it belongs on a GPU, where there is one."""
-    tries: int = 0
-    """How often it was ended from outside or ran out of memory."""
-    neighbours: int | None = None
-    """How many others may run in its place beside it; None for as many as there is room for."""
+    needs_gpu: bool
+    """Whether to run on a GPU where the pool has one."""
+    failed_attempts: int = 0
+    """Attempts that were killed from outside or ran out of memory."""
+    max_neighbours: int | None = None
+    """Maximum number of other processes on the same device; None is unlimited."""
     not_before: float = 0.0
-    """By the monotonic clock."""
-    place: str = ""
-    memory: int = 0
-    """Bytes of its GPU that it has taken at most."""
-    said: str = ""
-    """Why it failed, as the process itself said."""
+    """Earliest start, by the monotonic clock."""
+    device: str = ""
+    """The assigned device: "cpu", "cuda:0", or "cuda:any" where the cluster chooses the GPU."""
+    gpu_memory: int = 0
+    """Peak memory on its GPU so far, in bytes."""
+    failure_reason: str = ""
+    """The failure that the process itself reported."""
     deadline: float = float("inf")
-    """When it has run for too long, by the monotonic clock."""
+    """When the timeout expires, by the monotonic clock."""
     kill_at: float = float("inf")
-    """When it is killed after it was asked to stop."""
+    """When to kill it, once it was asked to stop; by the monotonic clock."""
     killed: bool = False
     timed_out: bool = False
-    others: tuple[Job, ...] = ()
-    """Jobs whose seeds the process trains as one with that of `job`."""
-    alone: bool = False
-    """Its training is not to be one of several: as one they failed."""
+    stacked_jobs: tuple[Job, ...] = ()
+    """Jobs with other seeds that the process trains as one stack with `job`."""
+    train_alone: bool = False
+    """Do not stack this training: a stacked attempt failed."""
 
     @property
     def jobs(self) -> tuple[Job, ...]:
-        """All that the process works on."""
-        return (self.job, *self.others)
+        """Every job that the process works on."""
+        return (self.job, *self.stacked_jobs)
 
     @property
-    def work(self) -> Job:
-        """The job as its process sees it."""
-        device = "cuda" if self.place.startswith("cuda") else "cpu"
-        beside = tuple(job.training.seed for job in self.others)
-        return replace(self.job, stage=self.stage, device=device, beside=beside)
+    def worker_job(self) -> Job:
+        """The job as passed to the worker process."""
+        device = "cuda" if self.device.startswith("cuda") else "cpu"
+        seeds = tuple(job.training.seed for job in self.stacked_jobs)
+        return replace(self.job, stage=self.stage, device=device, beside=seeds)
 
 
-class Ended(NamedTuple):
-    """The end of a process: its exit status (negative for a signal) and its last words."""
+class ProcessExit(NamedTuple):
+    """The exit status of a process (negative for a signal) and the end of its error output."""
 
     status: int
-    tail: str
+    stderr_tail: str
 
 
-Heard = Callable[[dict[str, Any] | Ended], None]
-"""Takes what a process says, and its end last; called from any thread."""
+OnMessage = Callable[[dict[str, Any] | ProcessExit], None]
+"""Receives the messages of a process, and its exit as the last one; called from any thread."""
 
 
-class Attempt(Protocol):
-    """A process that works on a piece, wherever it runs."""
+class WorkerHandle(Protocol):
+    """A process that works on an item, wherever it runs."""
 
     def stop(self) -> None:
-        """Ask it to save what it has and end."""
+        """Ask the process to save its progress and exit."""
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process."""
 
 
-Launch = Callable[[Piece, Heard], Attempt]
-"""Starts a process for a piece in the place that was chosen for it."""
+Launch = Callable[[WorkItem, OnMessage], WorkerHandle]
+"""Starts a process for an item on the device that was assigned to it."""

@@ -1,9 +1,9 @@
-"""The same jobs on an existing Ray cluster (the extra `ray`).
+"""Runs jobs on an existing Ray cluster (the extra `ray`).
 
-Each piece of work is an actor with a core, and a share of a GPU if it trains on one. Nodes that see
-the results folder work in it; others get and return the run's files by value, which no lock keeps
-a second runner from doing too. When a node is lost, its pieces are tried again elsewhere, from
-their last checkpoint where the store is shared.
+Each work item is an actor with one core, and a fraction of a GPU if it trains on one. Nodes that
+see the results folder work in it. Other nodes receive and return the run's files by value; no lock
+then keeps a second runner from doing the same work. When a node is lost, its items are retried on
+other nodes, from their last checkpoint where the store is shared.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib
-import os
 import signal
 import threading
 from collections.abc import Callable
@@ -19,108 +18,116 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common.errors import UserError
+from benchmarks.common.os_env import import_path
 from benchmarks.runs.store import Run
-from benchmarks.scheduling.devices import Places
-from benchmarks.scheduling.node import Mark, Node, absolute, folder_files, keep
-from benchmarks.scheduling.protocol import Ended, Heard, Launch, Piece
+from benchmarks.scheduling.devices import DevicePool
+from benchmarks.scheduling.node import (
+    Node,
+    SharedStorageProbe,
+    read_run_files,
+    with_absolute_paths,
+    write_run_files,
+)
+from benchmarks.scheduling.protocol import Launch, OnMessage, ProcessExit, WorkItem
 
-TRIES = 8
-"""A node's loss is nothing unusual."""
+MAX_ATTEMPTS = 8
+"""More than on one machine: clusters lose nodes as a matter of course."""
 
 
-def connect(args: argparse.Namespace, results: Path) -> tuple[Places, Launch, Callable[[], None]]:
-    """Places, the way to start work, and what ends the connection."""
+def connect(
+    args: argparse.Namespace, results: Path
+) -> tuple[DevicePool, Launch, Callable[[], None]]:
+    """The cluster's devices, the function that starts work there, and the one that disconnects."""
     ray = importlib.import_module("ray")
-    root = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     try:
         ray.init(
             address=args.address,
             log_to_driver=False,
             logging_level="ERROR",
-            runtime_env={"env_vars": {"PYTHONPATH": path}},
+            runtime_env={"env_vars": import_path()},
         )
     except (ConnectionError, ValueError) as error:
-        said = str(error).splitlines()[0]
+        cause = str(error).splitlines()[0]
         raise UserError(
-            f"no Ray cluster at {args.address!r} ({said}): `ray start --head`"
+            f"no Ray cluster at {args.address!r} ({cause}): start one with `ray start --head`"
         ) from None
-    there = ray.cluster_resources()
-    cores = max(int(there.get("CPU", 1)), 1)
+    resources = ray.cluster_resources()
+    cores = max(int(resources.get("CPU", 1)), 1)
     slots = {"cpu": args.workers or cores}
     if args.gpu_share and args.stage != "evaluate":
-        gpus = int(there.get("GPU", 0) / args.gpu_share)
-        if not gpus:
-            raise UserError("--gpu-share, but the Ray cluster has no GPU")
-        slots = {"cuda:any": args.workers or gpus, "cpu": cores}
-    mark = Mark(results)
-    launch = functools.partial(RayAttempt, ray, mark, args.gpu_share, functools.cache(Stored))
+        gpu_slots = int(resources.get("GPU", 0) / args.gpu_share)
+        if not gpu_slots:
+            raise UserError("--gpu-share needs a GPU, but the Ray cluster has none: leave it out")
+        slots = {"cuda:any": args.workers or gpu_slots, "cpu": cores}
+    probe = SharedStorageProbe(results)
+    upload = functools.cache(UploadedFile)
+    launch = functools.partial(RayWorker, ray, probe, args.gpu_share, upload)
 
     def close() -> None:
-        mark.remove()
+        probe.remove()
         ray.shutdown()
 
-    return Places(slots, one_machine=False), launch, close
+    return DevicePool(slots, one_machine=False), launch, close
 
 
-class Stored:
-    """A data file in the cluster's object store: put there once, fetched by nodes that lack it."""
+class UploadedFile:
+    """A data file in Ray's object store: uploaded once, fetched by the nodes that lack it."""
 
     def __init__(self, path: str) -> None:
         self._reference = importlib.import_module("ray").put(Path(path).read_bytes())
 
     def __call__(self) -> bytes:
-        """Its contents, on any node."""
+        """The file's contents, on any node."""
         content: bytes = importlib.import_module("ray").get(self._reference)
         return content
 
 
-class RayAttempt:
-    """An actor that works on one piece; its end goes to `heard`."""
+class RayWorker:
+    """An actor that works on one item and passes its exit to `on_message`."""
 
     def __init__(
         self,
         ray: Any,
-        mark: Mark,
+        probe: SharedStorageProbe,
         gpu_share: float,
-        stored: Callable[[str], Stored],
-        piece: Piece,
-        heard: Heard,
+        upload: Callable[[str], UploadedFile],
+        item: WorkItem,
+        on_message: OnMessage,
     ) -> None:
-        self._ray, self._heard = ray, heard
-        work = absolute(piece.work)
-        run = Run.of(work)
-        gpus = gpu_share if piece.place.startswith("cuda") else 0
-        # beside `work`, which lasts for as long as the job, `stop` must get through
+        self._ray, self._on_message = ray, on_message
+        job = with_absolute_paths(item.worker_job)
+        run = Run.of(job)
+        gpus = gpu_share if item.device.startswith("cuda") else 0
+        # Two concurrent calls: `stop` must get through while `work` runs.
         actor = ray.remote(Node).options(num_cpus=1, num_gpus=gpus, max_concurrency=2)
         self._actor = actor.remote()
-        data = stored(work.data) if work.data else None
+        data = upload(job.data) if job.data else None
         self._outcome = self._actor.work.remote(
-            work.to_json(), str(mark.path), folder_files(run), data
+            job.to_json(), str(probe.path), read_run_files(run), data
         )
         threading.Thread(target=self._wait, args=(run,), daemon=True).start()
 
     def stop(self) -> None:
-        """Ask it to save what it has and end."""
+        """Ask the process to save its progress and exit."""
         self._actor.stop.remote()
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the actor and its process."""
         self._ray.kill(self._actor)
 
     def _wait(self, run: Run) -> None:
         try:
             outcome = self._ray.get(self._outcome)
             if outcome.files is not None:
-                keep(run, outcome.files)
-        except self._ray.exceptions.RayError as error:  # the node, or its process, is gone
-            self._heard(Ended(-signal.SIGKILL, str(error)))
+                write_run_files(run, outcome.files)
+        except self._ray.exceptions.RayError as error:  # the node or the actor's process is gone
+            self._on_message(ProcessExit(-signal.SIGKILL, str(error)))
             return
         except Exception as error:
-            self._heard({"phase": "failed", "reason": f"{type(error).__name__}: {error}"})
-            self._heard(Ended(1, ""))
+            self._on_message({"phase": "failed", "reason": f"{type(error).__name__}: {error}"})
+            self._on_message(ProcessExit(1, ""))
             return
-        self._ray.kill(self._actor)  # its core is free for the next one
-        if outcome.said:
-            self._heard({"phase": "failed", "reason": outcome.said})
-        self._heard(outcome.ended)
+        self._ray.kill(self._actor)  # frees its core for the next item
+        if outcome.failure_reason:
+            self._on_message({"phase": "failed", "reason": outcome.failure_reason})
+        self._on_message(outcome.exited)

@@ -1,4 +1,4 @@
-"""What runs when, and what it means when a process ends: the same for every engine."""
+"""Decides which jobs run when, and what the exit of a process means; the same for every engine."""
 
 from __future__ import annotations
 
@@ -9,285 +9,300 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.runs.jobs import Ending, Job
+from benchmarks.runs.jobs import ExitStatus, Job
 from benchmarks.runs.store import Run, is_done
-from benchmarks.scheduling.devices import Places
-from benchmarks.scheduling.protocol import Attempt, Ended, Event, Launch, Piece
+from benchmarks.scheduling.devices import DevicePool
+from benchmarks.scheduling.protocol import Event, Launch, ProcessExit, WorkerHandle, WorkItem
 
 STOP_SECONDS = 4.3
-"""From asking a process to stop until it is killed."""
-_GONE = 0.4
-"""From killing a process until it is given up."""
-_OTHERS_FAULT = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
-"""Signals that end a job from outside: it is interrupted, not failed."""
-_POLL = 1.0
-"""Seconds until a run that another process works on is looked at again."""
+"""Time between asking a process to stop and killing it."""
+_KILL_SECONDS = 0.4
+"""Time between killing a process and giving up on its exit message."""
+_EXTERNAL_SIGNALS = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+"""Signals from outside: they interrupt a job, they do not fail it."""
+_POLL_SECONDS = 1.0
+"""Time until a run that another process has locked is checked again."""
 
 
 class Scheduler:
-    """Runs jobs in order, as many at a time as `places` has room for, by what `launch` starts.
+    """Runs jobs in order, as many at a time as `devices` has room for, in processes of `launch`.
 
-    A process that is killed or runs out of memory is tried `tries` times in all, beside ever fewer
-    neighbours. One that runs for longer than `timeout` seconds has failed. Leaving the loop over
-    `run` early, or an exception, ends every process.
+    A process that is killed or runs out of memory gets `max_attempts` attempts, each with fewer
+    neighbours on its device. A process that runs for longer than `timeout` seconds has failed.
+    Leaving the loop over `run` early, or an exception, kills every process.
     """
 
     def __init__(
-        self, places: Places, launch: Launch, *, timeout: float | None = None, tries: int = 3
+        self,
+        devices: DevicePool,
+        launch: Launch,
+        *,
+        timeout: float | None = None,
+        max_attempts: int = 3,
     ) -> None:
-        self.places, self.launch, self.timeout, self.tries = places, launch, timeout, tries
-        self.halted = ""
-        """Why no more jobs are started, if so."""
-        self._heard: queue.Queue[tuple[Piece, dict[str, Any] | Ended]] = queue.Queue()
-        self._running: dict[Piece, Attempt] = {}
-        self._waiting: list[Piece] = []
+        self.devices, self.launch = devices, launch
+        self.timeout, self.max_attempts = timeout, max_attempts
+        self.halt_reason = ""
+        """Why no more jobs are started; empty while they are."""
+        self._messages: queue.Queue[tuple[WorkItem, dict[str, Any] | ProcessExit]] = queue.Queue()
+        self._running: dict[WorkItem, WorkerHandle] = {}
+        self._waiting: list[WorkItem] = []
         self._old_failures: dict[str, Any] = {}
 
     def run(
-        self, jobs: Sequence[Job], stopping: Callable[[], bool] = lambda: False
+        self, jobs: Sequence[Job], stop_requested: Callable[[], bool] = lambda: False
     ) -> Iterator[Event]:
-        """Do all `jobs`; once `stopping()` holds, start no more and stop those that run."""
-        self._waiting = [self._first_piece(job) for job in jobs]
-        # what failed before is to be tried again; what fails meanwhile elsewhere is not
+        """Run all `jobs`; once `stop_requested()` holds, start no more and stop those that run."""
+        self._waiting = [self._first_item(job) for job in jobs]
+        # Failures from before this run are retried; failures of other runners during it are not.
         self._old_failures = {job.training.key: Run.of(job).failure() for job in jobs}
         try:
             while self._waiting or self._running:
-                if stopping():
-                    for piece in self._running:
-                        self._stop(piece)
-                elif not self.halted:
+                if stop_requested():
+                    for item in self._running:
+                        self._stop(item)
+                elif not self.halt_reason:
                     yield from self._start()
-                if not self._running and (stopping() or self.halted):
+                if not self._running and (stop_requested() or self.halt_reason):
                     return
-                self._enforce()
-                yield from self._listen()
+                self._enforce_deadlines()
+                yield from self._handle_messages()
         finally:
-            for attempt in self._running.values():
-                attempt.kill()
+            for handle in self._running.values():
+                handle.kill()
             self._running.clear()
 
-    def _first_piece(self, job: Job) -> Piece:
-        """GPUs train; they evaluate only where nothing else is asked of them."""
+    def _first_item(self, job: Job) -> WorkItem:
+        """The first part of `job`: GPUs train, and evaluate only jobs of the stage "evaluate"."""
         trains = job.stage != "evaluate" and not Run.of(job).trained
-        on_gpu = bool(self.places.gpus) and (trains or job.stage == "evaluate")
-        split = (on_gpu or (trains and job.together > 1)) and job.stage == "both"
-        return Piece(job, "train" if split else job.stage, on_gpu)
+        needs_gpu = bool(self.devices.gpus) and (trains or job.stage == "evaluate")
+        split = (needs_gpu or (trains and job.together > 1)) and job.stage == "both"
+        return WorkItem(job, "train" if split else job.stage, needs_gpu)
 
     def _start(self) -> Iterator[Event]:
-        """Start what there is room for, in order; tell of jobs that others have ended."""
+        """Start waiting items, in order, while there is room; report jobs that others finished."""
         now = time.monotonic()
-        for piece in list(self._waiting):
-            if not self.places.room(list(self._running)):
+        for item in list(self._waiting):
+            if not self.devices.has_free_slot(list(self._running)):
                 return
-            if piece.not_before > now:
+            if item.not_before > now:
                 continue
-            if piece not in self._waiting or piece.job.training.key in self._at_work():
-                continue  # begun with another seed, or another evaluation of the same training
-            beside = self._companions(piece, now)
-            piece.others = tuple(one.job for one in beside)
-            place = self.places.choose(piece, list(self._running))
-            if place is None:
+            if item not in self._waiting or item.job.training.key in self._running_keys():
+                continue  # just started in a stack, or its training runs for another evaluation
+            stack = self._find_stackable(item, now)
+            item.stacked_jobs = tuple(other.job for other in stack)
+            device = self.devices.choose(item, list(self._running))
+            if device is None:
                 continue
-            ended = self._ended_elsewhere(piece)
-            if ended is None and Run.of(piece.job).busy:
-                piece.not_before = now + _POLL
+            outcome = self._outcome_elsewhere(item)
+            if outcome is None and Run.of(item.job).busy:
+                item.not_before = now + _POLL_SECONDS
                 continue
-            self._waiting.remove(piece)
-            if ended is not None:
-                piece.others = ()
-                yield ended
+            self._waiting.remove(item)
+            if outcome is not None:
+                item.stacked_jobs = ()
+                yield outcome
                 continue
-            for one in beside:
-                self._waiting.remove(one)
-            piece.place = place
+            for other in stack:
+                self._waiting.remove(other)
+            item.device = device
             if self.timeout is not None:
-                piece.deadline = now + self.timeout
-            self._running[piece] = self.launch(piece, self._hear(piece))
+                item.deadline = now + self.timeout
+            self._running[item] = self.launch(item, self._message_handler(item))
 
-    def _at_work(self) -> set[str]:
+    def _running_keys(self) -> set[str]:
         """The keys of the trainings that processes work on."""
-        return {job.training.key for piece in self._running for job in piece.jobs}
+        return {job.training.key for item in self._running for job in item.jobs}
 
-    def _companions(self, piece: Piece, now: float) -> list[Piece]:
-        """What waits to train the same with other seeds, and may be trained as one with it."""
+    def _find_stackable(self, item: WorkItem, now: float) -> list[WorkItem]:
+        """Waiting items that differ from `item` in their seed only and may train in its stack."""
 
-        def may(one: Piece) -> bool:
-            return one.stage == "train" and not one.alone and one.not_before <= now
+        def may_stack(candidate: WorkItem) -> bool:
+            return (
+                candidate.stage == "train"
+                and not candidate.train_alone
+                and candidate.not_before <= now
+            )
 
-        job, found = piece.job, dict[int, Piece]()
-        if not may(piece) or job.together == 1:
+        job, by_seed = item.job, dict[int, WorkItem]()
+        if not may_stack(item) or job.together == 1:
             return []
-        busy = self._at_work()
-        for one in self._waiting:
-            seed, training = one.job.training.seed, one.job.training
-            if len(found) + 1 == job.together:
+        busy = self._running_keys()
+        for candidate in self._waiting:
+            training = candidate.job.training
+            if len(by_seed) + 1 == job.together:
                 break
             if (
-                may(one)
+                may_stack(candidate)
                 and replace(training, seed=job.training.seed) == job.training
-                and seed not in (job.training.seed, *found)
+                and training.seed not in (job.training.seed, *by_seed)
                 and training.key not in busy
-                and self._ended_elsewhere(one) is None
-                and not Run.of(one.job).busy
+                and self._outcome_elsewhere(candidate) is None
+                and not Run.of(candidate.job).busy
             ):
-                found[seed] = one
-        return list(found.values())
+                by_seed[training.seed] = candidate
+        return list(by_seed.values())
 
-    def _hear(self, piece: Piece) -> Callable[[dict[str, Any] | Ended], None]:
-        return lambda message: self._heard.put((piece, message))
+    def _message_handler(self, item: WorkItem) -> Callable[[dict[str, Any] | ProcessExit], None]:
+        return lambda message: self._messages.put((item, message))
 
-    def _ended_elsewhere(self, piece: Piece) -> Event | None:
-        """What another runner on the same results has made of a job, if it has ended it."""
-        if is_done(piece.job):
-            return Event(piece.job, "done", 1.0, "by another runner")
-        failure = Run.of(piece.job).failure()
-        old = self._old_failures.get(piece.job.training.key)
+    def _outcome_elsewhere(self, item: WorkItem) -> Event | None:
+        """The outcome, if another runner on the same store finished this job."""
+        if is_done(item.job):
+            return Event(item.job, "done", 1.0, "by another runner")
+        failure = Run.of(item.job).failure()
+        old = self._old_failures.get(item.job.training.key)
         if failure is None or failure["interrupted"] or failure == old:
             return None
-        return Event(piece.job, "failed", 1.0, f"{failure['reason']} (another runner)")
+        return Event(item.job, "failed", 1.0, f"{failure['reason']} (another runner)")
 
-    def _stop(self, piece: Piece) -> None:
-        if piece.kill_at == float("inf"):
-            piece.kill_at = time.monotonic() + STOP_SECONDS
-            self._running[piece].stop()
+    def _stop(self, item: WorkItem) -> None:
+        if item.kill_at == float("inf"):
+            item.kill_at = time.monotonic() + STOP_SECONDS
+            self._running[item].stop()
 
-    def _enforce(self) -> None:
-        """Stop what ran for too long, and kill what does not stop."""
+    def _enforce_deadlines(self) -> None:
+        """Stop processes whose timeout expired, and kill those that did not stop in time."""
         now = time.monotonic()
-        for piece, attempt in self._running.items():
-            if now >= piece.deadline and not piece.timed_out:
-                piece.timed_out = True
-                self._stop(piece)
-            if now >= piece.kill_at and not piece.killed:
-                attempt.kill()
-                piece.killed = True
-            elif now >= piece.kill_at + _GONE:  # on a node or a disk that does not answer
-                self._heard.put((piece, Ended(-signal.SIGKILL, "")))
+        for item, handle in self._running.items():
+            if now >= item.deadline and not item.timed_out:
+                item.timed_out = True
+                self._stop(item)
+            if now >= item.kill_at and not item.killed:
+                handle.kill()
+                item.killed = True
+            elif now >= item.kill_at + _KILL_SECONDS:  # its node or its disk does not answer
+                self._messages.put((item, ProcessExit(-signal.SIGKILL, "")))
 
-    def _listen(self) -> Iterator[Event]:
-        """Events of the next moments."""
+    def _handle_messages(self) -> Iterator[Event]:
+        """Wait briefly for messages and turn all that have arrived into events."""
         try:
-            piece, message = self._heard.get(timeout=0.1)
+            item, message = self._messages.get(timeout=0.1)
         except queue.Empty:
             return
         while True:
-            if piece not in self._running:
-                pass  # given up already
-            elif isinstance(message, Ended):
-                del self._running[piece]
-                yield from self._outcome(piece, message)
+            if item not in self._running:
+                pass  # already given up
+            elif isinstance(message, ProcessExit):
+                del self._running[item]
+                yield from self._handle_exit(item, message)
             elif message["phase"] == "failed":
-                piece.said = message["reason"]
+                item.failure_reason = message["reason"]
             else:
                 if "memory" in message:
-                    piece.memory = max(piece.memory, message["memory"])
-                    self.places.estimates.see(piece.work, piece.memory)
-                for job in piece.jobs:
+                    item.gpu_memory = max(item.gpu_memory, message["memory"])
+                    self.devices.estimates.observe(item.worker_job, item.gpu_memory)
+                for job in item.jobs:
                     yield Event(job, message["phase"], message["done"], "")
             try:
-                piece, message = self._heard.get_nowait()
+                item, message = self._messages.get_nowait()
             except queue.Empty:
                 return
 
-    def _outcome(self, piece: Piece, ended: Ended) -> Iterator[Event]:
-        """What an ended process means for its job; what it could not record is recorded here."""
-        if piece.others:
-            yield from self._outcome_of_several(piece, ended)
+    def _handle_exit(self, item: WorkItem, exited: ProcessExit) -> Iterator[Event]:
+        """Map a process exit to job events; record failures that the process could not record."""
+        if item.stacked_jobs:
+            yield from self._handle_stack_exit(item, exited)
             return
-        job, status = piece.job, ended.status
-        if status == Ending.DONE and is_done(piece.work):
+        job, status = item.job, exited.status
+        if status == ExitStatus.DONE and is_done(item.worker_job):
             if is_done(job):
                 yield Event(job, "done", 1.0, "")
             else:
-                self._waiting.insert(0, Piece(job, "evaluate", False))
+                self._waiting.insert(0, WorkItem(job, "evaluate", False))
             return
-        if piece.timed_out:
+        if item.timed_out:
             minutes = (self.timeout or 0.0) / 60
-            yield self._fail(piece, f"took longer than {minutes:g} minutes", ended.tail)
-        elif status == Ending.BUSY:
-            self._again(piece, pause=_POLL)
-        elif piece.kill_at < float("inf"):
-            yield self._fail(piece, "stopped", "", interrupted=True)
-        elif status == Ending.NO_SPACE:
-            self.halted = piece.said or "the disk cannot be written"
-            yield self._fail(piece, self.halted, ended.tail, interrupted=True)
-        elif status in (Ending.OUT_OF_MEMORY, Ending.STOPPED) or -status in _OTHERS_FAULT:
-            yield self._ended_from_outside(piece, ended)
+            yield self._fail(item, f"took longer than {minutes:g} minutes", exited.stderr_tail)
+        elif status == ExitStatus.BUSY:
+            self._requeue(item, pause=_POLL_SECONDS)
+        elif item.kill_at < float("inf"):
+            yield self._fail(item, "stopped", "", interrupted=True)
+        elif status == ExitStatus.NO_SPACE:
+            self.halt_reason = item.failure_reason or "the disk cannot be written"
+            yield self._fail(item, self.halt_reason, exited.stderr_tail, interrupted=True)
+        elif (
+            status in (ExitStatus.OUT_OF_MEMORY, ExitStatus.STOPPED) or -status in _EXTERNAL_SIGNALS
+        ):
+            yield self._retry_or_fail(item, exited)
         elif status < 0:
-            yield self._fail(piece, f"ended by {_signal(status)}", ended.tail)
+            yield self._fail(item, f"ended by {_signal_name(status)}", exited.stderr_tail)
         else:
             failure = Run.of(job).failure()
             if failure is None:
-                reason = piece.said or f"the worker ended with status {status} and left no result"
-                yield self._fail(piece, reason, ended.tail)
+                reason = (
+                    item.failure_reason
+                    or f"the worker exited with status {status} and left no result"
+                )
+                yield self._fail(item, reason, exited.stderr_tail)
             else:
                 phase = "interrupted" if failure["interrupted"] else "failed"
                 yield Event(job, phase, 1.0, failure["reason"])
 
-    def _outcome_of_several(self, piece: Piece, ended: Ended) -> Iterator[Event]:
-        """What is trained goes on; what is not, whatever the reason, is tried alone."""
-        reason = piece.said or f"as one of several seeds it ended with status {ended.status}"
-        if ended.status == Ending.NO_SPACE:
-            self.halted = piece.said or "the disk cannot be written"
-        if ended.status == Ending.OUT_OF_MEMORY:
-            self.places.estimates.fell_short(piece.work)
-        stopped = piece.kill_at < float("inf") and not piece.timed_out
-        for job in piece.jobs:
-            own = Piece(job, piece.stage, piece.gpu, alone=True)
+    def _handle_stack_exit(self, item: WorkItem, exited: ProcessExit) -> Iterator[Event]:
+        """Go on with the trained jobs of a stack; retry each of the others alone."""
+        reason = item.failure_reason or f"the stacked training exited with status {exited.status}"
+        if exited.status == ExitStatus.NO_SPACE:
+            self.halt_reason = item.failure_reason or "the disk cannot be written"
+        if exited.status == ExitStatus.OUT_OF_MEMORY:
+            self.devices.estimates.raise_after_failure(item.worker_job)
+        stopped = item.kill_at < float("inf") and not item.timed_out
+        for job in item.jobs:
+            single = WorkItem(job, item.stage, item.needs_gpu, train_alone=True)
             if Run.of(job).trained:
-                yield from self._outcome(own, Ended(Ending.DONE, ""))
-            elif stopped or self.halted:
-                why = "stopped" if stopped else self.halted
-                yield self._fail(own, why, ended.tail, interrupted=True)
-            elif ended.status == Ending.BUSY:
-                self._again(own, pause=_POLL)
+                yield from self._handle_exit(single, ProcessExit(ExitStatus.DONE, ""))
+            elif stopped or self.halt_reason:
+                why = "stopped" if stopped else self.halt_reason
+                yield self._fail(single, why, exited.stderr_tail, interrupted=True)
+            elif exited.status == ExitStatus.BUSY:
+                self._requeue(single, pause=_POLL_SECONDS)
             else:
-                self._again(own)
-                yield Event(job, "again", 0.0, reason)
+                self._requeue(single)
+                yield Event(job, "retry", 0.0, reason)
 
-    def _ended_from_outside(self, piece: Piece, ended: Ended) -> Event:
-        """Killed, or out of memory: try again beside fewer others, then give it up."""
-        exhausted = ended.status == Ending.OUT_OF_MEMORY
-        if exhausted:
-            reason = piece.said or "out of memory"
-            self.places.estimates.fell_short(piece.work)
-        elif ended.status == Ending.STOPPED:
+    def _retry_or_fail(self, item: WorkItem, exited: ProcessExit) -> Event:
+        """Retry what was killed or ran out of memory, with fewer neighbours; at last, fail it."""
+        out_of_memory = exited.status == ExitStatus.OUT_OF_MEMORY
+        if out_of_memory:
+            reason = item.failure_reason or "out of memory"
+            self.devices.estimates.raise_after_failure(item.worker_job)
+        elif exited.status == ExitStatus.STOPPED:
             reason = "stopped from outside"
         else:
-            hint = " (out of memory?)" if -ended.status == signal.SIGKILL else ""
-            reason = f"ended by {_signal(ended.status)}{hint}"
-        others = sum(one.place == piece.place for one in self._running)
-        if piece.tries + 1 < self.tries:
-            piece.tries += 1
-            if self.places.one_machine:
-                piece.neighbours = others // 2 if piece.tries + 1 < self.tries else 0
-            self._again(piece)
-            return Event(piece.job, "again", 0.0, reason)
-        return self._fail(piece, reason, ended.tail, interrupted=not exhausted)
+            hint = " (out of memory?)" if -exited.status == signal.SIGKILL else ""
+            reason = f"ended by {_signal_name(exited.status)}{hint}"
+        neighbours = sum(other.device == item.device for other in self._running)
+        if item.failed_attempts + 1 < self.max_attempts:
+            item.failed_attempts += 1
+            if self.devices.one_machine:
+                last = item.failed_attempts + 1 == self.max_attempts
+                item.max_neighbours = 0 if last else neighbours // 2
+            self._requeue(item)
+            return Event(item.job, "retry", 0.0, reason)
+        return self._fail(item, reason, exited.stderr_tail, interrupted=not out_of_memory)
 
-    def _again(self, piece: Piece, pause: float = 0.0) -> None:
-        """Put a piece back behind the others, which may start before it."""
-        not_before = time.monotonic() + pause
-        fresh = Piece(
-            piece.job,
-            piece.stage,
-            piece.gpu,
-            piece.tries,
-            piece.neighbours,
-            not_before,
-            alone=piece.alone,
+    def _requeue(self, item: WorkItem, pause: float = 0.0) -> None:
+        """Append a fresh copy of `item` to the queue; the items before it may start first."""
+        fresh = WorkItem(
+            item.job,
+            item.stage,
+            item.needs_gpu,
+            item.failed_attempts,
+            item.max_neighbours,
+            time.monotonic() + pause,
+            train_alone=item.train_alone,
         )
         self._waiting.append(fresh)
 
     @staticmethod
-    def _fail(piece: Piece, reason: str, tail: str, *, interrupted: bool = False) -> Event:
-        run = Run.of(piece.job)
-        known = run.failure() or {"traceback": ""}
-        run.fail(reason, known["traceback"] or tail, interrupted=interrupted)
-        return Event(piece.job, "interrupted" if interrupted else "failed", 1.0, reason)
+    def _fail(item: WorkItem, reason: str, traceback: str, *, interrupted: bool = False) -> Event:
+        run = Run.of(item.job)
+        recorded = run.failure() or {"traceback": ""}
+        run.record_failure(reason, recorded["traceback"] or traceback, interrupted=interrupted)
+        return Event(item.job, "interrupted" if interrupted else "failed", 1.0, reason)
 
 
-def _signal(status: int) -> str:
+def _signal_name(status: int) -> str:
     try:
         return signal.Signals(-status).name
     except ValueError:

@@ -1,8 +1,8 @@
-"""The same jobs on a Slurm cluster, through submitit (the extra `slurm`).
+"""Runs jobs on a Slurm cluster, through submitit (the extra `slurm`).
 
-Each piece of work is a Slurm job of one core, and of a GPU if it trains on one. The results folder
+Each work item is a Slurm job with one core, and one GPU if it trains on one. The results folder
 must be on storage that the nodes share. A job that Slurm preempts or loses is submitted again and
-goes on from its last checkpoint.
+resumes from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -19,33 +19,36 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common.errors import UserError
-from benchmarks.scheduling.devices import Places
-from benchmarks.scheduling.node import Mark, Node, absolute
-from benchmarks.scheduling.protocol import Ended, Heard, Launch, Piece
+from benchmarks.scheduling.devices import DevicePool
+from benchmarks.scheduling.node import Node, SharedStorageProbe, with_absolute_paths
+from benchmarks.scheduling.protocol import Launch, OnMessage, ProcessExit, WorkItem
 
-TRIES = 8
-"""Preemption is nothing unusual."""
-_IN_QUEUE = 100
-"""Slurm jobs at a time, unless --workers says otherwise: the rest waits here."""
-_POLL = 2.0
-_LOOK = 15.0
-"""Seconds from one look at Slurm's queue to the next."""
-_MINUTES = 24 * 60
-"""Time asked for a job, unless --timeout or --slurm timeout_min=... says otherwise."""
+MAX_ATTEMPTS = 8
+"""More than on one machine: preemption is common."""
+_DEFAULT_WORKERS = 100
+"""Slurm jobs at a time without --workers; the others wait in this process."""
+_POLL_SECONDS = 2.0
+"""Time between two checks of one job."""
+_QUEUE_SECONDS = 15.0
+"""Time between two calls of `squeue`."""
+_DEFAULT_MINUTES = 24 * 60
+"""Slurm's time limit of a job without --timeout and --slurm timeout_min=..."""
 
 
-def connect(args: argparse.Namespace, results: Path) -> tuple[Places, Launch, Callable[[], None]]:
-    """Places, the way to submit work, and what is called at the end."""
+def connect(
+    args: argparse.Namespace, results: Path
+) -> tuple[DevicePool, Launch, Callable[[], None]]:
+    """The cluster's devices, the function that submits work, and the one to call at the end."""
     submitit = importlib.import_module("submitit")
     options = dict[str, Any](word.split("=", 1) for word in args.slurm)
     cluster = options.pop("cluster", None)
-    minutes = options.pop("timeout_min", None) or args.timeout or _MINUTES
+    minutes = options.pop("timeout_min", None) or args.timeout or _DEFAULT_MINUTES
     try:
         executor = submitit.AutoExecutor(folder=results / "runs" / ".slurm", cluster=cluster)
         if executor.cluster not in ("slurm", "local", "debug") or (
             executor.cluster == "local" and cluster is None
         ):
-            raise RuntimeError("there is no sbatch on this machine")
+            raise RuntimeError("sbatch is not installed on this machine: run where it is")
         executor.update_parameters(
             timeout_min=int(float(minutes)) + 1,
             cpus_per_task=1,
@@ -53,33 +56,33 @@ def connect(args: argparse.Namespace, results: Path) -> tuple[Places, Launch, Ca
         )
     except (RuntimeError, TypeError, ValueError, NameError) as error:
         raise UserError(f"--engine slurm: {' '.join(str(error).split())}") from None
-    count, mark = args.workers or _IN_QUEUE, Mark(results)
+    count, probe = args.workers or _DEFAULT_WORKERS, SharedStorageProbe(results)
     on_gpu = args.gpu_share and args.stage != "evaluate"
     slots = {"cuda:any": count, "cpu": count} if on_gpu else {"cpu": count}
-    places = Places(slots, one_machine=False)
-    queue = Queue() if executor.cluster == "slurm" else None
-    return places, functools.partial(SlurmAttempt, executor, mark, queue), mark.remove
+    devices = DevicePool(slots, one_machine=False)
+    queue = SlurmQueue() if executor.cluster == "slurm" else None
+    return devices, functools.partial(SlurmWorker, executor, probe, queue), probe.remove
 
 
-class Queue:
-    """The jobs that Slurm still has.
+class SlurmQueue:
+    """The jobs that wait or run in Slurm.
 
-    submitit learns of a job that died by Slurm's accounting alone, which many clusters do without.
+    submitit detects a dead job only through Slurm's accounting, which many clusters do not have.
     """
 
     def __init__(self) -> None:
-        self._lock, self._looked = threading.Lock(), -_LOOK
+        self._lock, self._updated = threading.Lock(), -_QUEUE_SECONDS
         self._jobs: set[str] | None = None
 
     def has(self, job: str) -> bool:
-        """Whether a job waits or runs; True too while Slurm does not answer."""
+        """Whether a job waits or runs; also True while Slurm does not answer."""
         with self._lock:
-            if time.monotonic() - self._looked >= _LOOK:
-                self._jobs, self._looked = self._look(), time.monotonic()
+            if time.monotonic() - self._updated >= _QUEUE_SECONDS:
+                self._jobs, self._updated = self._list_jobs(), time.monotonic()
             return self._jobs is None or job in self._jobs
 
     @staticmethod
-    def _look() -> set[str] | None:
+    def _list_jobs() -> set[str] | None:
         command = ["squeue", "--me", "--noheader", "--format=%A"]
         try:
             answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -88,50 +91,56 @@ class Queue:
         return None if answer.returncode else set(answer.stdout.split())
 
 
-class SlurmAttempt:
-    """A Slurm job that works on one piece; its end goes to `heard`."""
+class SlurmWorker:
+    """A Slurm job that works on one item and passes its exit to `on_message`."""
 
     def __init__(
-        self, executor: Any, mark: Mark, queue: Queue | None, piece: Piece, heard: Heard
+        self,
+        executor: Any,
+        probe: SharedStorageProbe,
+        queue: SlurmQueue | None,
+        item: WorkItem,
+        on_message: OnMessage,
     ) -> None:
-        self._heard, self._queue = heard, queue
-        gpu = piece.place.startswith("cuda")
-        training = piece.job.training
+        self._on_message, self._queue = on_message, queue
+        gpu = item.device.startswith("cuda")
+        training = item.job.training
         executor.update_parameters(
             gpus_per_node=int(gpu), name=f"{training.task}-{training.algorithm}"
         )
-        self._job = executor.submit(Node().work, absolute(piece.work).to_json(), str(mark.path), {})
+        job = with_absolute_paths(item.worker_job)
+        self._job = executor.submit(Node().work, job.to_json(), str(probe.path), {})
         threading.Thread(target=self._wait, daemon=True).start()
 
     def stop(self) -> None:
-        """Ask it to save what it has and end: Slurm sends SIGTERM first."""
+        """Ask the process to save its progress and exit: Slurm sends SIGTERM first."""
         self._job.cancel(check=False)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Cancel the job, as `stop` does."""
         self._job.cancel(check=False)
 
     def _wait(self) -> None:
-        begin = time.monotonic()
+        start = time.monotonic()
         while not self._job.done():
-            time.sleep(_POLL)
-            if self._queue is None or time.monotonic() - begin < 2 * _LOOK:
-                continue  # the last look at the queue may be older than the job
+            time.sleep(_POLL_SECONDS)
+            if self._queue is None or time.monotonic() - start < 2 * _QUEUE_SECONDS:
+                continue  # the last list of jobs may be older than the job
             if not self._queue.has(self._job.job_id):
-                time.sleep(_POLL)  # its result may be on the way through the storage
+                time.sleep(_POLL_SECONDS)  # shared storage may show its result late
                 if not self._job.done():
-                    self._heard(Ended(-signal.SIGKILL, "Slurm has lost the job"))
+                    self._on_message(ProcessExit(-signal.SIGKILL, "Slurm has lost the job"))
                     return
         try:
             outcome = self._job.result()
         except Exception as error:  # killed, preempted, lost, or cancelled by us
-            self._heard(Ended(-signal.SIGKILL, str(error)))
+            self._on_message(ProcessExit(-signal.SIGKILL, str(error)))
             return
         if outcome.files is not None:
-            reason = "the node does not see the results folder: name one on shared storage"
-            self._heard({"phase": "failed", "reason": reason})
-            self._heard(Ended(1, ""))
+            reason = "the node does not see the results folder: give --results a shared folder"
+            self._on_message({"phase": "failed", "reason": reason})
+            self._on_message(ProcessExit(1, ""))
             return
-        if outcome.said:
-            self._heard({"phase": "failed", "reason": outcome.said})
-        self._heard(outcome.ended)
+        if outcome.failure_reason:
+            self._on_message({"phase": "failed", "reason": outcome.failure_reason})
+        self._on_message(outcome.exited)

@@ -1,1 +1,1 @@
-"""The tasks' simulators, one at a time or many in step."""
+"""The tasks' simulators: single ones, and many that advance in step."""

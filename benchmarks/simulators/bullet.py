@@ -1,12 +1,12 @@
-"""Episodes of bullet-safety-gym 1.4.0, repaired only while a simulator is built or reset.
+"""Simulators of bullet-safety-gym 1.4.0, with repairs that apply only during build and reset.
 
-* It ignores `reset(seed=...)` and draws from the global `numpy.random`; Car, Drone and Ant carry
-  state over from the last episode (motor targets, contacts of the feet), and Drone's first reset
-  differs from its later ones. Hence a discarded first reset, a neutral step before each episode,
-  and a seeded generator that is private to the reset.
-* It loads the meshes that a renderer would show, half a second and some 100 MB a Car or Drone.
-  They are left out: the physics use the collision shapes.
-* It looks up and binds each function of Bullet at every call. They are bound once.
+* The package ignores `reset(seed=...)` and draws from the global `numpy.random`. Car, Drone and Ant
+  keep state from the last episode (motor targets, contacts of the feet), and Drone's first reset
+  differs from later ones. Repair: discard the first reset, take a neutral step before each episode,
+  and seed a generator that is private to the reset.
+* It loads meshes for rendering, which take half a second and about 100 MB for each Car or Drone.
+  Repair: leave them out, as the physics uses the collision shapes.
+* It looks up and binds each Bullet function at every call. Repair: bind them once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from benchmarks.tasks.tasks import Task
 
 
 def reset_bullet(task: Task, env: Any, seed: int) -> tuple[Any, Any]:
-    """Start the episode of `seed` in `env`, built if None; returns it and the observation."""
+    """Start the episode of `seed` in `env`, built if None; return `env` and the observation."""
     if env is None:
         import gymnasium
 
@@ -30,16 +30,16 @@ def reset_bullet(task: Task, env: Any, seed: int) -> tuple[Any, Any]:
             env = gymnasium.make(task.simulator, disable_env_checker=True).unwrapped
             env.reset()
         _bind_functions(env.bc)
-    _forget_last_episode(env)
+    _clear_episode_state(env)
     with private_random_state(seed):
         observation, _ = env.reset()
     return env, observation
 
 
 def _bind_functions(client: Any) -> None:
-    """Give a Bullet client the functions that steps call as attributes of its own.
+    """Store Bullet's functions as attributes of the client.
 
-    The client would look each up anew and bind it at every call, a tenth of a step's time.
+    Otherwise the client looks up and binds a function at every call, a tenth of a step's time.
     """
     import pybullet
 
@@ -48,13 +48,13 @@ def _bind_functions(client: Any) -> None:
             setattr(client, name, getattr(client, name))
 
 
-def _forget_last_episode(env: Any) -> None:
-    """Bring a Bullet environment to the one state from which every episode starts.
+def _clear_episode_state(env: Any) -> None:
+    """Reset a Bullet environment to the state from which every episode starts.
 
-    Bullet's saved state holds neither the targets of the motors nor what the Python objects
-    remember (contacts of the feet, the colour of the agent): a neutral step sets those. Nor does
-    restoring it clear the contacts that Bullet caches from step to step, which changed about one
-    episode in a hundred of Ball and Drone: a step high above the ground does.
+    Bullet's saved state lacks the targets of the motors and the state of the Python objects
+    (contacts of the feet, the colour of the agent); a neutral step sets those. Restoring it does
+    not clear the contacts that Bullet caches between steps, which changed about one episode in a
+    hundred of Ball and Drone; a step high above the ground does.
     """
     env.bc.restoreState(env.stored_state_id)
     env.agent.set_position((0.0, 0.0, 100.0))
@@ -69,7 +69,7 @@ def _forget_last_episode(env: Any) -> None:
 
 @contextlib.contextmanager
 def without_visual_shapes() -> Iterator[None]:
-    """Let Bullet load bodies without what only a renderer reads."""
+    """Make Bullet load bodies without the shapes that only a renderer uses."""
     import pybullet
     from pybullet_utils.bullet_client import BulletClient
 

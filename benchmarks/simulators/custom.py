@@ -1,4 +1,4 @@
-"""Episodes of a user's own simulator: a class in a file, or an environment of gymnasium."""
+"""Users' own simulators: a class in a file, or a registered gymnasium environment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.tasks.tasks import Task
 
 
 def reset_custom(task: Task, env: Any, seed: int) -> tuple[Any, Any]:
-    """Start the episode of `seed` in `env`, built if None; returns it and the observation."""
+    """Start the episode of `seed` in `env`, built if None; return `env` and the observation."""
     if env is None:
         with private_random_state(0):
             env = _make(task)
@@ -25,7 +25,7 @@ def reset_custom(task: Task, env: Any, seed: int) -> tuple[Any, Any]:
 
 
 def _make(task: Task) -> Any:
-    """The simulator of a user's task: actions in [-1, 1], widths as in its data."""
+    """Build the simulator of a user's task, with actions in [-1, 1] and the widths of its data."""
     import gymnasium
     import gymnasium.wrappers.rescale_action
 
@@ -33,7 +33,7 @@ def _make(task: Task) -> Any:
     try:
         with quiet():
             if source.endswith(".py"):
-                env = getattr(_module_of(Path(source)), name)()
+                env = getattr(_load_module(Path(source)), name)()
             else:
                 env = gymnasium.make(task.simulator, disable_env_checker=True)
     except (Exception, SystemExit) as error:
@@ -57,18 +57,19 @@ def _make(task: Task) -> Any:
     return env
 
 
-def _module_of(path: Path) -> ModuleType:
-    """The module in a file, imported once by a name of its own and of what it holds.
+def _load_module(path: Path) -> ModuleType:
+    """Import the module in a file once, under a name with a hash of its path and content.
 
-    Compiled here, not by its loader, which may take a file changed within a second for the old one.
+    The source is compiled here, as the import system may reuse bytecode of an older version from
+    the same second.
     """
     content = path.read_bytes()
     digest = hashlib.sha256(f"{path}\0".encode() + content).hexdigest()
     name = f"osrl_bench_simulator_{digest[:16]}"
     if name not in sys.modules:
-        found = importlib.util.spec_from_file_location(name, path)
-        assert found is not None
-        sys.modules[name] = module = importlib.util.module_from_spec(found)
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        sys.modules[name] = module = importlib.util.module_from_spec(spec)
         try:
             exec(compile(content, str(path), "exec"), module.__dict__)
         except BaseException:

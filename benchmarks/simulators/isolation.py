@@ -1,4 +1,4 @@
-"""What building and resetting a simulator must not leave behind in the process."""
+"""Keeps simulators from changing global state of the process: generators, warnings, streams."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 @contextlib.contextmanager
 def private_random_state(seed: int) -> Iterator[None]:
-    """Seed the global generators inside, and leave them as they were outside."""
+    """Seed the global random generators inside the block; restore their states after it."""
     numpy_state, python_state = np.random.get_state(), random.getstate()
     np.random.seed(seed % 2**32)
     random.seed(seed)
@@ -26,15 +26,16 @@ def private_random_state(seed: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Hide what gymnasium warns of at construction (old identifiers, float64 boxes).
+    """Hide gymnasium's warnings at construction (old identifiers, float64 boxes).
 
-    The standard streams are the process's own inside: bullet-safety-gym redirects and flushes them
-    by their C names, which the streams of pytest or a notebook do not have.
+    Inside the block, `sys.stdout` and `sys.stderr` are the process's original streams:
+    bullet-safety-gym redirects and flushes their file descriptors, which the streams of pytest or a
+    notebook lack.
     """
-    own = contextlib.ExitStack()
-    with warnings.catch_warnings(), own:
+    streams = contextlib.ExitStack()
+    with warnings.catch_warnings(), streams:
         warnings.simplefilter("ignore")
         if sys.__stdout__ is not None and sys.__stderr__ is not None:
-            own.enter_context(contextlib.redirect_stdout(sys.__stdout__))
-            own.enter_context(contextlib.redirect_stderr(sys.__stderr__))
+            streams.enter_context(contextlib.redirect_stdout(sys.__stdout__))
+            streams.enter_context(contextlib.redirect_stderr(sys.__stderr__))
         yield

@@ -1,8 +1,9 @@
-"""Episodes of safety-gymnasium 0.4.1, repaired only while a simulator is built or reset.
+"""Simulators of safety-gymnasium 0.4.1, with repairs that apply only during build and reset.
 
-* It keeps its colours as arrays in dataclass defaults, which Python 3.11 refuses as unhashable.
-* It compiles its world anew at each reset and spends nearly all of that second on textures, which
-  only a renderer reads. They are left out of the compiled world.
+* The package uses arrays as dataclass defaults of colours, which Python 3.11 rejects as unhashable.
+  Repair: make those arrays hashable.
+* It compiles its world at each reset, which takes a second, nearly all of it for textures that only
+  a renderer uses. Repair: compile the world without textures.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from benchmarks.tasks.tasks import Task
 
 
 def reset_mujoco(task: Task, env: Any, seed: int) -> tuple[Any, Any]:
-    """Start the episode of `seed` in `env`, built if None; returns it and the observation."""
+    """Start the episode of `seed` in `env`, built if None; return `env` and the observation."""
     with _hashable_colours(), _without_textures(), private_random_state(seed):
         if env is None:
             import safety_gymnasium
@@ -32,14 +33,14 @@ def reset_mujoco(task: Task, env: Any, seed: int) -> tuple[Any, Any]:
 
 
 class _Colour(np.ndarray[Any, Any]):
-    """An array that dataclasses take for a default: hashed by identity."""
+    """An array that is hashed by identity, so that dataclasses accept it as a default."""
 
     __hash__ = object.__hash__  # type: ignore[assignment]
 
 
 @contextlib.contextmanager
 def _hashable_colours() -> Iterator[None]:
-    """Let safety-gymnasium's dataclasses take arrays of `COLOR` as defaults on Python 3.11."""
+    """Make safety-gymnasium's arrays of `COLOR` hashable, as Python 3.11 requires of defaults."""
     import safety_gymnasium.assets.color as module
 
     original = dict(module.COLOR)
@@ -55,22 +56,22 @@ _TEXTURE_USE = re.compile(r'(<material\b[^>]*?)\s+texture="[^"]*"')
 
 
 def strip_textures(xml: str) -> str:
-    """A MuJoCo world's XML without its textures and the materials' references to them."""
+    """Remove the textures, and the materials' references to them, from a MuJoCo world's XML."""
     return _TEXTURE_USE.sub(r"\1", _TEXTURE.sub("", xml))
 
 
 @contextlib.contextmanager
 def _without_textures() -> Iterator[None]:
-    """Compile safety-gymnasium worlds without textures: the physics do not read them."""
+    """Compile safety-gymnasium's worlds without textures, which the physics does not use."""
     import mujoco
     import safety_gymnasium.world as module
 
     def compile_stripped(xml: str, *rest: Any) -> Any:
         return mujoco.MjModel.from_xml_string(strip_textures(xml), *rest)
 
-    stand_in = SimpleNamespace(**vars(mujoco))
-    stand_in.MjModel = SimpleNamespace(from_xml_string=compile_stripped)
-    module.mujoco = stand_in
+    patched = SimpleNamespace(**vars(mujoco))
+    patched.MjModel = SimpleNamespace(from_xml_string=compile_stripped)
+    module.mujoco = patched
     try:
         yield
     finally:

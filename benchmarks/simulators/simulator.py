@@ -1,7 +1,7 @@
-"""One simulator of a task: seeded, bounded by the task's horizon, the same after any episode.
+"""A task's simulator: seeded, limited to the task's horizon, independent of earlier episodes.
 
-Importing this module imports no simulator and changes nothing. What the installed packages get
-wrong is repaired in `bullet` and `mujoco`.
+Importing this module imports no simulator and has no side effects. `bullet` and `mujoco` repair
+faults of the installed packages.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ _RESETS: dict[str, Callable[[Task, Any, int], tuple[Any, Any]]] = {
 
 
 class Step(NamedTuple):
-    """What one environment step gives back."""
+    """Result of one environment step."""
 
     observation: Array
     reward: float
     cost: float
     terminated: bool
-    """The task ended: no value follows."""
+    """The task ended the episode: the value of the next state is 0."""
     truncated: bool
-    """The horizon was reached."""
+    """The episode reached the horizon."""
 
 
 class Simulator:
-    """One copy of a task's simulator, reproducible from a seed.
+    """A task's simulator, reproducible from a seed.
 
-    `reset(seed)` gives the same episode for the same actions, whatever ran before in this process.
+    After `reset(seed)`, equal actions give equal episodes, whatever ran before in this process.
     """
 
     def __init__(self, task: Task) -> None:
@@ -53,7 +53,7 @@ class Simulator:
         self._steps = 0
 
     def reset(self, seed: int) -> Array:
-        """Start the episode that belongs to `seed` and return its first observation."""
+        """Start the episode of `seed` and return its first observation."""
         if self._env is None:
             require_simulators(self.task.engine)
         self._env, observation = _RESETS[self.task.engine](self.task, self._env, seed)
@@ -63,12 +63,12 @@ class Simulator:
     def step(self, action: Array) -> Step:
         """Advance one step with an action in [-1, 1]."""
         outcome = self._env.step(np.asarray(action, dtype=np.float64))
-        if len(outcome) == 6:  # safety-gymnasium returns the cost by itself
+        if len(outcome) == 6:  # safety-gymnasium returns the cost separately
             observation, reward, cost, terminated, truncated, _ = outcome
         else:
             observation, reward, terminated, truncated, info = outcome
             if "cost" not in info:
-                raise UserError(f'{self.task.simulator}: step returns no info["cost"]')
+                raise UserError(f'{self.task.simulator}: step must return info["cost"]')
             cost = info["cost"]
         self._steps += 1
         truncated = not terminated and (truncated or self._steps >= self.task.horizon)
@@ -81,14 +81,14 @@ class Simulator:
         )
 
     def close(self) -> None:
-        """Free the simulator; a later `reset` builds it again."""
+        """Close the simulator; a later `reset` builds it again."""
         if self._env is not None:
             self._env.close()
             self._env = None
 
 
 def require_simulators_of(tasks: Iterable[Task]) -> None:
-    """Raise a `UserError` for the first task whose simulator is missing, or fails if a user's."""
+    """Raise `UserError` if a task's simulator is missing, or if a user's own simulator fails."""
     tasks = list(tasks)
     for engine in dict.fromkeys(task.engine for task in tasks):
         require_simulators(engine)
@@ -98,11 +98,11 @@ def require_simulators_of(tasks: Iterable[Task]) -> None:
 
 
 def require_simulators(engine: str) -> None:
-    """Raise a `UserError` that says how to install the simulator package if it is missing."""
+    """Raise `UserError`, with the way to install it, if the simulator package is missing."""
     if engine == "metadrive":
         raise UserError(
-            "MetaDrive tasks are trained, not evaluated, here: their simulator (MetaDrive with "
-            "DSRL's patches) is in no package index. Give --stage train"
+            "MetaDrive tasks can be trained but not evaluated: their simulator (MetaDrive with "
+            "DSRL's patches) is in no package index. Use --stage train"
         )
     try:
         with quiet():
@@ -115,14 +115,14 @@ def require_simulators(engine: str) -> None:
     except ImportError as error:
         raise UserError(
             f"the {engine} simulator cannot be imported ({error}): run `make setup`, or train "
-            "without it by `--stage train`"
+            "without it: --stage train"
         ) from None
 
 
 def check_simulator(task: Task) -> None:
-    """Raise a `UserError` in one line if the simulator of a user's task fails to make a step.
+    """Raise `UserError` if the simulator of a user's task fails in its first step.
 
-    It plays the first step of an episode, so that no training is lost to a slip in a simulator.
+    Called before the training, so that a faulty simulator is found before hours of work.
     """
     try:
         with contextlib.closing(Simulator(task)) as simulator:
@@ -137,6 +137,6 @@ def check_simulator(task: Task) -> None:
     for shape in (first.shape, second.shape):
         if shape != (task.observation_dim,):
             raise UserError(
-                f"{task.file}: {task.simulator} gives observations of shape {shape}, not the "
-                f"({task.observation_dim},) that it declares"
+                f"{task.file}: {task.simulator} returns observations of shape {shape}, not of the "
+                f"declared shape ({task.observation_dim},)"
             )

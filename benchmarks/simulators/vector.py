@@ -1,4 +1,4 @@
-"""Many copies of one simulator that advance together, in this process or spread over several."""
+"""Many simulators of one task that advance in step, in this process or in several."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Steps(NamedTuple):
 
 
 class Lockstep:
-    """`count` simulators of a task behind one reset and one step.
+    """`count` simulators of a task with a common reset and step.
 
-    With `processes` = 0 they live in this process; otherwise they are dealt out to that many
-    children. The results are the same bit for bit: a simulator's episode depends on its seed and
-    its actions alone. Use as a context manager, or call `close`.
+    With `processes` = 0 they run in this process, otherwise in that many child processes. The
+    results are equal bit for bit, as an episode depends on its seed and actions only. Use as a
+    context manager, or call `close`.
     """
 
     def __init__(self, task: Task, count: int, processes: int = 0) -> None:
@@ -59,9 +59,9 @@ class Lockstep:
             for i, row in enumerate(rows):
                 observations[i] = self._local[row].reset(int(seeds[i]))
         else:
-            # whole numbers of any size, which arrays of them need not hold
-            for places, reply in self._ask("reset", rows, np.array(seeds, dtype=object)):
-                observations[places] = reply
+            # dtype=object, as seeds may exceed int64
+            for indices, reply in self._request("reset", rows, np.array(seeds, dtype=object)):
+                observations[indices] = reply
         return observations
 
     def step(self, actions: Array, rows: Rows) -> Steps:
@@ -70,12 +70,13 @@ class Lockstep:
             return _advance([self._local[row] for row in rows], actions, self.task.observation_dim)
         steps = _empty_steps(len(rows), self.task.observation_dim)
         columns: list[NDArray[Any]] = list(steps)
-        for places, reply in self._ask("step", rows, actions):
+        for indices, reply in self._request("step", rows, actions):
             for column, values in zip(columns, reply, strict=True):
-                column[places] = values
+                column[indices] = values
         return steps
 
-    def _ask(self, verb: str, rows: Rows, values: NDArray[Any]) -> list[tuple[Rows, Any]]:
+    def _request(self, verb: str, rows: Rows, values: NDArray[Any]) -> list[tuple[Rows, Any]]:
+        """Send `rows` to the children that own them; return (indices into `rows`, reply)."""
         owner = rows % len(self._pipes)
         shares = [np.flatnonzero(owner == child) for child in range(len(self._pipes))]
         busy = [
@@ -87,7 +88,7 @@ class Lockstep:
             replies = [(share, pipe.recv()) for pipe, share in busy]
         except (EOFError, OSError):
             raise RuntimeError(
-                f"a process that simulates {self.task.name} died (out of memory?)"
+                f"a simulator process of {self.task.name} died (out of memory?)"
             ) from None
         for _, reply in replies:
             if isinstance(reply, Exception):
@@ -95,7 +96,7 @@ class Lockstep:
         return replies
 
     def close(self) -> None:
-        """Free every simulator and end the children."""
+        """Close every simulator and stop the child processes."""
         for simulator in self._local:
             simulator.close()
         for pipe in self._pipes:
@@ -113,7 +114,7 @@ class Lockstep:
 
 
 def _serve(pipe: Connection, task: Task) -> None:
-    """A child's loop: resets and steps the simulators it is asked for until the pipe closes."""
+    """Loop of a child process: reset and step simulators on request until the pipe closes."""
     simulators = defaultdict[int, Simulator](partial(Simulator, task))
     while True:
         try:
@@ -121,12 +122,12 @@ def _serve(pipe: Connection, task: Task) -> None:
         except (EOFError, OSError, KeyboardInterrupt):
             return
         try:
-            asked = [simulators[row] for row in rows.tolist()]
+            requested = [simulators[row] for row in rows.tolist()]
             if verb == "reset":
-                resets = zip(asked, values, strict=True)
+                resets = zip(requested, values, strict=True)
                 pipe.send([simulator.reset(int(seed)) for simulator, seed in resets])
             else:
-                pipe.send(tuple(_advance(asked, values, task.observation_dim)))
+                pipe.send(tuple(_advance(requested, values, task.observation_dim)))
         except Exception as error:  # the parent raises it
             pipe.send(error)
 

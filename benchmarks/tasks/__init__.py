@@ -1,1 +1,1 @@
-"""The tasks, and the suites that choose tasks and cost limits."""
+"""The tasks, and the suites of tasks and cost limits."""

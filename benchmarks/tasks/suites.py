@@ -1,4 +1,4 @@
-"""Suites: named sets of cost limits, some with tasks and methods, and limits of one's own."""
+"""Cost limits, and suites: named sets of cost limits, some with tasks and methods."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from benchmarks.tasks.tasks import Task
 
 
 class Limit(NamedTuple):
-    """A cost limit as the user names it: a fraction of the task's maximum cost, or a number."""
+    """A cost limit as the user gave it: a fraction of the task's maximum cost, or a cost."""
 
     value: float
     relative: bool
 
     def of(self, task: Task) -> float:
-        """The limit in units of episode cost."""
+        """The limit as an episode cost."""
         return task.limit(self.value) if self.relative else self.value
 
     @property
     def fraction(self) -> float:
-        """The fraction of the maximum cost, NaN for an absolute limit."""
+        """The fraction of the maximum cost; NaN for an absolute limit."""
         return self.value if self.relative else math.nan
 
     def __str__(self) -> str:
@@ -29,12 +29,12 @@ class Limit(NamedTuple):
 
 
 class Suite(NamedTuple):
-    """What `--suite NAME` stands for; tasks and methods that the user names go before."""
+    """The meaning of `--suite NAME`; tasks and methods on the command line override its own."""
 
     shows: str
     limits: tuple[Limit, ...]
     tasks: tuple[str, ...] = ()
-    """Empty for the twelve."""
+    """Empty for the twelve tasks of `TASKS`."""
     algorithms: tuple[str, ...] = ()
     """Methods and variants; empty for GAS and its rivals."""
 
@@ -57,7 +57,7 @@ SUITES: dict[str, Suite] = {
         ("gas", "gas-levels", "cdt"),
     ),
     "ablation": Suite(
-        "GAS without each of its pieces, and with those of its release",
+        "GAS without each of its components, and its released form",
         _percent(20, 80),
         ("BallRun", "CarRun", "DroneRun", "BallCircle"),
         (
@@ -86,7 +86,7 @@ SUITES: dict[str, Suite] = {
         ),
     ),
     "imbalance": Suite(
-        "rewards asked for that the limit does not allow, or that it exceeds",
+        "reward targets above and below what the limit allows",
         _percent(20),
         ("BallRun", "AntRun", "AntCircle"),  # the paper's
         ("gas", *_sweep("target_factor", 0.6, 0.8, 1.2, 1.5, 2), "gas-levels"),
@@ -95,14 +95,14 @@ SUITES: dict[str, Suite] = {
 
 
 def find_suite(name: str) -> Suite:
-    """The suite called `name`."""
+    """The suite `name`; `UserError` if it is unknown."""
     if name not in SUITES:
         raise unknown_name("suite", name, SUITES)
     return SUITES[name]
 
 
 def parse_limit(text: str) -> Limit:
-    """`"5%"` is a fraction of the maximum cost, `"25"` an episode cost."""
+    """Parse a limit: `"5%"` is a fraction of the maximum cost, `"25"` an episode cost."""
     number = text.removesuffix("%")
     try:
         value = float(number)
@@ -110,5 +110,5 @@ def parse_limit(text: str) -> Limit:
         value = math.nan
     if not (math.isfinite(value) and value >= 0):
         raise UserError(f"limit {text!r} is neither a percentage like 5% nor a cost like 25")
-    value = abs(value)  # "-0" is 0
+    value = abs(value)  # "-0" becomes 0
     return Limit(value / 100, True) if text.endswith("%") else Limit(value, False)

@@ -1,7 +1,7 @@
-"""The tasks: one table of every fact that belongs to a task, in `tasks.csv`.
+"""The tasks and their constants, from the table `tasks.csv`.
 
-The table's constants are those of the DSRL package (`dsrl.infos`, version 0.1.0); a test compares
-them with the installed package, so the table may be read where dsrl is not installed.
+The constants are those of the DSRL package (`dsrl.infos`, version 0.1.0), which need not be
+installed; a test compares the table with the package.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from benchmarks.common.errors import unknown_name
 
 @dataclass(frozen=True)
 class Task:
-    """A constrained control task and the constants that its scores are normalised with.
+    """A constrained control task and the constants for normalising its scores.
 
     Costs and returns are undiscounted sums over an episode; `horizon` counts environment steps.
     """
@@ -25,7 +25,7 @@ class Task:
     simulator: str
     """Identifier in the simulator's registry; of a user's task, also path/to/file.py:Name."""
     engine: str
-    """What simulates it: "bullet", "mujoco", "metadrive", or "gymnasium" for a user's task."""
+    """Its simulator package: "bullet", "mujoco", "metadrive", or "gymnasium" for a user's task."""
     observation_dim: int
     action_dim: int
     horizon: int
@@ -33,23 +33,23 @@ class Task:
     """Largest episode cost in the published data; limits in percent refer to it."""
     min_return: float
     max_return: float
-    """Smallest and largest return in the published data: the scale of the normalised reward."""
+    """Smallest and largest return in the published data: R_min and R_max for normalisation."""
     dataset_file: str
     """Name of the published DSRL file; of a user's task, the path of its data."""
     steps_per_second: int
-    """Of its simulator on one core, measured with random actions: for the plan's estimate only."""
+    """Speed of its simulator on one core with random actions; for the plan's estimate only."""
     file: str = ""
     """Path of a user's task file; empty for the tasks of the table."""
     code: str = ""
-    """sha256 of what changes an episode of a user's task: horizon, simulator and its file."""
+    """sha256 of what determines an episode of a user's task: horizon, simulator and its file."""
 
     def limit(self, fraction: float) -> float:
-        """Cost limit that is `fraction` of the maximum episode cost."""
-        return round(fraction * self.max_cost, 9)  # 0.29 of 100 is 29
+        """The cost limit at `fraction` of the maximum episode cost."""
+        return round(fraction * self.max_cost, 9)  # 0.29 * 100 is 28.999999999999996
 
 
 def _read_table() -> tuple[dict[str, Task], list[str]]:
-    """Every task by name, and the names of those that make up the suites."""
+    """Every task by name, and the names of the suites' tasks."""
     tasks, suite = dict[str, Task](), list[str]()
     kinds = {"int": int, "float": float, "str": str}
     with (files("benchmarks.tasks") / "tasks.csv").open(encoding="utf-8") as table:
@@ -66,13 +66,13 @@ def _read_table() -> tuple[dict[str, Task], list[str]]:
 
 
 ALL_TASKS, _suite = _read_table()
-"""Every task of DSRL by name."""
+"""Every task of DSRL, by name."""
 TASKS = {name: ALL_TASKS[name] for name in _suite}
-"""The twelve tasks that the suites run."""
+"""The twelve tasks of the suites."""
 
 
 def find_task(name: str) -> Task:
-    """The task called `name`; a `UserError` that suggests a near name where there is none."""
+    """The task `name`; `UserError` with the nearest name if it is unknown."""
     if name not in ALL_TASKS:
         raise unknown_name("task", name, ALL_TASKS)
     return ALL_TASKS[name]

@@ -1,4 +1,4 @@
-"""Trains behaviour policies and keeps their learning curve, checkpoint and snapshots."""
+"""Trains behaviour policies and writes their learning curve, checkpoint and snapshots."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _PREFERENCES = ("0-0.2", "0.2-0.4", "0.4-0.6", "0.6-0.8", "0.8-1")
 
 
 def train_and_save(task: Task, steps: int | None, folder: Path, seed: int) -> tuple[int, Path]:
-    """Train on one thread, with a progress bar, resuming where an earlier call stopped.
+    """Train on one thread, with a progress bar; resume an earlier training.
 
-    `steps` None is as many as the shipped policies had. Writes TASK.csv, TASK.pt and TASK.npz in
+    `steps` None is the number of the shipped policies. Writes TASK.csv, TASK.pt and TASK.npz in
     `folder`; returns the number of snapshots and the path of the last.
     """
     name = task.name
@@ -58,6 +58,6 @@ def frontier(episodes: Sequence[Episode]) -> list[str]:
     table = np.array(episodes).reshape(-1, 3)
     parts = []
     for low, high in pairwise(np.linspace(0.0, 1.0, len(_PREFERENCES) + 1)):
-        own = table[(table[:, 0] >= low) & (table[:, 0] < high)]
-        parts.append(f"{own[:, 1].mean():.4g}@{own[:, 2].mean():.4g}" if len(own) else "-")
+        rows = table[(table[:, 0] >= low) & (table[:, 0] < high)]
+        parts.append(f"{rows[:, 1].mean():.4g}@{rows[:, 2].mean():.4g}" if len(rows) else "-")
     return parts

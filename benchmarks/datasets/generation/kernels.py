@@ -1,4 +1,4 @@
-"""Which of numpy's kernels compute: generated data are the same where the same ones do."""
+"""Pins CPU kernels of numpy and OpenBLAS for bitwise reproducibility of generated data."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import numpy as np
 
 
 class Features(NamedTuple):
-    """Extensions of the processor, by numpy's names."""
+    """Extensions of the processor's instruction set, by numpy's names."""
 
     baseline: Collection[str]
-    """Those that numpy was built to need."""
+    """Extensions that this build of numpy requires."""
     found: Collection[str]
-    """The others that the processor has, and that no variable forbids."""
+    """Other extensions that the processor has and no environment variable disables."""
 
 
 def numpy_features() -> Features:
-    """Those of this process."""
-    show_config: Any = np.show_config  # numpy 1.26's stubs know no mode
+    """The extensions that numpy uses in this process."""
+    show_config: Any = np.show_config  # the type stubs of numpy 1.26 lack `mode`
     simd = show_config(mode="dicts")["SIMD Extensions"]
     return Features(simd.get("baseline", ()), simd.get("found", ()))
 
 
 def common_kernels(baseline: Collection[str], found: Collection[str]) -> dict[str, str]:
-    """Environment in which numpy computes alike on every x86 processor with AVX2 and FMA.
+    """Environment variables that make numpy equal on every x86 processor with AVX2 and FMA.
 
-    Where AVX-512 is found, numpy and its OpenBLAS take kernels for it, whose sums and functions
-    differ in their last bits. Simulators call both (a drone's thrust is a dot product), and so
-    make other episodes of them. Empty on a processor without AVX2 and FMA.
+    With AVX-512, numpy and its OpenBLAS use kernels whose results differ in their last bits.
+    Simulators call both (a drone's thrust is a dot product), so that their episodes would differ.
+    Empty on a processor without AVX2 and FMA.
     """
     if not {"AVX2", "FMA3"} <= {*baseline, *found}:
         return {}

@@ -1,6 +1,6 @@
-"""Behaviour policies as they are shipped: a few snapshots a task, in half precision, in numpy.
+"""Shipped behaviour policies: a few snapshots for each task, in half precision, in numpy.
 
-Trained by `benchmarks.datasets.generation.ppo`; nothing here needs torch.
+`benchmarks.datasets.generation.ppo` trains them; this module does not need torch.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ Array = NDArray[Any]
 OBSERVATION_CLIP = 10.0
 """Bound of a standardised observation."""
 ACTION_STEP = 2.0**-10
-"""Actions are multiples of this.
+"""Actions are rounded to multiples of this.
 
-Processors round a policy's sums differently in their last bits, and a simulator makes other
-episodes of that. In double precision those bits are some 1e-12 of a step, so all round alike.
+Processors differ in the last bits of a policy's sums, and simulators amplify the difference. In
+double precision those bits are about 1e-12 of this step, so that rounding removes them.
 """
 
 
 class Snapshot(NamedTuple):
-    """A behaviour policy at one moment: all that is needed to act, in numpy.
+    """A behaviour policy at one time of its training, as numpy arrays.
 
-    Every array may have a leading axis [n], one policy a row (see `stack`). Those of shipped
-    snapshots are doubles (`load_snapshots`): what they do is then the same on every processor.
+    Every array may have a leading axis [n] with one policy for each row (see `stack`). Shipped
+    snapshots are loaded as doubles (`load_snapshots`), so that they act equally on every processor.
     """
 
     weights: list[Array]
@@ -44,19 +44,19 @@ class Snapshot(NamedTuple):
     def act(self, observations: Array, preferences: Array, noise: Array) -> Array:
         """Actions [n, a] for observations [n, o]; `noise` [n, a] is standard normal or zero.
 
-        In [-1, 1], multiples of `ACTION_STEP`. A row's action does not depend on the other rows.
+        Actions are multiples of `ACTION_STEP` in [-1, 1] and do not depend on the other rows.
         """
         x = np.clip((observations - self.mean) / self.std, -OBSERVATION_CLIP, OBSERVATION_CLIP)
         x = np.concatenate([x, 2.0 * preferences[:, None] - 1.0], axis=1)
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             x = np.matmul(weight, (x if i == 0 else np.tanh(x))[..., None])[..., 0] + bias
         action = np.clip(x + np.exp(self.log_std) * noise, -1.0, 1.0)
-        whole: Array = (np.rint(action / ACTION_STEP) * ACTION_STEP).astype(np.float32)
-        return whole
+        rounded: Array = (np.rint(action / ACTION_STEP) * ACTION_STEP).astype(np.float32)
+        return rounded
 
     @staticmethod
     def stack(policies: Sequence[Snapshot]) -> Snapshot:
-        """One policy a row: row i of `act` is then `policies[i]`'s."""
+        """A stack of policies: row i of `act` is the action of `policies[i]`."""
         weights, biases, *rest = zip(*policies, strict=True)
         return Snapshot(
             [np.stack(layer) for layer in zip(*weights, strict=True)],
@@ -65,7 +65,7 @@ class Snapshot(NamedTuple):
         )
 
     def rows(self, rows: NDArray[np.intp]) -> Snapshot:
-        """These rows of a stack."""
+        """The policies `rows` of a stack."""
         weights, biases, *rest = self
         return Snapshot(
             [w[rows] for w in weights], [b[rows] for b in biases], *(c[rows] for c in rest)
@@ -73,20 +73,20 @@ class Snapshot(NamedTuple):
 
 
 def shipped_tasks() -> list[str]:
-    """Names of the tasks that behaviour policies are shipped for, sorted."""
+    """Names of the tasks with shipped behaviour policies, sorted."""
     folder = files("benchmarks.datasets.generation") / "snapshots"
     names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
     return sorted(name.removesuffix(".npz") for name in names if name.endswith(".npz"))
 
 
 def snapshot_path(task: str) -> Path:
-    """Where the snapshots of `task` lie in the installed package (the file may be missing)."""
+    """Path of the snapshots of `task` in the installed package (the file may be missing)."""
     with as_file(files("benchmarks.datasets.generation") / "snapshots" / f"{task}.npz") as path:
         return path
 
 
 def recorded_checksum(task: str) -> str | None:
-    """sha256 of the set that these snapshots made when they were shipped; None if not recorded."""
+    """sha256 of the reference data that the snapshots generate; None if not recorded."""
     path = snapshot_path(task).with_name("figures.json")
     if not path.is_file():
         return None
@@ -95,24 +95,24 @@ def recorded_checksum(task: str) -> str | None:
 
 
 def save_snapshots(path: Path, snapshots: list[Snapshot]) -> None:
-    """Write snapshots in the order of training; weights are rounded to half precision."""
+    """Write snapshots in the order of training, with weights in half precision."""
     arrays: dict[str, NDArray[Any]] = {}
-    for k, one in enumerate(snapshots):
-        for i, (weight, bias) in enumerate(zip(one.weights, one.biases, strict=True)):
+    for k, snapshot in enumerate(snapshots):
+        for i, (weight, bias) in enumerate(zip(snapshot.weights, snapshot.biases, strict=True)):
             arrays[f"{k}/weight{i}"], arrays[f"{k}/bias{i}"] = weight, bias
-        arrays[f"{k}/log_std"] = one.log_std
+        arrays[f"{k}/log_std"] = snapshot.log_std
     halves: dict[str, NDArray[Any]] = {
         name: array.astype(np.float16) for name, array in arrays.items()
     }
-    for k, one in enumerate(snapshots):  # the scale of an observation may leave float16's range
-        halves[f"{k}/mean"], halves[f"{k}/std"] = one.mean, one.std
+    for k, snapshot in enumerate(snapshots):  # an observation's scale may exceed float16's range
+        halves[f"{k}/mean"], halves[f"{k}/std"] = snapshot.mean, snapshot.std
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **halves)
 
 
 def load_snapshots(path: Path) -> list[Snapshot]:
-    """Read what `save_snapshots` wrote, as doubles."""
+    """Load the snapshots of `save_snapshots`, as doubles."""
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name].astype(np.float64) for name in file.files}
     count = 1 + max(int(name.split("/")[0]) for name in arrays)
@@ -130,5 +130,5 @@ def load_snapshots(path: Path) -> list[Snapshot]:
 
 
 def snapshot_checksum(task: str) -> str:
-    """sha256 of the shipped file."""
+    """sha256 of the shipped snapshots of `task`."""
     return file_checksum(snapshot_path(task))

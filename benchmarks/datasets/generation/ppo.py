@@ -1,9 +1,9 @@
-"""Behaviour policies: one PPO policy a task that is told how much to care for cost.
+"""Trains behaviour policies: one PPO policy for each task, conditioned on a preference for safety.
 
-A preference w in [0, 1] is drawn for each episode and appended to the observation as 2w - 1; the
-policy is trained on (1 - w) r / sigma_r - 2 w c (`PreferencePPO.goal`), so that one short training
-covers the whole range from reward-seeking to safe. Snapshots taken along the way span unskilled to
-skilled, too; rolled out again they make a data set (`benchmarks.datasets.generation.rollouts`).
+A preference w in [0, 1] is drawn for each episode and appended to the observation as 2w - 1. The
+policy maximises (1 - w) r / sigma_r - 2 w c (`PreferencePPO.objective`), so that one short training
+covers the range from reward-seeking to safe. Snapshots during the training cover the range from
+unskilled to skilled; their rollouts make a data set (`benchmarks.datasets.generation.rollouts`).
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from benchmarks.simulators.vector import Lockstep, Steps
 from benchmarks.tasks.tasks import Task
 
 SNAPSHOT_FRACTIONS = (0.0, 0.03, 0.07, 0.12, 0.2, 0.3, 0.45, 0.65, 0.85, 1.0)
-"""Parts of the training after which a snapshot is taken: unskilled ones matter as well."""
+"""Fractions of the training after which a snapshot is taken; the data need unskilled ones too."""
 _SAVE_EVERY = 20_000
 """Environment steps between two checkpoints."""
-_LEAST_STD = 1e-6
+_MIN_STD = 1e-6
 
 
 @dataclass(frozen=True)
@@ -46,38 +46,37 @@ class PPOConfig:
     entropy_weight: float = 0.001
     hidden: int = 128
     cost_weight: float = 2.0
-    """Price of one cost at preference 1, in standard deviations of the reward."""
+    """Weight of one unit of cost at preference 1, in standard deviations of the reward."""
     least_weight: float = 0.0
-    """Weight of cost at preference 0; below 0, cost is sought where reward alone brings little."""
+    """Weight of cost at preference 0; a negative weight makes the policy seek cost."""
     max_grad_norm: float = 0.5
 
 
-# what reward alone teaches AntRun in a few million steps costs under half the maximum
+# Without seeking cost, AntRun stays under half the maximum cost in a few million steps.
 CONFIGS = {
     "AntRun": PPOConfig(least_weight=-0.25),
     "AntCircle": PPOConfig(least_weight=-0.1),
 }
-"""Settings of the tasks where they are not the default."""
+"""Settings of the tasks that do not use the default."""
 
 
-def circling_reward(seen: NDArray[Any], steps: Steps) -> NDArray[np.float64]:
-    """AntCircle's own reward [n] and one that draws the ant outwards from where it starts.
+def circling_reward(features: NDArray[Any], steps: Steps) -> NDArray[np.float64]:
+    """AntCircle's reward [n] plus a shaping term that draws the ant outwards from its start.
 
-    Its own is 0.1 * distance * clockwise speed / (1 + |distance - 7|): next to nothing where it
-    starts, 2 to 4 from the centre. Added is 0.1 * (7 - |distance - 7|) * clockwise speed, or -1
-    for a fall.
-    `seen` [n, 35] is `benchmarks.datasets.generation.views.circling_ant`'s.
+    The reward is 0.1 * distance * clockwise speed / (1 + |distance - 7|): close to 0 at the start,
+    2 to 4 from the centre. The shaping term is 0.1 * (7 - |distance - 7|) * clockwise speed, or -1
+    for a fall. `features` [n, 35] is from `benchmarks.datasets.generation.views.circling_ant`.
     """
-    distance, speed = seen[:, 0] / 0.1, -seen[:, 3] / 0.3  # the simulator's scales
+    distance, speed = features[:, 0] / 0.1, -features[:, 3] / 0.3  # the simulator's scales
     outwards = 0.1 * (7.0 - np.abs(distance - 7.0)) * speed
     reward: NDArray[np.float64] = steps.rewards + np.where(steps.terminated, -1.0, outwards)
     return reward
 
 
-PRACTICE: dict[str, Callable[[NDArray[Any], Steps], NDArray[np.float64]]] = {
+SHAPED_REWARDS: dict[str, Callable[[NDArray[Any], Steps], NDArray[np.float64]]] = {
     "AntCircle": circling_reward
 }
-"""Rewards that policies are trained on, where not the task's; the data hold the task's."""
+"""Training rewards that differ from the task's; generated data contain the task's rewards."""
 
 
 STEPS = {
@@ -90,7 +89,7 @@ STEPS = {
     "CarCircle2": 1_500_000,
     "AntCircle": 4_000_000,
 }
-"""Environment steps that the shipped policies were trained for, where not a million."""
+"""Environment steps of the shipped policies' training, where not a million."""
 
 
 class RunningMoments:
@@ -102,7 +101,7 @@ class RunningMoments:
         self.variance = np.ones(width)
 
     def update(self, values: NDArray[Any]) -> None:
-        """Take in rows `values` [n, width]."""
+        """Add the rows `values` [n, width]."""
         n, mean, variance = len(values), values.mean(0), values.var(0)
         total = self.count + n
         delta = mean - self.mean
@@ -113,16 +112,16 @@ class RunningMoments:
     @property
     def std(self) -> NDArray[np.float64]:
         """Standard deviations, never zero."""
-        return np.sqrt(self.variance) + _LEAST_STD
+        return np.sqrt(self.variance) + _MIN_STD
 
 
 def discounted_sums(
     values: NDArray[np.float64], discount: float, ended: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Sum over the rest of the episode of `values` [T, n], each step on discounted once more.
+    """Discounted sums of `values` [T, n] over the rest of the episode.
 
-    With temporal-difference errors and gamma * lambda: generalised advantages (Schulman et al.
-    2016). `ended` [T, n] tells an episode's last step.
+    Of temporal-difference errors with discount gamma * lambda, they are generalised advantages
+    (Schulman et al. 2016). `ended` [T, n] marks the last step of an episode.
     """
     sums = np.empty_like(values)
     tail = np.zeros(values.shape[1])
@@ -141,14 +140,14 @@ def _mlp(inputs: int, hidden: int, outputs: int, last_gain: float) -> nn.Sequent
 
 
 class PreferencePPO:
-    """Proximal policy optimisation (Schulman et al. 2017) over preferences; exact to resume."""
+    """Proximal policy optimisation (Schulman et al. 2017) over preferences; resumes exactly."""
 
     def __init__(self, task: Task, config: PPOConfig, seed: int) -> None:
         self.task, self.config, self.seed = task, config, seed
         torch.manual_seed(seed)
         self.view = view_of(task.name)
         width = len(self.view(np.zeros(task.observation_dim)))
-        inputs = width + 1  # and the preference
+        inputs = width + 1  # with the preference
         self.actor = _mlp(inputs, config.hidden, task.action_dim, 0.01)
         self.critic = _mlp(inputs, config.hidden, 1, 1.0)
         self.log_std = nn.Parameter(torch.full((task.action_dim,), -0.5))
@@ -159,7 +158,7 @@ class PreferencePPO:
         self.steps = 0
 
     def snapshot(self) -> Snapshot:
-        """The policy as it is now."""
+        """A copy of the current policy."""
         layers = [layer for layer in self.actor if isinstance(layer, nn.Linear)]
         return Snapshot(
             [layer.weight.detach().numpy().copy() for layer in layers],
@@ -170,25 +169,25 @@ class PreferencePPO:
         )
 
     def iterate(self, simulators: Lockstep) -> list[tuple[float, float, float]]:
-        """One round of rollouts and updates; (preference, return, cost) of the episodes it saw."""
+        """One round of rollouts and updates; return (preference, return, cost) of its episodes."""
         rng = np.random.default_rng([self.seed, self.steps])
         torch.manual_seed(int(rng.integers(2**31)))
         batch, episodes = self._collect(simulators, rng)
-        self._improve(batch, rng)
+        self._update(batch, rng)
         self.steps += len(batch["observations"])
         return episodes
 
-    def goal(
+    def objective(
         self, preference: NDArray[Any], reward: NDArray[Any], cost: NDArray[Any]
     ) -> NDArray[np.float64]:
-        """What is maximised: (1 - w) r / sigma_r - cost_weight w c, elementwise.
+        """The maximised objective (1 - w) r / sigma_r - cost_weight w c, elementwise.
 
         The weight w rises from `least_weight` at preference 0 to 1 at preference 1.
         """
         w = preference + (1.0 - preference) * self.config.least_weight
         gain = (1.0 - w) * reward / self.rewards.std
-        goal: NDArray[np.float64] = gain - self.config.cost_weight * w * cost
-        return goal
+        objective: NDArray[np.float64] = gain - self.config.cost_weight * w * cost
+        return objective
 
     def _inputs(self, observations: NDArray[Any], preferences: NDArray[Any]) -> Tensor:
         x = (observations - self.observations.mean) / self.observations.std
@@ -200,12 +199,12 @@ class PreferencePPO:
         self, simulators: Lockstep, rng: np.random.Generator
     ) -> tuple[dict[str, Tensor], list[tuple[float, float, float]]]:
         c, n, horizon = self.config, self.config.environments, self.task.horizon
-        rows, practice = np.arange(n), PRACTICE.get(self.task.name)
+        rows, shaped_reward = np.arange(n), SHAPED_REWARDS.get(self.task.name)
         seeds = rng.integers(2**31, size=(horizon + 1, n))
         observation, w = self.view(simulators.reset(seeds[-1].tolist())), rng.random(n)
         totals = np.zeros((n, 2))
-        seen = np.empty((horizon, *observation.shape))
-        following = np.empty_like(seen)
+        observations = np.empty((horizon, *observation.shape))
+        next_observations = np.empty_like(observations)
         preference, reward, cost = (np.empty((horizon, n)) for _ in range(3))
         action = np.empty((horizon, n, self.task.action_dim), dtype=np.float32)
         terminated, ended = (np.empty((horizon, n), dtype=bool) for _ in range(2))
@@ -213,12 +212,12 @@ class PreferencePPO:
         with torch.no_grad():
             std = self.log_std.exp().numpy()
             for t in range(horizon):
-                seen[t], preference[t] = observation, w
+                observations[t], preference[t] = observation, w
                 mean = self.actor(self._inputs(observation, w)).numpy()
                 action[t] = mean + std * rng.standard_normal(mean.shape)
                 step = simulators.step(np.clip(action[t], -1.0, 1.0), rows)
-                following[t] = observation = self.view(step.observations)
-                reward[t] = practice(observation, step) if practice else step.rewards
+                next_observations[t] = observation = self.view(step.observations)
+                reward[t] = shaped_reward(observation, step) if shaped_reward else step.rewards
                 cost[t], terminated[t] = step.costs, step.terminated
                 ended[t] = step.terminated | step.truncated
                 totals += np.stack([step.rewards, step.costs], axis=1)
@@ -229,17 +228,18 @@ class PreferencePPO:
                     first = simulators.reset([seeds[t, row]], np.array([row]))
                     observation[row] = self.view(first)[0]
         ended[-1] = True
-        self.observations.update(seen.reshape(-1, seen.shape[-1]))
+        self.observations.update(observations.reshape(-1, observations.shape[-1]))
         self.rewards.update(reward.reshape(-1, 1))
-        goal = self.goal(preference, reward, cost)
+        objective = self.objective(preference, reward, cost)
         with torch.no_grad():
-            inputs = self._inputs(seen, preference)
+            inputs = self._inputs(observations, preference)
             value = self.critic(inputs).squeeze(-1).numpy()
-            next_value = self.critic(self._inputs(following, preference)).squeeze(-1).numpy()
+            next_inputs = self._inputs(next_observations, preference)
+            next_value = self.critic(next_inputs).squeeze(-1).numpy()
             normal = torch.distributions.Normal(self.actor(inputs), self.log_std.exp())
             log_prob = normal.log_prob(torch.as_tensor(action)).sum(-1)
-        error = goal + c.gamma * next_value * ~terminated - value
-        advantage = discounted_sums(error, c.gamma * c.gae_lambda, ended)
+        td_error = objective + c.gamma * next_value * ~terminated - value
+        advantage = discounted_sums(td_error, c.gamma * c.gae_lambda, ended)
         columns = {
             "observations": inputs,
             "actions": torch.as_tensor(action),
@@ -249,7 +249,7 @@ class PreferencePPO:
         }
         return {name: column.flatten(0, 1) for name, column in columns.items()}, episodes
 
-    def _improve(self, batch: dict[str, Tensor], rng: np.random.Generator) -> None:
+    def _update(self, batch: dict[str, Tensor], rng: np.random.Generator) -> None:
         c, size = self.config, len(batch["advantage"])
         parameters = self.optimiser.param_groups[0]["params"]
         for _ in range(c.epochs):
@@ -271,7 +271,7 @@ class PreferencePPO:
                 self.optimiser.step()
 
     def state(self) -> dict[str, Any]:
-        """Everything that a continued training needs."""
+        """The state that a resumed training needs."""
         return {
             "actor": self.actor.state_dict(),
             "critic": self.critic.state_dict(),
@@ -285,7 +285,7 @@ class PreferencePPO:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from `state`."""
+        """Load `state`."""
         self.actor.load_state_dict(state["actor"])
         self.critic.load_state_dict(state["critic"])
         self.log_std.data.copy_(state["log_std"])
@@ -307,8 +307,8 @@ def train_behaviour(
 ) -> list[Snapshot]:
     """Train for `steps` environment steps, resuming from `checkpoint`, and return the snapshots.
 
-    `report` is called after each round with the steps done and (preference, return, cost) of the
-    episodes of that round.
+    `report` is called after each round with the total steps and (preference, return, cost) of the
+    round's episodes.
     """
     config = config or CONFIGS.get(task.name, PPOConfig())
     training = {"task": task.name, "seed": seed, "steps": steps} | asdict(config)
@@ -317,17 +317,17 @@ def train_behaviour(
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         saved = state.get("training", training)
-        if other := [key for key in training if saved.get(key) != training[key]]:
+        if differing := [key for key in training if saved.get(key) != training[key]]:
             raise UserError(
-                f"{checkpoint} belongs to a training with another {', '.join(other)}: "
+                f"{checkpoint} belongs to a training with another {', '.join(differing)}: "
                 "delete it, or choose another folder"
             )
         ppo.restore(state["ppo"])
-        snapshots = [_snapshot_from_tensors(one) for one in state["snapshots"]]
+        snapshots = [_snapshot_from_tensors(fields) for fields in state["snapshots"]]
 
     def save() -> None:
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        tensors = [_tensors_from_snapshot(one) for one in snapshots]
+        tensors = [_tensors_from_snapshot(snapshot) for snapshot in snapshots]
         with replacing(checkpoint) as part:
             torch.save({"ppo": ppo.state(), "snapshots": tensors, "training": training}, part)
 

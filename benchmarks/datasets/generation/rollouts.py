@@ -1,10 +1,10 @@
-"""Data made here: shipped behaviour policies rolled out in the real simulators.
+"""Generates data sets: rolls out the shipped behaviour policies in the real simulators.
 
-Candidates come in rounds. The first spreads preferences evenly over all snapshots. Each later round
-looks for costs that few candidates have had so far, within the range of the published set, and asks
-a snapshot for the preference at which the earlier rounds suggest such a cost. Only candidates whose
-cost and return lie in the published range are kept, and these are thinned on a grid of cost and
-return to about as many as the published set holds (DSRL, arXiv 2306.09303, section 3).
+Episodes ("candidates") are rolled out in rounds. The first spreads preferences evenly over all
+snapshots. Each later round aims at costs that few candidates have had so far, within the range of
+the published set: it interpolates the preference at which a snapshot should have such a cost. Only
+candidates with cost and return in the published range are kept, and these are thinned on a grid of
+cost and return to about the size of the published set (DSRL, arXiv 2306.09303, section 3).
 """
 
 from __future__ import annotations
@@ -43,26 +43,26 @@ from benchmarks.simulators.simulator import require_simulators
 from benchmarks.simulators.vector import Lockstep
 from benchmarks.tasks.tasks import Task
 
-_TOGETHER = 16
-"""Episodes that a process advances in lockstep; part of what the data depend on."""
+_BATCH = 16
+"""Episodes that a process advances in step; the data depend on it."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a generated set depends on besides the snapshots; a change makes a new file."""
+    """The settings of a generated set, which enter its file name."""
 
     version: int = 3
     seed: int = 0
     candidates: int = 1536
-    """Episodes rolled out, over all rounds."""
+    """Number of episodes over all rounds."""
     per_round: int = 256
-    """Candidates of a round."""
+    """Number of episodes in a round."""
     cost_bins: int = 60
-    """Cells of the grid between no cost and the task's maximum, as DSRL's."""
+    """Cells of the grid between 0 and the task's maximum cost, as in DSRL."""
     return_bins: int = 50
-    """Cells between the published least and largest return, as DSRL's."""
+    """Cells between the published minimum and maximum return, as in DSRL."""
     most: int = 2000
-    """Trajectories kept at most; fewer where the published set holds fewer."""
+    """Maximum number of trajectories; the size of the published set if that is smaller."""
 
 
 RECIPES = {
@@ -76,14 +76,14 @@ RECIPES = {
     "CarCircle1": Recipe(candidates=1280),
     "CarCircle2": Recipe(candidates=1024),
 }
-"""Recipes of the tasks that have not the default's number of candidates.
+"""Recipes of the tasks that do not use the default number of candidates.
 
-More where the published set is larger, as far as a set is made in three minutes on two cores.
+Larger published sets get more, as long as generation takes at most three minutes on two cores.
 """
 
 
 def recipe_of(task: Task) -> Recipe:
-    """The recipe that the set of `task` is made by unless told otherwise."""
+    """The default recipe of `task`."""
     return RECIPES.get(task.name, Recipe())
 
 
@@ -93,12 +93,12 @@ class Candidate(NamedTuple):
     snapshot: int
     preference: float
     noise: float
-    """Scale of the exploration noise: 0 is the mean action, 1 the policy as it was trained."""
+    """Scale of the exploration noise: 0 is the mean action, 1 the trained policy's own noise."""
     seed: int
 
 
 class Rollout(NamedTuple):
-    """One episode as it went: observations [T + 1, o], actions [T, a], rewards and costs [T]."""
+    """One episode: observations [T + 1, o], actions [T, a], rewards and costs [T]."""
 
     observations: Floats
     actions: Floats
@@ -118,13 +118,13 @@ class Rollout(NamedTuple):
 
 
 def published_trajectories(task: Task) -> int:
-    """The number of trajectories in the published set, which its file's name ends with."""
+    """The number of trajectories in the published set, from the end of its file name."""
     return int(Path(task.dataset_file).stem.rpartition("-")[2])
 
 
 def generated_path(task: Task, cache: Path, recipe: Recipe | None = None) -> Path:
-    """Where the set of `task` lies in the cache: the name tells recipe and snapshots."""
-    facts = [asdict(recipe or recipe_of(task)), snapshot_checksum(task.name), _TOGETHER]
+    """Path of the set of `task` in the cache; the name includes a hash of recipe and snapshots."""
+    facts = [asdict(recipe or recipe_of(task)), snapshot_checksum(task.name), _BATCH]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     return cache / "generated" / f"{task.name}-{digest[:12]}.hdf5"
 
@@ -137,9 +137,10 @@ def generate(
     recipe: Recipe | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
-    """The generated set of `task` as a DSRL file in `cache`, made if it is not there yet.
+    """Generate the set of `task` as a DSRL file in `cache`, unless it exists; return its path.
 
-    The file is the same whatever `processes` is. `progress` is told the candidates done and due.
+    The number of `processes` does not change the file. `progress` receives the candidates done and
+    in all.
     """
     recipe = recipe or recipe_of(task)
     path = generated_path(task, cache, recipe)
@@ -149,35 +150,36 @@ def generate(
             return path
         require_simulators(task.engine)
         rollouts = _roll_out_all(task, recipe, processes, progress)
-        kept = _thin(_within_range(rollouts, task), task, recipe)
+        selected = _thin(_within_range(rollouts, task), task, recipe)
         with replacing(path) as part:
-            _pack(kept).save(part, task=task.name)
+            _pack(selected).save(part, task=task.name)
     return path
 
 
 def _roll_out_all(
     task: Task, recipe: Recipe, processes: int, progress: Callable[[int, int], None]
 ) -> list[Rollout]:
-    """All candidates; those that cost more than the task's maximum are broken off there."""
+    """Roll out all candidates; an episode is cut off where it exceeds the task's maximum cost."""
     rng = np.random.default_rng(recipe.seed)
     count = len(load_snapshots(snapshot_path(task.name)))
-    tried: list[Candidate] = []
+    candidates: list[Candidate] = []
     done: list[Rollout] = []
     with _pool(task, processes) as roll_out:
         while len(done) < recipe.candidates:
             size = min(recipe.per_round, recipe.candidates - len(done))
-            chosen = (
-                _aim(tried, done, size, task, recipe, rng) if tried else _spread(count, size, rng)
-            )
-            tried += chosen
-            for rollout in roll_out(chosen):
+            if candidates:
+                batch = _aim(candidates, done, size, task, recipe, rng)
+            else:
+                batch = _spread(count, size, rng)
+            candidates += batch
+            for rollout in roll_out(batch):
                 done.append(rollout)
                 progress(len(done), recipe.candidates)
     return done
 
 
 def _spread(snapshots: int, size: int, rng: np.random.Generator) -> list[Candidate]:
-    """Candidates of the first round: all snapshots in turn, at any preference."""
+    """Candidates of the first round: all snapshots in turn, at uniform preferences."""
     return [
         Candidate(i % snapshots, float(rng.random()), float(rng.random()), int(rng.integers(2**31)))
         for i in range(size)
@@ -185,62 +187,65 @@ def _spread(snapshots: int, size: int, rng: np.random.Generator) -> list[Candida
 
 
 def _aim(
-    tried: list[Candidate],
+    earlier: list[Candidate],
     done: list[Rollout],
     size: int,
     task: Task,
     recipe: Recipe,
     rng: np.random.Generator,
 ) -> list[Candidate]:
-    """Candidates whose cost, read off those that were tried, is one that few of these had.
+    """Candidates that should have costs which few of the `earlier` candidates had.
 
-    A cell of the cost range is drawn, the likelier the fewer candidates in the published range it
-    holds, and a cost in it. A pair of candidates of one snapshot, neighbours in preference, that
-    brackets this cost is then drawn among all such, and a preference between the two.
+    For each, a cell of the cost range is drawn, more often if it holds fewer earlier candidates in
+    the published range, and a cost in it. Then a pair of candidates of one snapshot,
+    adjacent in preference, is drawn whose costs bracket this cost, and a preference between them.
     """
     costs = np.array([rollout.cost for rollout in done])
     returns = np.array([rollout.total_reward for rollout in done])
     pairs = []
-    for k in range(1 + max(candidate.snapshot for candidate in tried)):
-        own = [i for i, candidate in enumerate(tried) if candidate.snapshot == k]
-        own.sort(key=lambda i: tried[i].preference)
-        pairs += [(k, i, j) for i, j in pairwise(own)]
+    for k in range(1 + max(candidate.snapshot for candidate in earlier)):
+        of_snapshot = [i for i, candidate in enumerate(earlier) if candidate.snapshot == k]
+        of_snapshot.sort(key=lambda i: earlier[i].preference)
+        pairs += [(k, i, j) for i, j in pairwise(of_snapshot)]
     lower, upper = np.array([(i, j) for _, i, j in pairs]).T
     low, high = np.minimum(costs[lower], costs[upper]), np.maximum(costs[lower], costs[upper])
-    # a broken-off candidate has a return of its own only up to there, and is not judged by it
-    able = np.maximum(returns[lower], returns[upper]) >= task.min_return
-    able |= high > task.max_cost
-    usable = np.flatnonzero(able) if able.any() else np.arange(len(pairs))
+    # The return of an episode that was cut off is incomplete, so its pair counts as skilled.
+    skilled = np.maximum(returns[lower], returns[upper]) >= task.min_return
+    skilled |= high > task.max_cost
+    usable = np.flatnonzero(skilled) if skilled.any() else np.arange(len(pairs))
     cells = np.linspace(0.0, task.max_cost, recipe.cost_bins + 1)
     counts, _ = np.histogram(costs[_in_range(costs, returns, task)], cells)
-    wanted = 1.0 / (1.0 + counts)
-    aimed = []
-    for cell in rng.choice(recipe.cost_bins, size, p=wanted / wanted.sum()):
+    weights = 1.0 / (1.0 + counts)
+    candidates = []
+    for cell in rng.choice(recipe.cost_bins, size, p=weights / weights.sum()):
         cost = rng.uniform(cells[cell], cells[cell + 1])
         distance = np.maximum(np.maximum(low[usable] - cost, cost - high[usable]), 0.0)
         k, i, j = pairs[usable[rng.choice(np.flatnonzero(distance == distance.min()))]]
         share = rng.random()
-        preference = share * tried[i].preference + (1.0 - share) * tried[j].preference
-        aimed.append(Candidate(k, preference, float(rng.random()), int(rng.integers(2**31))))
-    return aimed
+        preference = share * earlier[i].preference + (1.0 - share) * earlier[j].preference
+        candidates.append(Candidate(k, preference, float(rng.random()), int(rng.integers(2**31))))
+    return candidates
 
 
 def _in_range(
     costs: NDArray[np.float64], returns: NDArray[np.float64], task: Task
 ) -> NDArray[np.bool_]:
-    """Which episodes the published set could hold, by their costs and returns [E]."""
-    kept: NDArray[np.bool_] = costs <= task.max_cost
-    return kept & (returns >= task.min_return) & (returns <= task.max_return)
+    """Which episodes, by costs and returns [E], lie in the published range."""
+    affordable: NDArray[np.bool_] = costs <= task.max_cost
+    return affordable & (returns >= task.min_return) & (returns <= task.max_return)
 
 
 def _within_range(rollouts: list[Rollout], task: Task) -> list[Rollout]:
-    """The rollouts in the published range of costs and returns; an error where none is."""
+    """The rollouts in the published range of costs and returns; `UserError` if there is none."""
     costs = np.array([rollout.cost for rollout in rollouts])
     returns = np.array([rollout.total_reward for rollout in rollouts])
-    kept = np.flatnonzero(_in_range(costs, returns, task))
-    if not len(kept):
-        raise UserError(f"no episode of {task.name} lies in the range of the published set")
-    return [rollouts[i] for i in kept]
+    indices = np.flatnonzero(_in_range(costs, returns, task))
+    if not len(indices):
+        raise UserError(
+            f"no episode of {task.name} lies in the range of the published set: train its "
+            "behaviour policy for longer"
+        )
+    return [rollouts[i] for i in indices]
 
 
 def _pack(rollouts: list[Rollout]) -> Trajectories:
@@ -259,9 +264,9 @@ def _pack(rollouts: list[Rollout]) -> Trajectories:
 
 
 def _thin(rollouts: list[Rollout], task: Task, recipe: Recipe) -> list[Rollout]:
-    """About as many as the published set holds, taken from the cells of the grid in turns.
+    """Thin the rollouts to at most the size of the published set, evenly over the grid's cells.
 
-    Each turn takes one rollout, drawn at random, from every cell that still holds any.
+    In turns, one random rollout is taken from every cell that is not empty yet.
     """
     rng = np.random.default_rng([recipe.seed, 1])
 
@@ -284,18 +289,18 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """Environment of a pool process: a second BLAS thread would wait in a loop, at others' cost."""
 
 _worker: tuple[list[Snapshot], Lockstep]
-"""A pool process's own policies and simulators."""
+"""The policies and simulators of a pool process."""
 
 
 @contextmanager
 def _pool(task: Task, processes: int) -> Iterator[Callable[[list[Candidate]], Iterator[Rollout]]]:
-    """A function that rolls out candidates in order, `processes` groups at a time."""
+    """Open a pool of processes; yield a function that rolls out candidates in order."""
     context = multiprocessing.get_context("spawn")
     start = task, snapshot_path(task.name)
     pool = ProcessPoolExecutor(processes, context, initializer=_start_worker, initargs=start)
 
     def roll_out(candidates: list[Candidate]) -> Iterator[Rollout]:
-        groups = [candidates[i : i + _TOGETHER] for i in range(0, len(candidates), _TOGETHER)]
+        groups = [candidates[i : i + _BATCH] for i in range(0, len(candidates), _BATCH)]
         for rollouts in pool.map(_roll_out_group, groups):
             yield from rollouts
 
@@ -308,13 +313,13 @@ def _pool(task: Task, processes: int) -> Iterator[Callable[[list[Candidate]], It
 
 def _start_worker(task: Task, snapshots: Path) -> None:
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops the pool
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker = (load_snapshots(snapshots), Lockstep(task, _TOGETHER))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C stops the parent, which stops the pool
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    _worker = (load_snapshots(snapshots), Lockstep(task, _BATCH))
 
 
-def _end_with_parent() -> None:
-    """End this process when its parent is killed: a pool's own would wait for work for ever."""
+def _exit_with_parent() -> None:
+    """Exit when the parent is killed; a pool process would otherwise wait for work for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -329,39 +334,39 @@ def _roll_out_group(candidates: list[Candidate]) -> list[Rollout]:
     preferences = np.array([candidate.preference for candidate in candidates])
     noise = np.stack(
         [
-            one.noise
-            * np.random.default_rng([one.seed, 1]).standard_normal((task.horizon, task.action_dim))
-            for one in candidates
+            c.noise
+            * np.random.default_rng([c.seed, 1]).standard_normal((task.horizon, task.action_dim))
+            for c in candidates
         ]
     )
-    seen = np.zeros((n, task.horizon + 1, task.observation_dim), dtype=np.float32)
-    acted = np.zeros((n, task.horizon, task.action_dim), dtype=np.float32)
-    received = np.zeros((n, task.horizon, 2), dtype=np.float32)
+    observations = np.zeros((n, task.horizon + 1, task.observation_dim), dtype=np.float32)
+    actions = np.zeros((n, task.horizon, task.action_dim), dtype=np.float32)
+    rewards_costs = np.zeros((n, task.horizon, 2), dtype=np.float32)
     lengths, terminated = np.zeros(n, dtype=int), np.zeros(n, dtype=bool)
     totals = np.zeros(n)
     running = np.arange(n)
-    seen[:, 0] = simulators.reset([candidate.seed for candidate in candidates], running)
+    observations[:, 0] = simulators.reset([candidate.seed for candidate in candidates], running)
     for t in range(task.horizon):
-        views = view(seen[running, t].astype(np.float64))  # doubles: see `Snapshot`
-        acted[running, t] = policies.act(views, preferences[running], noise[running, t])
-        step = simulators.step(acted[running, t], running)
-        seen[running, t + 1] = step.observations
-        received[running, t, 0], received[running, t, 1] = step.rewards, step.costs
+        features = view(observations[running, t].astype(np.float64))  # doubles: see `Snapshot`
+        actions[running, t] = policies.act(features, preferences[running], noise[running, t])
+        step = simulators.step(actions[running, t], running)
+        observations[running, t + 1] = step.observations
+        rewards_costs[running, t, 0], rewards_costs[running, t, 1] = step.rewards, step.costs
         lengths[running] += 1
         terminated[running] = step.terminated
         totals[running] += step.costs
-        going = ~(step.terminated | step.truncated | (totals[running] > task.max_cost))
-        if not going.all():
-            running = running[going]
+        continues = ~(step.terminated | step.truncated | (totals[running] > task.max_cost))
+        if not continues.all():
+            running = running[continues]
             if not len(running):
                 break
-            policies = policies.rows(np.flatnonzero(going))
+            policies = policies.rows(np.flatnonzero(continues))
     return [
         Rollout(
-            seen[i, : lengths[i] + 1].copy(),
-            acted[i, : lengths[i]].copy(),
-            received[i, : lengths[i], 0].copy(),
-            received[i, : lengths[i], 1].copy(),
+            observations[i, : lengths[i] + 1].copy(),
+            actions[i, : lengths[i]].copy(),
+            rewards_costs[i, : lengths[i], 0].copy(),
+            rewards_costs[i, : lengths[i], 1].copy(),
             bool(terminated[i]),
         )
         for i in range(n)

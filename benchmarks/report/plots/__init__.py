@@ -1,1 +1,1 @@
-"""Figures of the report."""
+"""The report's figures."""

@@ -1,4 +1,4 @@
-"""Pictures a column wide: profiles, comparison matrix, learning curves, published numbers."""
+"""Figures of one column's width: profiles, comparisons, learning curves, published numbers."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from benchmarks.report.plots.drawing import (
     COLUMN,
     empty,
     legend,
-    looks_of,
     plain_axes,
+    styles_of,
 )
 from benchmarks.report.profiles import COSTS, REWARDS, Profile
 from benchmarks.report.published import Match
-from benchmarks.report.ranking import Improvement, Place
+from benchmarks.report.ranking import AverageRank, Improvement
 from benchmarks.report.wording import NOTHING, one_line
 
-_LOSSES = 4
-"""Lines of a panel of learning curves; more cannot be told apart in a column."""
+_MAX_LOSSES = 4
+"""Maximum number of lines in a panel of learning curves; more would be hard to distinguish."""
 
 
-def profile_chart(found: Sequence[Profile]) -> Figure:
+def profile_chart(profiles: Sequence[Profile]) -> Figure:
     """Shares of runs above each reward and within each cost, with pointwise 95% bands."""
-    if not found:
+    if not profiles:
         return empty(NOTHING)
-    looks = looks_of([profile.method for profile in found])
-    rows = math.ceil(len(found) / 3)
+    styles = styles_of([profile.method for profile in profiles])
+    rows = math.ceil(len(profiles) / 3)
     figure = Figure(figsize=(COLUMN, 1.9 + 0.16 * rows), layout="constrained")
-    legend(figure, looks, 3)
+    legend(figure, styles, 3)
     left, right = figure.subplots(1, 2, sharey=True)
-    for profile in found:
-        colour, _ = looks[profile.method]
+    for profile in profiles:
+        colour, _ = styles[profile.method]
         left.plot(REWARDS, profile.reward, color=colour, lw=1.1)
         right.plot(COSTS, profile.cost, color=colour, lw=1.1, drawstyle="steps-post")
         if not np.isnan(profile.reward_low).any():
@@ -53,38 +53,38 @@ def profile_chart(found: Sequence[Profile]) -> Figure:
     return figure
 
 
-def matrix_chart(found: Sequence[Improvement], ranking: Sequence[Place]) -> Figure:
-    """The comparison matrix: how likely the row is better than the column, best rank first.
+def matrix_chart(improvements: Sequence[Improvement], ranks: Sequence[AverageRank]) -> Figure:
+    """The comparison matrix: probability that the row is better than the column, best rank first.
 
-    Bold where the interval leaves one half out.
+    Bold if the interval excludes one half.
     """
-    if not found:
+    if not improvements:
         return empty("Fewer than two methods are finished.")
-    methods = [place.method for place in ranking]
+    methods = [rank.method for rank in ranks]
     size = len(methods)
     values = np.full((size, size), np.nan)
     figure = Figure(figsize=(COLUMN, 1.2 + 0.28 * size), layout="constrained")
     axes = figure.subplots()
-    for one in found:
-        i, j = methods.index(one.method), methods.index(one.other)
-        values[i, j] = one.probability
-        if math.isnan(one.probability):
+    for pair in improvements:
+        i, j = methods.index(pair.method), methods.index(pair.other)
+        values[i, j] = pair.probability
+        if math.isnan(pair.probability):
             continue
-        clear = one.interval.low > 0.5 or one.interval.high < 0.5
+        clear = pair.interval.low > 0.5 or pair.interval.high < 0.5
         axes.text(
-            *(j, i, f"{one.probability:.2f}"),
+            *(j, i, f"{pair.probability:.2f}"),
             ha="center",
             va="center",
             fontsize=7 if size <= 8 else 5,
             fontweight="bold" if clear else "normal",
-            color="white" if abs(one.probability - 0.5) > 0.35 else "black",
+            color="white" if abs(pair.probability - 0.5) > 0.35 else "black",
         )
-    # blue to orange, which the colour-blind tell apart
+    # Blue to orange, which colour-blind readers can distinguish.
     axes.imshow(values, cmap="PuOr", vmin=0, vmax=1, aspect="auto")
     names = [one_line(name) for name in methods]
-    ranks = [f"{name} ({place.rank:.2f})" for name, place in zip(names, ranking, strict=True)]
+    labels = [f"{name} ({rank.rank:.2f})" for name, rank in zip(names, ranks, strict=True)]
     axes.set_xticks(range(size), names, rotation=45, ha="right")
-    axes.set_yticks(range(size), ranks)
+    axes.set_yticks(range(size), labels)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     figure.suptitle("probability that the row is better; (average rank)", fontsize=7.5)
@@ -92,9 +92,9 @@ def matrix_chart(found: Sequence[Improvement], ranking: Sequence[Place]) -> Figu
 
 
 def mean_curves(trainings: pd.DataFrame) -> tuple[list[float], dict[str, list[float]]]:
-    """Updates, and the mean over one method's trainings of each column of their curves.
+    """Updates, and each column of the curves averaged over one method's trainings.
 
-    Taken at the updates that all of them have, of the columns that all of them have.
+    Only updates and columns that all trainings have are included.
     """
     curves = [json.loads(text) for text in trainings["curve"]]
     curves = [curve for curve in curves if curve.get("updates")]
@@ -117,27 +117,27 @@ def mean_curves(trainings: pd.DataFrame) -> tuple[list[float], dict[str, list[fl
 
 
 def curve_chart(trainings: pd.DataFrame) -> Figure:
-    """Learning curves: the first losses of each method, means over its trainings.
+    """Learning curves: the first losses of each method, averaged over its trainings.
 
-    Each is divided by its largest magnitude, for losses have no common scale.
+    Each is divided by its largest magnitude, as losses have no common scale.
     """
-    found = {str(name): mean_curves(own) for name, own in trainings.groupby("algorithm")}
-    found = {name: curve for name, curve in found.items() if curve[0]}
-    if not found:
+    curves = {str(name): mean_curves(rows) for name, rows in trainings.groupby("algorithm")}
+    curves = {name: curve for name, curve in curves.items() if curve[0]}
+    if not curves:
         return empty("No learning curve is kept.")
-    rows = math.ceil(len(found) / 2)
+    rows = math.ceil(len(curves) / 2)
     figure = Figure(figsize=(COLUMN, 1.5 * rows + 0.3), layout="constrained")
     panels = figure.subplots(rows, 2, squeeze=False)
-    for axes in panels.flat[len(found) :]:
+    for axes in panels.flat[len(curves) :]:
         axes.set_axis_off()
-    for axes, (method, (updates, losses)) in zip(panels.flat, found.items(), strict=False):
-        shown = dict(list(losses.items())[:_LOSSES])
-        looks = looks_of(list(shown))
+    for axes, (method, (updates, losses)) in zip(panels.flat, curves.items(), strict=False):
+        shown = dict(list(losses.items())[:_MAX_LOSSES])
+        styles = styles_of(list(shown))
         for name, values in shown.items():
             largest = np.nanmax(np.abs(values)) if not np.isnan(values).all() else 1.0
             label = one_line(name)
             axes.plot(
-                updates, np.array(values) / (largest or 1.0), color=looks[name][0], label=label
+                updates, np.array(values) / (largest or 1.0), color=styles[name][0], label=label
             )
         axes.set_title(one_line(method))
         plain_axes(axes)
@@ -148,22 +148,22 @@ def curve_chart(trainings: pd.DataFrame) -> Figure:
 
 
 def published_chart(matches: Sequence[Match]) -> Figure:
-    """Ours (filled) and the papers' (hollow) joined by a line, reward and cost side by side."""
+    """Our results (filled) and the papers' (hollow), joined by a line, for reward and cost."""
     if not matches:
         return empty("No published number has this table's protocol.")
     figure = Figure(figsize=(COLUMN, 0.8 + 0.17 * len(matches)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     for place, match in enumerate(matches):
         for axes, ours, theirs, bounds in (
-            (left, match.reward, match.theirs.reward, match.intervals.reward),
-            (right, match.cost, match.theirs.cost, match.intervals.cost),
+            (left, match.reward, match.theirs.reward, match.intervals["reward"]),
+            (right, match.cost, match.theirs.cost, match.intervals["cost"]),
         ):
             axes.plot([theirs, ours], [place, place], color="#0072b2", lw=0.9)
             axes.plot(theirs, place, "o", mfc="white", mec="#0072b2", ms=4)
             axes.plot(ours, place, "o", color="#0072b2", ms=4)
             if not math.isnan(bounds.low):
                 axes.plot([*bounds], [place, place], color="#0072b2", lw=3, alpha=0.25)
-    names = [f"{one_line(one.method)}, {one.theirs.task}" for one in matches]
+    names = [f"{one_line(match.method)}, {match.theirs.task}" for match in matches]
     left.set_yticks(range(len(matches)), names)
     left.set(ylim=(len(matches) - 0.5, -0.5), xlabel="normalised reward")
     right.set(xlabel="normalised cost")

@@ -1,4 +1,4 @@
-"""The frontier of reward and cost: one panel for the average and one a task."""
+"""The frontier of reward and cost: one panel for the average and one for each task."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.markers import CARETDOWNBASE, CARETRIGHTBASE, CARETUPBASE
 
 from benchmarks.report.frame import ordered_tasks
-from benchmarks.report.plots.drawing import Looks, empty, legend, looks_of
+from benchmarks.report.plots.drawing import Styles, empty, legend, styles_of
 from benchmarks.report.statistics import Cell, averages
 from benchmarks.report.wording import NOTHING, one_line
 
@@ -21,12 +21,12 @@ COLUMNS = 4  # of small panels, on a page
 LEGEND_COLUMNS = 6
 LARGEST_COST = 3.0
 SMALLEST_REWARD, LARGEST_REWARD = -0.25, 1.25
-"""Bounds of the axes; a point beyond them is drawn at the edge with an arrow."""
+"""Bounds of the axes; points beyond them are drawn at the edge, with an arrow."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """A method's score at one limit; `rank` counts the limits from the tightest, 0."""
+    """A method's score at one limit; `rank` is the limit's index, 0 for the tightest."""
 
     rank: int
     cost: float
@@ -35,7 +35,7 @@ class Point:
 
 
 Panel = dict[str, list[Point]]
-"""The points of each method by rising limit."""
+"""The points of each method, by ascending limit."""
 
 
 def frontier(table: Sequence[Cell]) -> Figure:
@@ -44,9 +44,9 @@ def frontier(table: Sequence[Cell]) -> Figure:
     if not panels:
         return empty(NOTHING)
     methods = sorted({cell.algorithm for cell in table})
-    looks = looks_of(methods)
+    styles = styles_of(methods)
     legend_columns = min(len(methods), LEGEND_COLUMNS)
-    # the average is as wide and as high as two tasks, and so is the task where it is the only one
+    # The panel of the average is twice as wide and high as a task's; so is a single task's.
     wide = 2 if len(panels) == 2 else 1
     rows = max(2, 1 + math.ceil((len(panels) - 1) / COLUMNS))
     height = 1.45 * rows + 0.6 + 0.16 * math.ceil(len(methods) / legend_columns)
@@ -62,20 +62,20 @@ def frontier(table: Sequence[Cell]) -> Figure:
         axes.set(xlim=(0, right), ylim=(low, high))
         axes.set_title(one_line(name), fontweight="bold" if first else "normal")
         below = (row + 1, column) in places[: len(panels)]
-        left = column == 0 or (row < 2 and column == 2)  # right of the average with its own scale
+        left = column == 0 or (row < 2 and column == 2)  # column 2 is next to the average
         axes.tick_params(labelbottom=first or not below, labelleft=left)
-        _draw_panel(axes, panel, looks)
+        _draw_panel(axes, panel, styles)
     figure.supxlabel(
         "normalised cost\nshaded: safe · larger marker: looser limit · "
         "hollow: runs are missing · arrow: beyond the axis"
     )
     figure.supylabel("normalised reward")
-    legend(figure, looks, legend_columns)
+    legend(figure, styles, legend_columns)
     return figure
 
 
 def _panels(table: Sequence[Cell]) -> dict[str, Panel]:
-    """The average, then the tasks; empty where no cell has a score."""
+    """The average, then the tasks; empty if no cell has a score."""
     if not any(cell.seeds for cell in table):
         return {}
     means = averages(table)
@@ -87,23 +87,23 @@ def _panels(table: Sequence[Cell]) -> dict[str, Panel]:
         average.setdefault(mean.algorithm, []).append(point)
     panels = {"average over tasks": average}
     for task in ordered_tasks(cell.task for cell in table):
-        here = [cell for cell in table if cell.task == task]
-        limits = sorted({cell.limit for cell in here})
+        of_task = [cell for cell in table if cell.task == task]
+        limits = sorted({cell.limit for cell in of_task})
         panels[task] = {
             name: [
                 Point(limits.index(cell.limit), cell.cost, cell.reward, cell.status == "finished")
                 for cell in cells
             ]
-            for name, cells in groupby(here, key=lambda cell: cell.algorithm)
+            for name, cells in groupby(of_task, key=lambda cell: cell.algorithm)
         }
     return panels
 
 
 def _bounds(panels: Sequence[Panel]) -> tuple[float, float, float]:
-    """Right end of the cost axis, both ends of the reward axis: to the data, within reason."""
-    every = [point for panel in panels for points in panel.values() for point in points]
-    cost = max(point.cost for point in every if not math.isnan(point.cost))
-    rewards = [point.reward for point in every if not math.isnan(point.reward)]
+    """Upper bound of the cost axis, both bounds of the reward axis: the data's range, limited."""
+    all_points = [point for panel in panels for points in panel.values() for point in points]
+    cost = max(point.cost for point in all_points if not math.isnan(point.cost))
+    rewards = [point.reward for point in all_points if not math.isnan(point.reward)]
     right = min(LARGEST_COST, max(1.5, 1.05 * cost))
     low = max(SMALLEST_REWARD, min(0.0, *rewards))
     high = min(LARGEST_REWARD, max(1.0, *rewards))
@@ -111,7 +111,7 @@ def _bounds(panels: Sequence[Panel]) -> tuple[float, float, float]:
     return right, low - margin, high + margin
 
 
-def _draw_panel(axes: Axes, panel: Panel, looks: Looks) -> None:
+def _draw_panel(axes: Axes, panel: Panel, styles: Styles) -> None:
     axes.axvspan(0, 1, color="#009e73", alpha=0.09, lw=0)
     axes.axvline(1, color="#777777", lw=0.7, ls=(0, (4, 2)))
     axes.grid(color="#e6e6e6", lw=0.5)
@@ -119,19 +119,19 @@ def _draw_panel(axes: Axes, panel: Panel, looks: Looks) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     right, (low, high) = axes.get_xlim()[1], axes.get_ylim()
     for name, points in panel.items():
-        colour, marker = looks[name]
+        colour, marker = styles[name]
         cost = np.array([point.cost for point in points])
         reward = np.array([point.reward for point in points])
         beyond = cost > right
-        x = np.where(beyond, 0.96 * right, cost.clip(0, right))  # inside, for the arrow's sake
+        x = np.where(beyond, 0.96 * right, cost.clip(0, right))  # leaves room for the arrow
         y = reward.clip(low, high)
-        axes.plot(x, y, color=colour, lw=0.9, alpha=0.6)  # a NaN breaks the line: a missing cell
-        here = np.flatnonzero(~np.isnan(cost))
-        complete = [points[i].complete for i in here]
+        axes.plot(x, y, color=colour, lw=0.9, alpha=0.6)  # a missing cell is NaN, a gap in the line
+        present = np.flatnonzero(~np.isnan(cost))
+        complete = [points[i].complete for i in present]
         dots = axes.scatter(
-            x[here],
-            y[here],
-            s=[(3.8 + 2.4 * points[i].rank / max(1, len(points) - 1)) ** 2 for i in here],
+            x[present],
+            y[present],
+            s=[(3.8 + 2.4 * points[i].rank / max(1, len(points) - 1)) ** 2 for i in present],
             marker=marker,
             facecolors=[colour if full else "white" for full in complete],
             edgecolors=["white" if full else colour for full in complete],

@@ -1,4 +1,4 @@
-"""What differs between leaderboards, as text: two of them, or a method and its variants."""
+"""Text reports of differences: two leaderboards, or a method and its variants."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.report.compare import (
     differences,
     variants,
 )
-from benchmarks.report.details import Evidence
+from benchmarks.report.details import LeaderboardData
 from benchmarks.report.frame import validate
 from benchmarks.report.render.markup import Entry, Table, entry, escape, latex, markdown, name
 from benchmarks.report.statistics import run_scores
@@ -33,8 +33,8 @@ _NOTE = (
 FORMATS = ("markdown", "latex", "csv")
 
 
-def written(table: Table, caption: str, style: str) -> str:
-    """A table in one of `FORMATS`; CSV has the words of its cells."""
+def format_table(table: Table, caption: str, style: str) -> str:
+    """A table in one of `FORMATS`; CSV contains the formatted text of its cells."""
     if style == "latex":
         return latex(table, caption)
     if style == "csv":
@@ -43,21 +43,22 @@ def written(table: Table, caption: str, style: str) -> str:
     return markdown(table)
 
 
-def comparison(before: Evidence, after: Evidence, style: str = "markdown") -> str:
-    """What changed from one leaderboard to another, over the cells that both have.
+def comparison(before: LeaderboardData, after: LeaderboardData, style: str = "markdown") -> str:
+    """Compare two leaderboards over the cells that both have.
 
-    As LaTeX or CSV the table of methods alone. Raises `UserError` where no method is in both.
+    LaTeX and CSV contain the table of methods only. Raises `UserError` if no method is in both.
     """
     old, new = validate(before.episodes), validate(after.episodes)
     runs = run_scores(old), run_scores(new)
-    found = differences(*runs)
-    if not found:
-        raise UserError("no method has results in both leaderboards: nothing can be compared")
+    by_method = differences(*runs)
+    if not by_method:
+        raise UserError("no method has results in both leaderboards: name two that share one")
     if style != "markdown":
-        return written(difference_table(found), f"{before.title} → {after.title}. {_NOTE}", style)
+        caption = f"{before.title} → {after.title}. {_NOTE}"
+        return format_table(difference_table(by_method), caption, style)
     parts = [f"# {escape(before.title)} → {escape(after.title)}"]
     parts += [f"- {escape(line)}" for line in _conditions((before, old), (after, new))]
-    parts += ["## Methods", markdown(difference_table(found)), _NOTE]
+    parts += ["## Methods", markdown(difference_table(by_method)), _NOTE]
     cells = cell_differences(*runs)
     if cells:
         parts += ["## Cells whose runs differ", markdown(_cell_table(cells))]
@@ -67,9 +68,9 @@ def comparison(before: Evidence, after: Evidence, style: str = "markdown") -> st
 
 
 def _conditions(
-    before: tuple[Evidence, pd.DataFrame], after: tuple[Evidence, pd.DataFrame]
+    before: tuple[LeaderboardData, pd.DataFrame], after: tuple[LeaderboardData, pd.DataFrame]
 ) -> list[str]:
-    """What is not the same behind the two: lines of text."""
+    """One line for each condition that differs between the two leaderboards."""
     lines = []
     (old, old_episodes), (new, new_episodes) = before, after
     for column in ("source", "budget"):
@@ -77,9 +78,9 @@ def _conditions(
         if values[0] != values[1]:
             lines.append(f"{column}: {values[0]} → {values[1]}")
     sums = [dict(zip(e["task"], e["checksum"], strict=True)) for e in (old_episodes, new_episodes)]
-    other = sorted(task for task in sums[0] if sums[1].get(task, sums[0][task]) != sums[0][task])
-    if other:
-        lines.append(f"other data: {', '.join(other)}; differences there are not the methods' own")
+    tasks = sorted(task for task in sums[0] if sums[1].get(task, sums[0][task]) != sums[0][task])
+    if tasks:
+        lines.append(f"other data: {', '.join(tasks)}; differences there are not the methods' own")
     methods = [set(e["algorithm"]) for e in (old_episodes, new_episodes)]
     for text, only in (
         ("only before", methods[0] - methods[1]),
@@ -89,48 +90,48 @@ def _conditions(
             lines.append(f"{text}: {', '.join(sorted(only))}")
     trainings = old.details.trainings, new.details.trainings
     for method in sorted(methods[0] & methods[1]):
-        configs = [config_of(one, method) for one in trainings]
+        configs = [config_of(rows, method) for rows in trainings]
         if configs[0] and configs[1] and configs[0] != configs[1]:
             changed = changed_options(configs[1], configs[0])
             lines.append(f"options of {method}: {options_text(changed) or 'another set'}")
     for column in ("commit", "device"):
-        values = [", ".join(sorted({v[:40] for v in one[column] if v})) for one in trainings]
+        values = [", ".join(sorted({v[:40] for v in rows[column] if v})) for rows in trainings]
         if values[0] != values[1]:
             lines.append(f"{column}: {values[0] or 'unknown'} → {values[1] or 'unknown'}")
     return lines
 
 
-def ablation(found: Sequence[Evidence], style: str = "markdown") -> str:
-    """How methods with other options differ from the first leaderboard's.
+def ablation(boards: Sequence[LeaderboardData], style: str = "markdown") -> str:
+    """Compare methods with other options with those of the first leaderboard.
 
-    As LaTeX or CSV the table alone. Raises `UserError` where no method has other options.
+    LaTeX and CSV contain the table only. Raises `UserError` if no method has other options.
     """
-    pairs = [(run_scores(validate(one.episodes)), one.details.trainings) for one in found]
+    pairs = [(run_scores(validate(board.episodes)), board.details.trainings) for board in boards]
     rows = variants(pairs[0], pairs[1:])
     if not rows:
         raise UserError(
-            f"no method of {found[0].title!r} has other options in the other leaderboards, or "
-            "their trainings are not kept: there is nothing to set side by side"
+            f"no method of {boards[0].title!r} has other options in the other leaderboards, or "
+            "their trainings are not stored: name leaderboards that differ in a method's options"
         )
     if style != "markdown":
-        return written(variant_table(rows), f"Variants of {found[0].title}. {_NOTE}", style)
-    titles = ", ".join(escape(one.title) for one in found[1:])
-    parts = [f"# Variants of {escape(found[0].title)}", f"From: {titles}"]
+        return format_table(variant_table(rows), f"Variants of {boards[0].title}. {_NOTE}", style)
+    titles = ", ".join(escape(board.title) for board in boards[1:])
+    parts = [f"# Variants of {escape(boards[0].title)}", f"From: {titles}"]
     return "\n\n".join([*parts, markdown(variant_table(rows)), _NOTE])
 
 
 def variant_table(rows: Sequence[Variant]) -> Table:
-    """A row a variant: the options that differ, and what they change."""
+    """One row for each variant: the options that differ, and the differences in its figures."""
     table = difference_table([row.difference for row in rows])
-    options = [Entry(options_text(row.options), foreign=True) for row in rows]
+    options = [Entry(options_text(row.options), untrusted=True) for row in rows]
     return Table(
         [table.header[0], "options", *table.header[1:]],
-        [[own[0], option, *own[1:]] for own, option in zip(table.rows, options, strict=True)],
+        [[row[0], option, *row[1:]] for row, option in zip(table.rows, options, strict=True)],
     )
 
 
-def difference_table(found: Sequence[Difference]) -> Table:
-    """A row a method: reward, cost and safe rate before and after, and the differences."""
+def difference_table(differences: Sequence[Difference]) -> Table:
+    """One row for each method: reward, cost and safe rate before and after, and differences."""
     header = ["method", "cells", "changed"]
     for what in ("reward", "cost", "safe rate"):
         header += [what, "difference"]
@@ -138,34 +139,34 @@ def difference_table(found: Sequence[Difference]) -> Table:
         header,
         [
             [
-                name(one.method),
-                f"{one.cells}" + (f" of {one.of} †" if one.cells < one.of else ""),
-                f"{one.changed}",
-                *_both(one.reward),
-                *_both(one.cost),
-                *_both(one.safe_rate),
+                name(row.method),
+                f"{row.cells}" + (f" of {row.of} †" if row.cells < row.of else ""),
+                f"{row.changed}",
+                *_change(row.reward),
+                *_change(row.cost),
+                *_change(row.safe_rate),
             ]
-            for one in found
+            for row in differences
         ],
     )
 
 
-def _cell_table(found: Sequence[Difference]) -> Table:
+def _cell_table(differences: Sequence[Difference]) -> Table:
     return Table(
         ["method", "task", "limit", "reward", "difference", "cost", "difference"],
         [
             [
-                *(name(one.method), name(one.task), f"{one.limit:g}"),
-                *_both(one.reward),
-                *_both(one.cost),
+                *(name(cell.method), name(cell.task), f"{cell.limit:g}"),
+                *_change(cell.reward),
+                *_change(cell.cost),
             ]
-            for one in found
+            for cell in differences
         ],
     )
 
 
-def _both(change: Change) -> list[Entry]:
-    """The figure before and after, and the difference with its interval."""
+def _change(change: Change) -> list[Entry]:
+    """Two cells: the figure before and after, and the difference with its interval."""
     difference = signed(change.difference)
     if not math.isnan(change.interval.low):
         difference += f" [{number(change.interval.low)}, {number(change.interval.high)}]"

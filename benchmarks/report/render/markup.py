@@ -1,4 +1,4 @@
-"""One table, four ways to write it: Markdown, the terminal, LaTeX and HTML."""
+"""Tables, and their output as Markdown, terminal text, LaTeX and HTML."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from unicodedata import normalize
 from benchmarks.report.wording import one_line
 
 WIDTH = 100
-"""Columns of the terminal."""
-_NAME = 24  # longest name in the terminal
+"""Width of the terminal in characters."""
+_NAME_WIDTH = 24
+"""Maximum width of a name in the terminal."""
 
-Mark = Literal["", "best", "unsafe"]
+CellStyle = Literal["", "best", "unsafe"]
+"""Emphasis of a table cell."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A cell of a table: plain text, unescaped, and how it stands out."""
+    """A cell of a table: unescaped text and its style."""
 
     text: str
-    mark: Mark = ""
-    foreign: bool = False
-    """Whether the text is not ours: a name or a reason, in which anything may stand."""
+    style: CellStyle = ""
+    untrusted: bool = False
+    """Whether the text comes from outside, such as a name or a reason, and must be escaped."""
 
 
 Row = list[str | Entry]
@@ -33,7 +35,7 @@ Row = list[str | Entry]
 
 def name(text: str) -> Entry:
     """The name of a method or a task as an entry."""
-    return Entry(one_line(text), foreign=True)
+    return Entry(one_line(text), untrusted=True)
 
 
 @dataclass(frozen=True)
@@ -45,33 +47,33 @@ class Table:
 
 
 def entry(item: str | Entry) -> Entry:
-    """`item` as an entry; a text is our own and not marked."""
+    """`item` as an entry; a string is trusted and has no style."""
     return item if isinstance(item, Entry) else Entry(item)
 
 
 def escape(text: str) -> str:
-    """`text` in one line that Markdown shows as it is, in a table too."""
+    """`text` in one line, escaped for Markdown and its tables."""
     text = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_{}\[\]|~$#!])", r"\\\1", text)
 
 
 def ascii_name(text: str) -> str:
-    """`text` in one line of at most 24 ASCII characters, the middle left out where it is longer.
+    """`text` in one line of at most 24 ASCII characters; a longer text loses its middle.
 
-    The end is kept because a plugin's name ends in its class.
+    The end is kept, as a plugin's name ends in its class.
     """
     text = one_line(text).encode("ascii", "replace").decode()
-    return text if len(text) <= _NAME else f"{text[:8]}..{text[-(_NAME - 10) :]}"
+    return text if len(text) <= _NAME_WIDTH else f"{text[:8]}..{text[-(_NAME_WIDTH - 10) :]}"
 
 
 def markdown(table: Table, align: str = "---:") -> str:
-    """A Markdown table, aligned right but for its first column; best is bold, unsafe italic."""
-    around = {"": "", "best": "**", "unsafe": "*"}
+    """A Markdown table, right-aligned except for the first column; best is bold, unsafe italic."""
+    emphasis = {"": "", "best": "**", "unsafe": "*"}
 
     def text(item: str | Entry) -> str:
-        one = entry(item)
-        shown = escape(one.text) if one.foreign else one.text
-        return f"{around[one.mark]}{shown}{around[one.mark]}"
+        cell = entry(item)
+        content = escape(cell.text) if cell.untrusted else cell.text
+        return f"{emphasis[cell.style]}{content}{emphasis[cell.style]}"
 
     rule = ["---"] + [align] * (len(table.header) - 1)
     rows = [[text(item) for item in row] for row in (table.header, *table.rows)]
@@ -82,21 +84,21 @@ _ASCII = {"✓": "ok", "✗": "X", "†": "+", "–": "-", "±": "+-", "≤": "<
 
 
 def plain(item: str | Entry) -> str:
-    """An entry in ASCII, a name at most 24 characters long."""
-    one = entry(item)
-    if one.foreign:
-        return ascii_name(one.text)
-    return "".join(_ASCII.get(c, c) for c in one.text).encode("ascii", "replace").decode()
+    """An entry in ASCII; names have at most 24 characters."""
+    cell = entry(item)
+    if cell.untrusted:
+        return ascii_name(cell.text)
+    return "".join(_ASCII.get(c, c) for c in cell.text).encode("ascii", "replace").decode()
 
 
 def aligned(table: Table, width: int = WIDTH) -> str:
-    """A text table at most `width` wide; columns that do not fit follow below, named again."""
+    """A text table of at most `width` characters; columns that do not fit follow below."""
     grid = [[plain(item) for item in row] for row in (table.header, *table.rows)]
     widths = [max(len(row[i]) for row in grid) for i in range(len(grid[0]))]
     blocks: list[list[int]] = [[]]
     for i in range(1, len(widths)):
-        taken = widths[0] + sum(2 + widths[j] for j in [*blocks[-1], i])
-        if blocks[-1] and taken > width:
+        used = widths[0] + sum(2 + widths[j] for j in [*blocks[-1], i])
+        if blocks[-1] and used > width:
             blocks.append([])
         blocks[-1].append(i)
     lines = [
@@ -122,7 +124,7 @@ _TEX = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': r"\texttt{\char34}",
-    "✓": "",  # in print bold and grey tell it
+    "✓": "",  # bold and grey show it in print
     "✗": "",
     "†": r"$^\dagger$",
     "–": "--",
@@ -136,38 +138,38 @@ _TEX = {
     "ε": r"$\varepsilon$",
     "⌊": r"$\lfloor$",
     "⌋": r"$\rfloor$",
-    "[": "{[}",  # else an optional argument of the line break before
+    "[": "{[}",  # else LaTeX reads it as an argument of the preceding line break
     "]": "{]}",
 }
 
 
 def tex(text: str) -> str:
-    """`text` in one line that LaTeX prints as it is: letters without accents, ? for what it lacks.
+    """`text` in one line, escaped for LaTeX.
 
-    So that it compiles with the fonts of the smallest installation.
+    Accents are removed and unknown characters become "?", so that a minimal LaTeX can compile it.
     """
 
-    def one(c: str) -> str:
+    def convert(c: str) -> str:
         if c in _TEX:
             return _TEX[c]
         return c if c.isascii() else normalize("NFKD", c).encode("ascii", "ignore").decode() or "?"
 
-    return " ".join("".join(map(one, one_line(text))).split())
+    return " ".join("".join(map(convert, one_line(text))).split())
 
 
 def latex(table: Table, caption: str) -> str:
-    """A `table` with booktabs rules, shrunk where it is too wide; best is bold, unsafe grey.
+    """A LaTeX table with booktabs rules, shrunk if too wide; best is bold, unsafe grey.
 
     Needs the packages booktabs, graphicx and xcolor.
     """
-    around: dict[str, Callable[[str], str]] = {
+    emphasis: dict[str, Callable[[str], str]] = {
         "": lambda text: text,
         "best": lambda text: rf"\textbf{{{text}}}",
         "unsafe": lambda text: rf"\textcolor{{gray}}{{{text}}}",
     }
 
     def line(row: Sequence[str | Entry]) -> str:
-        cells = [around[entry(item).mark](tex(entry(item).text)) for item in row]
+        cells = [emphasis[entry(item).style](tex(entry(item).text)) for item in row]
         return f"{' & '.join(cells)} \\\\"
 
     columns = "l" + "r" * (len(table.header) - 1)
@@ -199,16 +201,16 @@ PREAMBLE = r"""\documentclass{article}
   \ifdim\wd\fittedbox>\linewidth\resizebox{\linewidth}{!}{\usebox{\fittedbox}}%
   \else\usebox{\fittedbox}\fi}
 """
-"""What stands above `\\begin{document}`; a paper needs all but its first two lines."""
+"""LaTeX preamble; a paper needs all but its first two lines."""
 
 
 def html_table(table: Table) -> str:
-    """An HTML table; best and unsafe are classes."""
+    """An HTML table; the styles are CSS classes."""
 
     def cell(item: str | Entry, tag: str) -> str:
-        one = entry(item)
-        mark = f' class="{one.mark}"' if one.mark else ""
-        return f"<{tag}{mark}>{html.escape(one.text)}</{tag}>"
+        content = entry(item)
+        css = f' class="{content.style}"' if content.style else ""
+        return f"<{tag}{css}>{html.escape(content.text)}</{tag}>"
 
     head = "".join(cell(item, "th") for item in table.header)
     rows = ["".join(cell(item, "td") for item in row) for row in table.rows]

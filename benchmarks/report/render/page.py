@@ -1,4 +1,4 @@
-"""The leaderboard as one HTML file that needs nothing else: no network, no server."""
+"""The leaderboard as one self-contained HTML file, without network or server."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from benchmarks.report.render.markup import html_table
 from benchmarks.report.render.sections import PICTURES, Section
 from benchmarks.report.wording import NOTHING, one_line
 
-# Nothing may be fetched, not even by a name that slipped through: all there is lies in the file.
+# The policy forbids all requests, even of a name that escaped escaping.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 _FILTERS = (("task", "task"), ("limit", "limit"), ("method", "method"), ("status", "status"))
 
 
 def page(board: Board, parts: Sequence[Section], drawn: Mapping[str, Images]) -> str:
-    """The whole file: the protocol, the tables and pictures of `parts`, every result and job."""
+    """The HTML text: the protocol, the tables and figures of `parts`, every result and training."""
     title = html.escape(one_line(board.title))
     facts = "".join(
         f"<dt>{html.escape(name)}</dt><dd>{html.escape(text)}</dd>"
@@ -78,7 +78,7 @@ def _section(part: Section, drawn: Mapping[str, Images]) -> str:
 
 
 def _explorer() -> str:
-    """The two tables that the script fills, and their filters."""
+    """The two tables that the script fills, with their filters."""
     choosers = "".join(
         f'<label>{label}<select id="filter-{name}"><option value="">all</option></select></label>'
         for name, label in _FILTERS
@@ -99,7 +99,7 @@ def _explorer() -> str:
 
 
 def _json(content: Any) -> str:
-    """JSON that cannot end the script element it stands in."""
+    """JSON that cannot close the script element around it."""
     text = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     for c in "<>&\u2028\u2029":
         text = text.replace(c, f"\\u{ord(c):04x}")
@@ -107,7 +107,7 @@ def _json(content: Any) -> str:
 
 
 def _number(value: float) -> float | None:
-    """Six digits; None for NaN, which JSON has not."""
+    """A number with six digits; None for NaN, which JSON lacks."""
     return None if value is None or math.isnan(value) else float(f"{value:.6g}")
 
 
@@ -157,5 +157,5 @@ def _job(row: Mapping[Any, Any]) -> dict[str, Any]:
         "facts": {name: row[name] for name in facts},
         "reason": row["reason"],
         "traceback": row["traceback"],
-        "curve": row["curve"] or "{}",  # text: most are never looked at
+        "curve": row["curve"] or "{}",  # as text: the script parses it when the training is opened
     }

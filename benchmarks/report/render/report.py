@@ -1,4 +1,4 @@
-"""The leaderboard as files and as text for the terminal, from data frames alone."""
+"""The leaderboard as files and as terminal text, computed from data frames."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from benchmarks.report.wording import NOTHING
 
 FORMATS = ("markdown", "csv", "html", "pictures", "latex", "parquet")
 DEFAULT_FORMATS = ("markdown", "csv", "html", "pictures")
-KEPT, LOST, DETAILS = "episodes.csv.gz", "missing.csv", "trainings.json.gz"
-"""The files that a leaderboard is made of; always written."""
-_KINDS = {"pictures": ("png", "svg"), "html": ("svg",), "latex": ("pdf",)}
-"""The kinds of pictures that a format needs."""
+EPISODES_FILE, MISSING_FILE, TRAININGS_FILE = "episodes.csv.gz", "missing.csv", "trainings.json.gz"
+"""The input of a leaderboard, stored with every leaderboard."""
+_IMAGE_KINDS = {"pictures": ("png", "svg"), "html": ("svg",), "latex": ("pdf",)}
+"""The image files that a format needs."""
 
 
 def contents(
@@ -47,31 +47,31 @@ def contents(
     """The files of a leaderboard, by their path in its folder.
 
     `frame` and `missing` have the columns of `frame.EPISODES` and `frame.MISSING`; either may be
-    empty. `protocol` adds lines to those that follow from the frame, or adds to such a line.
+    empty. `protocol` adds facts to those that follow from the frame, or appends to such a fact.
     Raises `UserError` for frames that do not validate.
     """
     board = build(frame, missing, title, protocol, details or Details(), published)
-    return _written(board, set(formats)) | {
-        # without the time, which would make every writing differ
-        KEPT: gzip.compress(tidy.csv(board.episodes), mtime=0),
-        LOST: tidy.csv(board.lost),
-        DETAILS: board.details.to_bytes(),
+    return _format_files(board, set(formats)) | {
+        # Without a time stamp, so that equal content gives equal bytes.
+        EPISODES_FILE: gzip.compress(tidy.csv(board.episodes), mtime=0),
+        MISSING_FILE: tidy.csv(board.lost),
+        TRAININGS_FILE: board.details.to_bytes(),
     }
 
 
-def _written(board: Board, formats: set[str]) -> dict[str, bytes]:
-    """The files of the formats asked for, by their path in the folder."""
+def _format_files(board: Board, formats: set[str]) -> dict[str, bytes]:
+    """The files of the given formats, by their path in the folder."""
     contents: dict[str, bytes] = {}
     parts = sections(board)
-    wanted = {kind for one in formats for kind in _KINDS.get(one, ())}
-    drawn = pictures(board, {name for part in parts for name in part.pictures}, wanted)
+    needed = {kind for name in formats for kind in _IMAGE_KINDS.get(name, ())}
+    drawn = pictures(board, {name for part in parts for name in part.pictures}, needed)
     if "markdown" in formats:
         contents["leaderboard.md"] = _markdown(board, parts, "pictures" in formats).encode()
     if "latex" in formats:
         contents["leaderboard.tex"] = _latex(board, parts).encode()
     if "html" in formats:
         contents["leaderboard.html"] = page.page(board, parts, drawn).encode()
-    written = {kind for one in formats - {"html"} for kind in _KINDS.get(one, ())}
+    written = {kind for name in formats - {"html"} for kind in _IMAGE_KINDS.get(name, ())}
     contents |= {
         f"pictures/{name}.{kind}": images[kind]
         for name, images in drawn.items()
@@ -87,13 +87,13 @@ def _written(board: Board, formats: set[str]) -> dict[str, bytes]:
 
 
 def pictures(board: Board, names: Collection[str], kinds: Collection[str]) -> dict[str, Images]:
-    """The pictures called `names`, of those in `sections.PICTURES`, as files of some `kinds`."""
+    """Draw the figures `names` of `sections.PICTURES` as image files of some `kinds`."""
     draw: dict[str, Callable[[], Picture]] = {
         "frontier": lambda: plots.frontier(board.table),
         "sweep": lambda: sweep.sweep(board.table, board.details.frontiers),
         "variants": lambda: option_charts.variant_chart(board.families),
         "options": lambda: option_charts.option_chart(board.sweeps, board.means),
-        "matrix": lambda: charts.matrix_chart(board.improvements, board.places),
+        "matrix": lambda: charts.matrix_chart(board.improvements, board.ranks),
         "profiles": lambda: charts.profile_chart(board.profiles),
         "curves": lambda: charts.curve_chart(board.details.trainings),
         "published": lambda: charts.published_chart(board.matches),
@@ -104,7 +104,7 @@ def pictures(board: Board, names: Collection[str], kinds: Collection[str]) -> di
 
 
 def terminal(frame: pd.DataFrame, missing: pd.DataFrame) -> str:
-    """The leaderboard in ASCII, at most 100 columns wide; raises `UserError` as `contents`."""
+    """The leaderboard in ASCII, at most 100 characters wide; raises `UserError` as `contents`."""
     episodes, lost = validate(frame), validate_missing(missing)
     table = cells(episodes, lost)
     count = [f"{n} {status}" for status, n in lost["status"].value_counts(sort=False).items()]
@@ -144,7 +144,7 @@ def _markdown(board: Board, parts: Sequence[Section], with_pictures: bool) -> st
 
 
 def _latex(board: Board, parts: Sequence[Section]) -> str:
-    """A document of all tables of figures; wordy ones would not fit a page."""
+    """A LaTeX document of all tables of numbers; tables of text would not fit a page."""
     lines = [PREAMBLE + r"\begin{document}", rf"\section*{{{tex(board.title)}}}"]
     lines += [rf"\textbf{{Attention:}} {tex(line)}\par" for line in board.mixed]
     lines += [rf"\noindent {tex(name)}: {tex(text)}\par" for name, text in board.facts.items()]
@@ -157,9 +157,9 @@ def _latex(board: Board, parts: Sequence[Section]) -> str:
             caption = caption.replace("✓ safe, ✗ unsafe, bold", "Grey: unsafe; bold")
             floats.append(latex(part.table, caption))
         floats += [_figure(name) for name in part.pictures]
-    for place, one in enumerate(floats, start=1):
-        lines.append(one)
-        if place % 3 == 0:  # LaTeX keeps only so many waiting
+    for number, text in enumerate(floats, start=1):
+        lines.append(text)
+        if number % 3 == 0:  # LaTeX fails with too many pending floats
             lines.append(r"\clearpage")
     return "\n".join([*lines, r"\end{document}"]) + "\n"
 

@@ -1,4 +1,4 @@
-"""A leaderboard as sections, in the order in which every format has them."""
+"""The sections of a leaderboard, in the order of every format."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from benchmarks.report.board import Board
 from benchmarks.report.frame import ordered_tasks
-from benchmarks.report.published import Apart, Match
+from benchmarks.report.published import Incomparable, Match
 from benchmarks.report.render import tables
 from benchmarks.report.render.changes import variant_table
 from benchmarks.report.render.markup import Entry, Row, Table, name
@@ -26,39 +26,39 @@ PICTURES = {
     "curves": "Losses during the training",
     "published": "Our results and the papers' under the same protocol",
 }
-"""The pictures by the name of their files, and what they show."""
+"""Captions of the figures, by file name."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, what is said below it, a table and pictures (names of `PICTURES`)."""
+    """A heading with text, a table and figures (names of `PICTURES`)."""
 
     title: str
     text: str = ""
     table: Table | None = None
     words: bool = False
-    """Whether the table holds words rather than figures."""
+    """Whether the table contains text rather than numbers."""
     note: str = ""
-    """Said below the table."""
+    """Text below the table."""
     pictures: Sequence[str] = ()
 
 
 def sections(board: Board) -> list[Section]:
-    """All sections; those that depend on scores are left out where no run is finished."""
-    found = _scores(board) if len(board.episodes) else []
+    """All sections; without a finished run, those that need scores are left out."""
+    parts = _scores(board) if len(board.episodes) else []
     if len(board.details.trainings):
-        found += _trainings(board)
-    found += _published(board)
+        parts += _trainings(board)
+    parts += _published(board)
     lost = tables.lost_table(board.table, board.lost)
     if lost.rows:
-        found.append(Section("Missing or failed", table=lost, words=True))
+        parts.append(Section("Missing or failed", table=lost, words=True))
     elif len(board.episodes):
-        found.append(Section("Missing or failed", "None: every run is there."))
-    return found
+        parts.append(Section("Missing or failed", "None: every run is there."))
+    return parts
 
 
 def _scores(board: Board) -> list[Section]:
-    found = [
+    parts = [
         Section(
             "Overall",
             table=tables.overall_table(board.ranking),
@@ -76,14 +76,14 @@ def _scores(board: Board) -> list[Section]:
         rows = board.episodes[board.episodes["task"] == task]
         text = ""
         if len(rows):
-            one = rows.iloc[0]
+            first = rows.iloc[0]
             text = (
-                f"R_min {one['min_return']:.6g}, R_max {one['max_return']:.6g}; sha256 of the "
-                f"data {one['checksum'] or 'unknown'}. Reward / cost; ✓ safe, ✗ unsafe, "
+                f"R_min {first['min_return']:.6g}, R_max {first['max_return']:.6g}; sha256 of the "
+                f"data {first['checksum'] or 'unknown'}. Reward / cost; ✓ safe, ✗ unsafe, "
                 "bold: best safe reward."
             )
-        found.append(Section(task, text, tables.task_table(board.table, task, board.methods)))
-    found.append(
+        parts.append(Section(task, text, tables.task_table(board.table, task, board.methods)))
+    parts.append(
         Section(
             "Limit sweep",
             "Each method's raw cost and return at every limit, and what the data hold.",
@@ -92,7 +92,7 @@ def _scores(board: Board) -> list[Section]:
     )
     drawn = ["variants", "options"] if board.sweeps else ["variants"]
     for family in board.families:
-        found.append(
+        parts.append(
             Section(
                 f"Variants of {family.base}",
                 f"Differences are the variant's figure less that of {family.base}, with 95% "
@@ -102,20 +102,20 @@ def _scores(board: Board) -> list[Section]:
                 pictures=drawn,
             )
         )
-        drawn = []  # of all families, once
+        drawn = []  # the figures show all families: only once
     if len(board.improvements):
-        found.append(
+        parts.append(
             Section(
                 "Methods against each other",
                 "How likely a run of the row is better than a run of the column on the same task "
                 "and limit: safe beats unsafe; among safe more reward; among unsafe less cost. "
                 "Rank: the mean over all cells of the place among these methods, by the means "
                 "over seeds; a cell without a run is last.",
-                tables.comparison_table(board.improvements, board.places),
+                tables.comparison_table(board.improvements, board.ranks),
                 pictures=["matrix"],
             )
         )
-        found.append(
+        parts.append(
             Section(
                 "Where both are safe",
                 "Mean reward of the row / of the column over the cells that are safe for both, "
@@ -123,7 +123,7 @@ def _scores(board: Board) -> list[Section]:
                 tables.both_safe_table(board.both_safe, board.methods),
             )
         )
-    found.append(
+    parts.append(
         Section(
             "Profiles",
             "The share of a method's runs above each reward, and within each cost; at a cost of "
@@ -131,53 +131,54 @@ def _scores(board: Board) -> list[Section]:
             pictures=["profiles"],
         )
     )
-    return found
+    return parts
 
 
 def _trainings(board: Board) -> list[Section]:
     trainings = board.details.trainings
     methods = board.methods or sorted(set(trainings["algorithm"]))
-    found = [
+    parts = [
         Section(
             "Time and memory",
             "Means of a training; updates a second over all of them; the largest memory of any: "
             "on a GPU the device's, otherwise the whole process's.",
-            tables.cost_table(board.costs, methods),
+            tables.usage_table(board.usage, methods),
         )
     ]
     if any(text not in ("", "{}") for text in trainings["curve"]):
-        found.append(Section("Learning curves", pictures=["curves"]))
+        parts.append(Section("Learning curves", pictures=["curves"]))
     provenance = provenance_table(trainings)
     text = "" if provenance.rows else "Not recorded when these results were made."
     table = provenance if provenance.rows else None
-    return [*found, Section("Provenance", text, table, words=True)]
+    return [*parts, Section("Provenance", text, table, words=True)]
 
 
 def provenance_table(trainings: pd.DataFrame) -> Table:
-    """What the finished trainings were made with, a row for each that differs."""
+    """Provenance of the finished trainings, with one row for each distinct one."""
     done = trainings[(trainings["status"] == "finished") & (trainings["commit"] != "")]
     by = ["commit", "dirty", "versions", "device", "platform", "command"]
     rows: list[Row] = []
-    for key, own in done.groupby(by):
+    for key, trained in done.groupby(by):
         commit, dirty, versions, device, platform, command = map(str, key)
-        packages = ", ".join(f"{one} {at}" for one, at in json.loads(versions or "{}").items())
-        commits = ", ".join(one[:12] for one in commit.split())
+        installed = json.loads(versions or "{}")
+        packages = ", ".join(f"{package} {number}" for package, number in installed.items())
+        commits = ", ".join(sha[:12] for sha in commit.split())
         rows.append(
             [
                 commits + {"yes": ", code changed", "no": "", "": ", unknown if changed"}[dirty],
-                str(len(own)),
-                Entry(packages, foreign=True),
-                Entry(", ".join(filter(None, [device, platform])), foreign=True),
-                Entry(command, foreign=True),
+                str(len(trained)),
+                Entry(packages, untrusted=True),
+                Entry(", ".join(filter(None, [device, platform])), untrusted=True),
+                Entry(command, untrusted=True),
             ]
         )
     return Table(["commit", "trainings", "packages", "device", "command"], rows)
 
 
 def _published(board: Board) -> list[Section]:
-    found = []
+    parts = []
     if board.matches:
-        found.append(
+        parts.append(
             Section(
                 "Published numbers",
                 "Only where data, limits, tasks, seeds, episodes and budget are those of the "
@@ -186,50 +187,50 @@ def _published(board: Board) -> list[Section]:
                 pictures=["published"],
             )
         )
-    if board.apart:
-        found.append(
+    if board.incomparable:
+        parts.append(
             Section(
                 "Published numbers that cannot be compared",
                 "Their protocol is not that of this table.",
-                apart_table(board.apart),
+                incomparable_table(board.incomparable),
                 words=True,
             )
         )
-    return found
+    return parts
 
 
 def published_table(matches: Sequence[Match]) -> Table:
-    """Ours beside the papers' figures, and the difference."""
+    """Our figures, the papers' figures, and the difference."""
     rows: list[Row] = [
         [
-            name(one.method),
-            name(one.theirs.task),
-            " ".join(map(str, one.theirs.limits)),
-            with_interval(one.reward, one.intervals.reward),
-            number(one.theirs.reward),
-            signed(one.reward - one.theirs.reward),
-            with_interval(one.cost, one.intervals.cost),
-            number(one.theirs.cost),
-            signed(one.cost - one.theirs.cost),
-            Entry(f"{one.theirs.paper}, {one.theirs.source}", foreign=True),
+            name(match.method),
+            name(match.theirs.task),
+            " ".join(map(str, match.theirs.limits)),
+            with_interval(match.reward, match.intervals["reward"]),
+            number(match.theirs.reward),
+            signed(match.reward - match.theirs.reward),
+            with_interval(match.cost, match.intervals["cost"]),
+            number(match.theirs.cost),
+            signed(match.cost - match.theirs.cost),
+            Entry(f"{match.theirs.paper}, {match.theirs.source}", untrusted=True),
         ]
-        for one in matches
+        for match in matches
     ]
     header = ["method", "task", "limits", "reward", "paper's", "difference"]
     return Table([*header, "cost", "paper's", "difference", "source"], rows)
 
 
-def apart_table(apart: Sequence[Apart]) -> Table:
-    """The figures without ours beside them, and why."""
+def incomparable_table(groups: Sequence[Incomparable]) -> Table:
+    """Published figures that cannot be compared with ours, and why."""
     rows: list[Row] = [
         [
-            name(one.paper),
-            Entry(", ".join(one.methods), foreign=True),
-            Entry(one.protocol, foreign=True),
-            Entry(", ".join(one.tasks), foreign=True),
-            Entry(one.reason, foreign=True),
-            Entry(one.source, foreign=True),
+            name(group.paper),
+            Entry(", ".join(group.methods), untrusted=True),
+            Entry(group.protocol, untrusted=True),
+            Entry(", ".join(group.tasks), untrusted=True),
+            Entry(group.reason, untrusted=True),
+            Entry(group.source, untrusted=True),
         ]
-        for one in apart
+        for group in groups
     ]
     return Table(["paper", "methods", "protocol", "tasks", "reason", "source"], rows)

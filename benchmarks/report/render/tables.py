@@ -1,4 +1,4 @@
-"""The leaderboard's tables, as a reader sees them: text with two decimals, and marks."""
+"""The leaderboard's tables as formatted text: two decimals, and marks of safety and gaps."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from benchmarks.report.costs import Cost
-from benchmarks.report.ranking import BothSafe, Improvement, Place
+from benchmarks.report.metrics import METRICS
+from benchmarks.report.ranking import AverageRank, BothSafe, Improvement
 from benchmarks.report.render.markup import Entry, Row, Table, name
 from benchmarks.report.resampling import NO_INTERVAL
+from benchmarks.report.resources import ResourceUsage
 from benchmarks.report.statistics import Average, Cell, Standing
 from benchmarks.report.wording import (
     BLANK,
@@ -22,60 +23,60 @@ from benchmarks.report.wording import (
     with_interval,
 )
 
-_REASON = 300  # longest reason in a report
+_MAX_REASON = 300
+"""Maximum length of a failure's reason in a report."""
 
 
 def _incomplete(cells: int, of: int) -> str:
-    """What follows a figure that lacks some of its cells."""
+    """Suffix marking a figure without some of its cells."""
     return f" † ({cells} of {of} cells)" if cells < of else ""
 
 
 def overall_table(standings: Sequence[Standing], brief: bool = False) -> Table:
-    """A row a method over the cells that it has; `brief` leaves out what the terminal has not."""
-    header = ["method", "safe runs", "reward", "IQM of reward", "cost"]
-    header += [] if brief else ["violation", "safe reward"]
-    return Table([*header, "seeds"], [_overall(standing, brief) for standing in standings])
+    """One row for each method, over its cells; `brief` is the smaller table of the terminal."""
+    columns = [m for m in METRICS if m.header and not (brief and m.terminal == "hidden")]
+    rows: list[Row] = []
+    for standing in standings:
+        row: Row = [name(standing.algorithm), _safe_runs(standing, brief)]
+        for metric in columns:
+            with_bounds = not brief or metric.terminal == "interval"
+            bounds = standing.intervals[metric.name] if with_bounds else NO_INTERVAL
+            row.append(with_interval(standing.metrics[metric.name], bounds))
+        rows.append([*row, _seeds(standing)])
+    return Table(["method", "safe runs", *(metric.header for metric in columns), "seeds"], rows)
 
 
-def _overall(standing: Standing, brief: bool) -> Row:
-    safe = f"{standing.safe_runs}/{standing.runs}"
-    if not math.isnan(standing.intervals.safe_rate.low) and not brief:
-        rate = with_interval(standing.safe_rate, standing.intervals.safe_rate)
-        safe = f"{rate} ({safe})"
-    safe += _incomplete(standing.cells, standing.of)
+def _safe_runs(standing: Standing, brief: bool) -> str:
+    text = f"{standing.safe_runs}/{standing.runs}"
+    bounds = standing.intervals["safe_rate"]
+    if not math.isnan(bounds.low) and not brief:
+        text = f"{with_interval(standing.metrics['safe_rate'], bounds)} ({text})"
+    return text + _incomplete(standing.cells, standing.of)
+
+
+def _seeds(standing: Standing) -> str:
     fewest, most = standing.seeds
-    seeds = f"{fewest}" if fewest == most else f"{fewest}-{most}"
-    intervals = standing.intervals
-    row: Row = [
-        name(standing.algorithm),
-        safe,
-        with_interval(standing.reward, intervals.reward),
-        with_interval(standing.iqm, NO_INTERVAL if brief else intervals.iqm),
-        with_interval(standing.cost, intervals.cost),
-    ]
-    if not brief:
-        row.append(with_interval(standing.violation, intervals.violation))
-        row.append(with_interval(standing.safe_reward, intervals.safe_reward))
-    return [*row, f"{seeds} †" if standing.lost else seeds]
+    text = f"{fewest}" if fewest == most else f"{fewest}-{most}"
+    return f"{text} †" if standing.lost else text
 
 
 def task_table(
     table: Sequence[Cell], task: str, methods: Sequence[str], brief: bool = False
 ) -> Table:
-    """Methods x limits of one task: "reward / cost" and whether that is safe.
+    """Methods x limits of one task: "reward / cost" and whether the cell is safe.
 
-    Methods stand in the order given. The best safe reward of each limit is marked, and so is what
-    is unsafe; `brief` leaves deviations over seeds out.
+    Methods are in the given order. The best safe reward of each limit and unsafe cells are marked;
+    `brief` leaves out deviations over seeds.
     """
-    here = [cell for cell in table if cell.task == task]
-    limits = {cell.limit: cell.fraction for cell in here}
-    found = {(cell.algorithm, cell.limit): cell for cell in here}
+    of_task = [cell for cell in table if cell.task == task]
+    limits = {cell.limit: cell.fraction for cell in of_task}
+    by_key = {(cell.algorithm, cell.limit): cell for cell in of_task}
     best = {
-        limit: max((c.reward for c in here if c.safe and c.limit == limit), default=math.nan)
+        limit: max((c.reward for c in of_task if c.safe and c.limit == limit), default=math.nan)
         for limit in limits
     }
     rows: list[Row] = [
-        [name(method), *(_cell(found[method, limit], best[limit], brief) for limit in limits)]
+        [name(method), *(_cell(by_key[method, limit], best[limit], brief) for limit in limits)]
         for method in methods
     ]
     header = [f"limit {limit_text(limit, fraction)}" for limit, fraction in limits.items()]
@@ -98,8 +99,8 @@ def _cell(cell: Cell, best: float, brief: bool) -> Entry:
 
 
 def average_table(means: Sequence[Average], methods: Sequence[str]) -> Table:
-    """Methods x settings of the limit: means over tasks, and how many of them are safe."""
-    found = {(mean.algorithm, mean.setting): mean for mean in means}
+    """Methods x settings of the limit: means over tasks, and the number of safe tasks."""
+    by_key = {(mean.algorithm, mean.setting): mean for mean in means}
     settings = sorted({mean.setting for mean in means})
 
     def text(mean: Average) -> str:
@@ -109,76 +110,76 @@ def average_table(means: Sequence[Average], methods: Sequence[str]) -> Table:
         return scores + _incomplete(mean.cells, mean.of)
 
     rows: list[Row] = [
-        [name(method), *(text(found[method, setting]) for setting in settings)]
+        [name(method), *(text(by_key[method, setting]) for setting in settings)]
         for method in methods
     ]
     return Table(["method", *map(setting_text, settings)], rows)
 
 
-def comparison_table(found: Sequence[Improvement], ranking: Sequence[Place]) -> Table:
-    """Methods x methods, best rank first: how likely the row is better than the column."""
-    by = {(one.method, one.other): one for one in found}
-    methods = [place.method for place in ranking]
+def comparison_table(improvements: Sequence[Improvement], ranks: Sequence[AverageRank]) -> Table:
+    """Methods x methods, best rank first: probability that the row is better than the column."""
+    by_pair = {(pair.method, pair.other): pair for pair in improvements}
+    methods = [rank.method for rank in ranks]
 
     def text(method: str, other: str) -> str:
-        one = by.get((method, other))
-        if one is None:
+        pair = by_pair.get((method, other))
+        if pair is None:
             return BLANK
-        shown = with_interval(one.probability, one.interval)
-        return shown + _incomplete(one.cells, one.of)
+        return with_interval(pair.probability, pair.interval) + _incomplete(pair.cells, pair.of)
 
     rows: list[Row] = [
         [
-            name(place.method),
-            f"{number(place.rank)}{' †' if place.cells < place.of else ''}",
-            *(text(place.method, other) for other in methods),
+            name(rank.method),
+            f"{number(rank.rank)}{' †' if rank.cells < rank.of else ''}",
+            *(text(rank.method, other) for other in methods),
         ]
-        for place in ranking
+        for rank in ranks
     ]
     return Table(["method", "average rank", *map(name, methods)], rows)
 
 
 def both_safe_table(pairs: Sequence[BothSafe], methods: Sequence[str]) -> Table:
-    """Methods x methods: rewards of the row and the column where both are safe, and in how many."""
-    found = {(pair.method, pair.other): pair for pair in pairs}
+    """Methods x methods: rewards where both are safe, and the number of such cells."""
+    by_pair = {(pair.method, pair.other): pair for pair in pairs}
 
     def text(pair: BothSafe) -> str:
-        shown = number(pair.reward)
+        rewards = number(pair.reward)
         if pair.method != pair.other and pair.safe:
-            shown += f" / {number(pair.other_reward)}"
-        return f"{shown} ({pair.safe}){_incomplete(pair.cells, pair.of)}"
+            rewards += f" / {number(pair.other_reward)}"
+        return f"{rewards} ({pair.safe}){_incomplete(pair.cells, pair.of)}"
 
     rows: list[Row] = [
-        [name(method), *(text(found[method, other]) for other in methods)] for method in methods
+        [name(method), *(text(by_pair[method, other]) for other in methods)] for method in methods
     ]
     return Table(["method", *map(name, methods)], rows)
 
 
-def cost_table(costs: Sequence[Cost], methods: Sequence[str]) -> Table:
-    """A row a method: what its trainings and evaluations took; a dash where nobody wrote it down.
+def usage_table(usages: Sequence[ResourceUsage], methods: Sequence[str]) -> Table:
+    """One row for each method: time and memory, with a dash where they were not recorded.
 
-    Times are means of a training.
+    Times are means over trainings.
     """
-    by = {cost.method: cost for cost in costs}
+    by_method = {usage.method: usage for usage in usages}
     rows: list[Row] = []
     for method in methods:
-        cost = by.get(method)
-        if cost is None:
+        usage = by_method.get(method)
+        if usage is None:
             continue
-        count = f"{cost.trainings}"
-        if cost.trainings < cost.of:
-            count += f" † (of {cost.of})"
-        low, high = cost.updates
+        count = f"{usage.trainings}"
+        if usage.trainings < usage.of:
+            count += f" † (of {usage.of})"
+        low, high = usage.updates
+        speed, memory = usage.updates_per_second, usage.peak_memory_mb
         rows.append(
             [
                 name(method),
                 count,
                 f"{low}" if low == high else f"{low}-{high}",
-                duration(cost.train_seconds),
-                BLANK if math.isnan(cost.updates_per_second) else f"{cost.updates_per_second:.4g}",
-                duration(cost.evaluation_seconds),
-                BLANK if math.isnan(cost.peak_memory_mb) else f"{cost.peak_memory_mb:.0f} MB",
-                Entry(", ".join(cost.devices) or BLANK, foreign=True),
+                duration(usage.train_seconds),
+                BLANK if math.isnan(speed) else f"{speed:.4g}",
+                duration(usage.evaluation_seconds),
+                BLANK if math.isnan(memory) else f"{memory:.0f} MB",
+                Entry(", ".join(usage.devices) or BLANK, untrusted=True),
             ]
         )
     header = ["method", "trainings", "updates", "training", "updates/s", "evaluation"]
@@ -186,7 +187,7 @@ def cost_table(costs: Sequence[Cost], methods: Sequence[str]) -> Table:
 
 
 def duration(seconds: float) -> str:
-    """Seconds below two minutes, minutes below two hours, then hours."""
+    """A duration in seconds below two minutes, in minutes below two hours, else in hours."""
     if math.isnan(seconds):
         return BLANK
     for unit, size in (("h", 3600), ("min", 60)):
@@ -196,15 +197,15 @@ def duration(seconds: float) -> str:
 
 
 def lost_table(table: Sequence[Cell], missing: pd.DataFrame) -> Table:
-    """Each run without a result and its reason; seeds that share a reason share a row.
+    """Missing and failed runs with their reasons; seeds with the same reason share a row.
 
-    Cells of which no run is known at all stand at the end.
+    Cells without any known run are at the end.
     """
     rows: dict[tuple[str, str, str, str, str], list[str]] = {}
     for run in missing.to_dict("records"):
         reason = one_line(run["reason"])
-        if len(reason) > _REASON:
-            reason = reason[: _REASON - 1] + "…"
+        if len(reason) > _MAX_REASON:
+            reason = reason[: _MAX_REASON - 1] + "…"
         limit = limit_text(run["limit"], run["fraction"])
         key = (run["algorithm"], run["task"], limit, run["status"], reason)
         rows.setdefault(key, []).append(str(run["seed"]))
@@ -215,7 +216,10 @@ def lost_table(table: Sequence[Cell], missing: pd.DataFrame) -> Table:
     return Table(
         ["method", "task", "limit", "seeds", "status", "reason"],
         [
-            [name(method), name(task), limit, ", ".join(seeds), status, Entry(reason, foreign=True)]
+            [
+                *(name(method), name(task), limit, ", ".join(seeds), status),
+                Entry(reason, untrusted=True),
+            ]
             for (method, task, limit, status, reason), seeds in rows.items()
         ],
     )

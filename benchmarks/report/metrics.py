@@ -1,0 +1,165 @@
+"""The metrics of the overall table, one entry each.
+
+A new metric needs an entry in `METRICS` and nothing else: the table of the report, the table
+`overall` of other programs, the intervals and the formulas that readers see follow from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from benchmarks.report.resampling import (
+    NAN,
+    NO_INTERVAL,
+    RESAMPLES,
+    SAFE,
+    Floats,
+    Interval,
+    Stratum,
+    draw,
+    interquartile_means,
+    interval,
+    mean_over_cells,
+    sum_over_runs,
+)
+
+Intervals = dict[str, Interval]
+"""The intervals of one method's metrics, by the metric's name."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The normalised scores of one method that its metrics are computed from."""
+
+    cell_rewards: Sequence[float]
+    """Mean reward of each cell that has a run; `cell_costs` likewise."""
+    cell_costs: Sequence[float]
+    rewards: Floats
+    """Reward of each run; `costs` likewise."""
+    costs: Floats
+
+    @property
+    def safe(self) -> NDArray[np.bool_]:
+        """Which runs are safe."""
+        return self.costs <= SAFE
+
+
+class Resamples:
+    """The seeds of one method's runs, drawn with replacement (`resampling.draw`)."""
+
+    def __init__(self, strata: Sequence[Stratum], number: int, seed: int) -> None:
+        self.counts = draw(strata, number, seed)
+        self.rewards = [stratum.scores[..., 0] for stratum in strata]
+        self.costs = [stratum.scores[..., 1] for stratum in strata]
+        self.safe = [cost <= SAFE for cost in self.costs]
+        self.runs = sum(reward.size for reward in self.rewards)
+
+    def total(self, values: Sequence[Floats]) -> Floats:
+        """Sum of `values` over the runs of each resample."""
+        return sum_over_runs(values, self.counts)
+
+    @cached_property
+    def number_safe(self) -> Floats:
+        """Number of safe runs of each resample."""
+        return self.total([safe.astype(float) for safe in self.safe])
+
+    def safe_reward(self) -> Floats:
+        """Mean reward of the safe runs of each resample; NaN where none is."""
+        rewards = self.total([r * s for r, s in zip(self.rewards, self.safe, strict=True)])
+        with np.errstate(invalid="ignore"):
+            return np.asarray(rewards / np.where(self.number_safe > 0, self.number_safe, np.nan))
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure of a method in the overall table."""
+
+    name: str
+    """Column in the table `overall` and key of `Standing.metrics`."""
+    value: Callable[[Scores], float]
+    resample: Callable[[Resamples], Floats]
+    """The metric of each resample."""
+    header: str = ""
+    """Column in the report; empty for the safe rate, which is shown with the number of runs."""
+    terminal: Literal["hidden", "value", "interval"] = "hidden"
+    """What the terminal's table shows of it."""
+    definition: str = ""
+    """Its part of the formula "Overall"; empty where another metric's part includes it."""
+
+
+def iqm(values: ArrayLike) -> Floats:
+    """Interquartile mean over the last axis; of n values the ⌊n/4⌋ at either end are left out."""
+    values = np.sort(np.asarray(values, dtype=np.float64), axis=-1)
+    cut = values.shape[-1] // 4
+    return np.asarray(values[..., cut : values.shape[-1] - cut].mean(axis=-1))
+
+
+def violation(cost: Floats) -> Floats:
+    """How far a normalised cost lies above 1; 0 where it is safe."""
+    return np.where(cost <= SAFE, 0.0, cost - 1.0)
+
+
+def mean(values: ArrayLike) -> float:
+    """The mean; NaN of no values."""
+    array = np.ascontiguousarray(values)
+    return float(np.mean(array)) if array.size else NAN
+
+
+METRICS = (
+    Metric(
+        "reward",
+        lambda scores: mean(scores.cell_rewards),
+        lambda drawn: mean_over_cells(drawn.rewards, drawn.counts),
+        header="reward",
+        terminal="interval",
+        definition="reward and cost are means over the cells that a method has",
+    ),
+    Metric(
+        "iqm",
+        lambda scores: float(iqm(scores.rewards)) if len(scores.rewards) else NAN,
+        lambda drawn: interquartile_means(drawn.rewards, drawn.counts),
+        header="IQM of reward",
+        terminal="value",
+        definition="IQM is the interquartile mean of the reward over its runs",
+    ),
+    Metric(
+        "cost",
+        lambda scores: mean(scores.cell_costs),
+        lambda drawn: mean_over_cells(drawn.costs, drawn.counts),
+        header="cost",
+        terminal="interval",
+    ),
+    Metric(
+        "safe_rate",
+        lambda scores: mean(scores.safe),
+        lambda drawn: drawn.number_safe / drawn.runs,
+    ),
+    Metric(
+        "violation",
+        lambda scores: mean(violation(scores.costs)),
+        lambda drawn: drawn.total([violation(cost) for cost in drawn.costs]) / drawn.runs,
+        header="violation",
+        definition="violation the mean over its runs of how far the normalised cost lies above 1",
+    ),
+    Metric(
+        "safe_reward",
+        lambda scores: mean(scores.rewards[scores.safe]),
+        lambda drawn: drawn.safe_reward(),
+        header="safe reward",
+        definition="safe reward the mean reward of its safe runs",
+    ),
+)
+"""In the order of the table `overall`."""
+NO_INTERVALS: Intervals = {metric.name: NO_INTERVAL for metric in METRICS}
+
+
+def bootstrap(strata: Sequence[Stratum], resamples: int = RESAMPLES, seed: int = 0) -> Intervals:
+    """95% intervals of one method's metrics."""
+    drawn = Resamples(strata, resamples, seed)
+    return {metric.name: interval(metric.resample(drawn)) for metric in METRICS}
