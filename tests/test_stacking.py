@@ -29,6 +29,7 @@ SMALL = RATES | {
     "expansion": 2,
     "dropout": 0.1,
     "hidden": 24,
+    "embedding": 8,
     "cost_bins": 6,
     "warmup": 4,
     "max_grad_norm": 0.05,

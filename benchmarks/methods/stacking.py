@@ -9,8 +9,9 @@ A method can be stacked (`Algorithm.stackable`) if its `update`
 - draws random numbers from `self.draws` alone, and `prepare` draws none;
 - counts dimensions from the last, and keeps its losses apart: [B] becomes [K, B], a loss [K];
 - descends the sum of all losses and clips by `clip_gradients`;
-- uses linear layers, layer norms, dropout from `benchmarks.common.random_streams`, and layers
-  without parameters; a tensor among its `parts`, of shape s, becomes [K, *s].
+- uses linear layers, layer norms, plain embeddings, dropout from
+  `benchmarks.common.random_streams`, and layers without parameters, each registered once (one that
+  is shared is passed to `forward`); a tensor among its `parts`, of shape s, becomes [K, *s].
 """
 
 from __future__ import annotations
@@ -58,6 +59,20 @@ class StackedLayerNorm(nn.Module):
         """Each layer on its own rows."""
         normed = nn.functional.layer_norm(x, self.shape, eps=self.eps)
         return torch.addcmul(self.bias[:, None], normed, self.weight[:, None])
+
+
+class StackedEmbedding(nn.Module):
+    """K embedding tables of one size: whole numbers [K, B] to their rows [K, B, e]."""
+
+    def __init__(self, layers: Sequence[nn.Embedding]) -> None:
+        super().__init__()
+        self.weight = _stacked_parameter([layer.weight for layer in layers])
+
+    def forward(self, index: Tensor) -> Tensor:
+        """Each table's own rows: the tables lie one after another in a single long one."""
+        seeds, size, width = self.weight.shape
+        offset = size * torch.arange(seeds, device=index.device)[:, None]
+        return nn.functional.embedding(index + offset, self.weight.view(-1, width))
 
 
 class Stack:
@@ -166,6 +181,8 @@ def _stack_modules(own: Sequence[nn.Module], draws: Draws, in_place: dict[int, A
         stacked: nn.Module = StackedLinear(own)  # type: ignore[arg-type]
     elif isinstance(first, nn.LayerNorm):
         stacked = StackedLayerNorm(own)  # type: ignore[arg-type]
+    elif isinstance(first, nn.Embedding):
+        stacked = StackedEmbedding(own)  # type: ignore[arg-type]
     elif isinstance(first, Dropout):
         stacked = Dropout(first.share, draws)
     else:
