@@ -95,6 +95,9 @@ class Problem:
     costs: Tensor
     max_cost: float
     """Largest cost that counts: the task's maximum, which limits in percent refer to."""
+    min_segment_return: float
+    max_segment_return: float
+    """Least and largest reward over consecutive steps of a trajectory, however many."""
 
     @property
     def observation_dim(self) -> int:
@@ -125,6 +128,7 @@ class Problem:
             tensor(data.returns),
             tensor(data.episode_costs),
             float(data.episode_costs.max()) if max_cost is None else max_cost,
+            *data.sum_range(data.rewards),
         )
 
     def state(self) -> dict[str, Any]:
