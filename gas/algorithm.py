@@ -15,21 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.common.errors import unknown_name
-from benchmarks.datasets.targets import (
-    TARGET_MARGIN,
-    TARGET_QUANTILE,
-    listed_targets,
-    parse_targets,
-    reward_targets,
-)
 from benchmarks.methods.algorithm import Policy, acting
 from benchmarks.methods.losses import expectile_weight
 from gas.segments import Segments, relabel_costs, relabel_rewards
-from gas.stitching import BUDGETS, BudgetPolicy, Stitching, StitchingConfig
+from gas.stitching import BUDGETS, Stitching, StitchingConfig
+from gas.targets import TargetConfig, TargetPolicy, initial_targets
 
 
 @dataclass(frozen=True)
-class GASConfig(StitchingConfig):
+class GASConfig(TargetConfig, StitchingConfig):
     """Options of GAS. Defaults are the paper's where it states them."""
 
     alpha: float = 0.8
@@ -51,18 +45,9 @@ class GASConfig(StitchingConfig):
     cost_filter: bool = True
     """Leave segments out of the policy loss that cost more than V^C (the sign of a term in the
     release; not in the paper)."""
-    reward_target: float | str | None = acting(None)
-    """R-hat at the start of an episode: a number, or numbers by limit such as "8:420 16:430", on
-    lines between them; None takes it from the data (`reward_targets`)."""
-    target_quantile: float = acting(TARGET_QUANTILE)
-    """Of the returns within the limit, less the margin, where R-hat is taken from the data."""
-    margin: float = acting(TARGET_MARGIN)
-    """Part of the limit that is not asked for, so that C-hat at the start is less than it."""
     tighten: bool = acting(True)
     """Ask for no more cost than the reward takes: at each step the policy is told the smaller of
     C-hat and V^C (ours)."""
-    target_factor: float = acting(1.0)
-    """What R-hat at the start is multiplied by."""
     halve_below: float = acting(0.0)
     """With less budget left than this share of the largest cost, the policy (not the goals) is told
     half of it (release: 0.1)."""
@@ -70,8 +55,7 @@ class GASConfig(StitchingConfig):
     def __post_init__(self) -> None:
         if self.cost_relabelling not in (known := ("full", "narrow", "none")):
             raise unknown_name("gas.cost_relabelling", self.cost_relabelling, known)
-        if isinstance(self.reward_target, str):
-            parse_targets(self.reward_target)
+        super().__post_init__()
 
 
 _FREE = 0.01
@@ -208,40 +192,22 @@ class GAS(Stitching):
 
     def policy(self, limits: Tensor) -> Policy:
         """The learned policy, asked for the reward target that belongs to each limit."""
-        c = self.config
-        limits, asked = limits.to(self.device), c.reward_target
-        budgets = (1.0 - c.margin) * limits
-        if asked is None:
-            data = self.problem.returns, self.problem.costs
-            targets = reward_targets(*data, budgets.cpu(), c.target_quantile).to(self.device)
-        elif isinstance(asked, str):
-            targets = listed_targets(parse_targets(asked), limits.cpu()).to(self.device)
-        else:
-            targets = torch.full_like(limits, asked)
-        return GASPolicy(self, c.target_factor * targets, budgets)
+        targets, budgets = initial_targets(self.config, self.problem, limits.cpu())
+        return GASPolicy(self, targets.to(self.device), budgets.to(self.device))
 
 
-class GASPolicy(BudgetPolicy):
-    """Asks the goals at each step and acts on them; the targets shrink by what was received."""
+class GASPolicy(TargetPolicy):
+    """Asks the goals at each step and acts on them."""
 
     gas: GAS
 
-    def __init__(self, gas: GAS, reward_targets: Tensor, limits: Tensor) -> None:
-        super().__init__(gas, limits)
-        self.rewards_left = reward_targets.clone()
-
-    def respond(self, observations: Tensor, left: Tensor, rows: Tensor) -> Tensor:
+    def respond(self, observations: Tensor, rows: Tensor) -> Tensor:
         """The policy's mean for the request that is left."""
         gas = self.gas
         request = Request(
-            observations,
+            gas.standardise(observations),
             self.rewards_left[rows] / gas.reward_scale,
             self.costs_left[rows].clamp(min=0.0) / gas.cost_scale,
-            left,
+            self.time_left(rows),
         )
         return gas.answer(request)
-
-    def observe(self, rewards: Tensor, costs: Tensor, rows: Tensor) -> None:
-        """R-hat -= r, C-hat -= c, one step less."""
-        self.rewards_left[rows] -= rewards
-        super().observe(rewards, costs, rows)

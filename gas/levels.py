@@ -181,9 +181,10 @@ class LevelPolicy(BudgetPolicy):
 
     gas: LevelGAS
 
-    def respond(self, observations: Tensor, left: Tensor, rows: Tensor) -> Tensor:
+    def respond(self, observations: Tensor, rows: Tensor) -> Tensor:
         """The action of the chosen level."""
-        return self.gas.choose(observations, left, self.costs_left[rows])[1]
+        states, left = self.gas.standardise(observations), self.time_left(rows)
+        return self.gas.choose(states, left, self.costs_left[rows])[1]
 
 
 def _at(values: Tensor, level: Tensor) -> Tensor:
