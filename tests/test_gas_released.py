@@ -71,7 +71,7 @@ class Echo(GAS):
 @QUICK
 @given(st.lists(st.floats(0.0, 20.0), min_size=1, max_size=6), st.sampled_from([0.0, 0.1, 0.5]))
 def test_the_policy_alone_is_told_half_of_a_small_budget(limits, share):
-    gas = build(cls=Echo, halve_below=share)
+    gas = build(cls=Echo, halve_below=share, margin=0.0)
     limits = torch.tensor(limits)
     gas.policy(limits).act(torch.zeros(len(limits), 2), torch.arange(len(limits)))
     scaled = limits / gas.cost_scale
