@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.methods.algorithm import Budget, Policy, acting
+from benchmarks.methods.algorithm import Budget, Policy, eval_only
 from benchmarks.methods.losses import expectile_weight
 from gas.algorithm import Goals
 from gas.released_tasks import TASK_OPTIONS
@@ -53,8 +53,8 @@ _FLOOR_QUANTILE = 0.8
 class ReleasedConfig(TargetConfig, LearnerConfig):
     """Options of the release; those that differ by task are in `ReleasedGAS.options_on`."""
 
-    target_quantile: float = acting(0.95)
-    margin: float = acting(0.0)
+    target_quantile: float = eval_only(0.95)
+    margin: float = eval_only(0.0)
     embedding: int = 128
     """Width of the observation and of each number before they are joined."""
     alpha: float = 0.8
@@ -79,7 +79,7 @@ class ReleasedConfig(TargetConfig, LearnerConfig):
     """Weight of the policy's entropy at the start."""
     temperature_rate: float = 1e-4
     """Adam's rate for it."""
-    halve_below: float = acting(0.1)
+    halve_below: float = eval_only(0.1)
     """With less budget left than this part of C_max + 1, the policy (not the goals) is told half
     of it."""
 
@@ -118,7 +118,7 @@ class ReleasedGAS(SegmentLearner):
     }
     config: ReleasedConfig
 
-    def build(self) -> dict[str, nn.Module]:
+    def build_networks(self) -> tuple[nn.Module, ...]:
         """V^R, V^C and the policy, and the entropy's weight."""
         problem, c = self.problem, self.config
         self.shift = math.ceil(max(-problem.min_segment_return, 0.0))
@@ -138,15 +138,11 @@ class ReleasedGAS(SegmentLearner):
             math.log(c.init_temperature), device=self.device, requires_grad=True
         )
         self.temperature_optimiser = torch.optim.Adam([self.log_temperature], c.temperature_rate)
-        return {"reward_goal": self.reward_goal, "cost_goal": self.cost_goal, "actor": self.actor}
+        return self.reward_goal, self.cost_goal, self.actor
 
     def parts(self) -> dict[str, Any]:
         """Networks, the entropy's weight, optimisers."""
-        own = {
-            "log_temperature": self.log_temperature,
-            "temperature_optimiser": self.temperature_optimiser,
-        }
-        return super().parts() | own
+        return super().parts() | {"log_temperature": self.log_temperature}
 
     def prepare(self, data: Trajectories) -> None:
         """Put the trajectories on the device, and which of them are in the subsets."""
@@ -171,6 +167,12 @@ class ReleasedGAS(SegmentLearner):
         losses = super().update()
         self.temperature_optimiser.step()
         return losses
+
+    def total_loss(self, segments: Segments) -> tuple[Tensor, dict[str, Tensor]]:
+        """The sum of `losses`, and each by name."""
+        losses = self.losses(segments)
+        info = {name: loss.detach() for name, loss in losses.items()}
+        return torch.stack(list(losses.values())).sum(0), info
 
     def losses(self, segments: Segments) -> dict[str, Tensor]:
         """Those of both goals, the policy and the entropy's weight, on relabelled segments.
@@ -291,10 +293,10 @@ class ReleasedPolicy(TargetPolicy):
 
     gas: ReleasedGAS
 
-    def respond(self, observations: Tensor, rows: Tensor) -> Tensor:
+    def actions(self, observations: Tensor, env_ids: Tensor) -> Tensor:
         """The policy's mean for the request that is left."""
         gas = self.gas
-        shifted = self.rewards_left[rows] + gas.shift
+        shifted = self.rewards_left[env_ids] + gas.shift
         return gas.answer(
-            gas.request(observations, shifted, self.costs_left[rows], self.steps[rows])
+            gas.request(observations, shifted, self.costs_left[env_ids], self.steps[env_ids])
         )

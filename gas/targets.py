@@ -1,4 +1,4 @@
-"""Reward targets of an episode, for the forms of GAS that are asked for a reward."""
+"""Target returns of an episode, for the forms of GAS that are conditioned on a return."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from benchmarks.datasets.targets import (
     parse_targets,
     reward_targets,
 )
-from benchmarks.methods.algorithm import Config, Problem, acting
+from benchmarks.methods.algorithm import Config, Problem, eval_only
 from gas.stitching import BudgetPolicy, SegmentLearner
 
 
 @dataclass(frozen=True)
 class TargetConfig(Config):
-    """Options of what an episode starts with; none changes the training."""
+    """Options of the targets at the start of an episode; training does not depend on them."""
 
-    reward_target: float | str | None = acting(None)
-    """R-hat at the start of an episode: a number, or numbers by limit such as "8:420 16:430", on
-    lines between them; None takes it from the data (`reward_targets`)."""
-    target_quantile: float = acting(TARGET_QUANTILE)
-    """Of the returns within the limit, less the margin, where R-hat is taken from the data."""
-    margin: float = acting(TARGET_MARGIN)
-    """Part of the limit that is not asked for, so that C-hat at the start is less than it."""
-    target_factor: float = acting(1.0)
-    """What R-hat at the start is multiplied by."""
+    reward_target: float | str | None = eval_only(None)
+    """R-hat at the start of an episode: a number, or numbers by cost limit such as "8:420 16:430",
+    interpolated linearly; None takes it from the dataset (`reward_targets`)."""
+    target_quantile: float = eval_only(TARGET_QUANTILE)
+    """R-hat taken from the dataset is this quantile of the returns within the limit less margin."""
+    margin: float = eval_only(TARGET_MARGIN)
+    """Fraction of the cost limit kept in reserve: C-hat starts at (1 - margin) times the limit."""
+    target_factor: float = eval_only(1.0)
+    """Factor of R-hat at the start."""
 
     def __post_init__(self) -> None:
         if isinstance(self.reward_target, str):
@@ -40,26 +40,26 @@ class TargetConfig(Config):
 def initial_targets(
     config: TargetConfig, problem: Problem, limits: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """R-hat and C-hat at the start of an episode [B], for cost limits [B] on a CPU."""
-    budgets, asked = (1.0 - config.margin) * limits, config.reward_target
-    if asked is None:
+    """R-hat and C-hat [B] at the start of an episode, for cost limits [B] on the CPU."""
+    budgets, target = (1.0 - config.margin) * limits, config.reward_target
+    if target is None:
         within = problem.returns, problem.costs, budgets
         targets = reward_targets(*within, config.target_quantile)
-    elif isinstance(asked, str):
-        targets = listed_targets(parse_targets(asked), limits)
+    elif isinstance(target, str):
+        targets = listed_targets(parse_targets(target), limits)
     else:
-        targets = torch.full_like(limits, asked)
+        targets = torch.full_like(limits, target)
     return config.target_factor * targets, budgets
 
 
 class TargetPolicy(BudgetPolicy):
-    """Asks for a reward within the budget; both targets shrink by what was received."""
+    """Tracks the target return and cost; rewards and costs received are subtracted."""
 
     def __init__(self, gas: SegmentLearner, reward_targets: Tensor, limits: Tensor) -> None:
         super().__init__(gas, limits)
         self.rewards_left = reward_targets.clone()
 
-    def observe(self, rewards: Tensor, costs: Tensor, rows: Tensor) -> None:
-        """R-hat -= r, C-hat -= c, one step less."""
-        self.rewards_left[rows] -= rewards
-        super().observe(rewards, costs, rows)
+    def observe(self, rewards: Tensor, costs: Tensor, env_ids: Tensor) -> None:
+        """R-hat -= r, C-hat -= c, and count the step."""
+        self.rewards_left[env_ids] -= rewards
+        super().observe(rewards, costs, env_ids)
