@@ -40,7 +40,7 @@ class Training:
     code: str
     """sha256 of the files of the user's own that run (see `joined_code`); empty for none."""
     config: dict[str, Any]
-    """The options, those of acting (`benchmarks.methods.algorithm.acting`) at their defaults."""
+    """The options, those of acting (`benchmarks.methods.algorithm.eval_only`) at their defaults."""
     task: str
     checksum: str
     """sha256 of the data file."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.common.errors import UserError, unknown_name
 from benchmarks.datasets.source import DataSet
-from benchmarks.methods.algorithm import acting_options, training_options
+from benchmarks.methods.algorithm import eval_options, training_options
 from benchmarks.methods.registry import Method, configure, parse_options
 from benchmarks.runs.jobs import Job, Training, joined_code
 from benchmarks.tasks.suites import Limit
@@ -89,7 +89,7 @@ class Request:
             cls.options_on(task.name, data.source),
         )
         updates = self.updates or updates
-        groups = [tuple(limits)] if cls.conditions_on_limit else [(limit,) for limit in limits]
+        groups = [(limit,) for limit in limits] if cls.trains_per_limit else [tuple(limits)]
         training_seconds = updates * cls.budgets[self.budget].update_ms / 1000
         return [
             Job(
@@ -100,7 +100,7 @@ class Request:
                     task.name,
                     checksum,
                     self.seeds[0],
-                    None if cls.conditions_on_limit else group[0],
+                    group[0] if cls.trains_per_limit else None,
                     updates,
                 ),
                 group,
@@ -114,7 +114,7 @@ class Request:
                 task_file=task.file,
                 label=method.label if method.options else "",
                 together=self.together if cls.stackable else 1,
-                acting=acting_options(config),
+                acting=eval_options(config),
             )
             for group in groups
         ]
@@ -158,7 +158,7 @@ def plan_text(
         own = [job for job in jobs if job.shown == method.label]
         minutes = sum(job.core_seconds for job in own) / 60
         updates = own[0].training.updates if own else 0
-        each = "one for all limits" if method.cls.conditions_on_limit else "one a limit"
+        each = "one a limit" if method.cls.trains_per_limit else "one for all limits"
         lines.append(
             f"  {method.label:12} {len(own):4} trainings ({each}) of {updates} updates, "
             f"about {minutes:.1f} core minutes"
