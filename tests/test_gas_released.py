@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.targets import listed_targets, parse_targets
-from benchmarks.methods.algorithm import Problem, acting_options
+from benchmarks.methods.algorithm import Problem, eval_options
 from benchmarks.tasks.tasks import TASKS
 from gas import GAS, GASConfig, ReleasedConfig, ReleasedGAS
 from gas.algorithm import Goals
@@ -30,8 +30,7 @@ built = partial(build, RELEASED, cls=ReleasedGAS)
 def test_without_goals_the_policy_is_cloned_for_the_targets_alone():
     gas = build(goals=False)
     segments, request, goals = batch_of(0)
-    weight = torch.rand(len(segments.costs))
-    loss = gas.policy_loss(segments, request, goals, weight)
+    loss, _ = gas.actor_loss(segments, request, goals)
     acted = torch.tanh(gas.actor(*request))
     assert loss.item() == pytest.approx((acted - segments.actions).square().sum(1).mean().item())
     other = Goals(goals.reward + 1.0, goals.cost - 1.0)
@@ -43,7 +42,7 @@ def test_without_goals_the_policy_is_cloned_for_the_targets_alone():
 def test_without_relabelling_a_segment_is_asked_for_what_it_gave():
     gas = build(delta=0.0, cost_relabelling="none")
     segments = gas.scaled(gas.sampler(gas.draws))
-    request = gas.request(segments)
+    request = gas.relabelled(segments)
     assert torch.equal(request.reward, segments.rewards)
     assert torch.equal(request.cost, segments.costs)
 
@@ -52,7 +51,7 @@ def test_narrowness_is_the_width_of_the_narrow_rule():
     gas = build(cost_relabelling="narrow", narrowness=0.1)
     segments = gas.scaled(gas.sampler(gas.draws))
     segments = segments._replace(steps=torch.ones_like(segments.steps))
-    above = torch.stack([gas.request(segments).cost - segments.costs for _ in range(200)])
+    above = torch.stack([gas.relabelled(segments).cost - segments.costs for _ in range(200)])
     assert 0.09 < above.max().item() <= 0.1 + 1e-6
 
 
@@ -104,8 +103,8 @@ def test_an_option_of_acting_changes_no_training():
     )
     for a, b in zip(one.actor.parameters(), other.actor.parameters(), strict=True):
         assert torch.equal(a, b)
-    assert acting_options(one.config) == {}
-    assert acting_options(other.config) == {
+    assert eval_options(one.config) == {}
+    assert eval_options(other.config) == {
         "reward_target": 9.0,
         "target_factor": 2.0,
         "halve_below": 0.3,
@@ -119,7 +118,7 @@ def test_settings_are_the_releases():
     c = built().config
     assert (c.shortening, c.delta, c.narrowness, c.alpha) == (0.3, 0.1, 0.3, 0.8)
     assert (c.halve_below, c.target_quantile, c.margin) == (0.1, 0.95, 0.0)
-    assert acting_options(c) == {}
+    assert eval_options(c) == {}
     ball = ReleasedGAS.options_on("BallRun", "dsrl")
     assert (ball["step_cost_weight"], ball["segment_cost_weight"]) == (0.0, 1.0)
     assert listed_targets(parse_targets(ball["reward_target"]), torch.tensor([24.0])) == 480.0
