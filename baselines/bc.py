@@ -20,7 +20,7 @@ from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.sequences import Indices, Values, fit_front, pareto_front
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Budget, Config, MemorylessPolicy, Policy
-from benchmarks.methods.losses import optimizer_step
+from benchmarks.methods.networks import optimizer_step
 
 
 @dataclass(frozen=True)

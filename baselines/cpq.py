@@ -21,7 +21,7 @@ from baselines.osrl.adapter import VAEAlgorithm, VAEConfig, import_osrl
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.sampling import Transitions
 from benchmarks.methods.algorithm import Budget, MemorylessPolicy, Policy
-from benchmarks.methods.losses import optimizer_step
+from benchmarks.methods.networks import optimizer_step
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ from baselines.networks import DoubleCritic, critic
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy
-from benchmarks.methods.losses import expectile_loss, make_target, optimizer_step, polyak_update
+from benchmarks.methods.losses import expectile_loss
+from benchmarks.methods.networks import make_target, optimizer_step, polyak_update
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from benchmarks.methods.networks import mlp
+
 
 class DoubleCritic(nn.Module):
     """Two Q-functions of observations and actions."""
@@ -21,5 +23,4 @@ class DoubleCritic(nn.Module):
 
 def critic(inputs: int, hidden: int) -> nn.Sequential:
     """A network with two hidden layers and one value [..., B]."""
-    layers = nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()
-    return nn.Sequential(*layers, nn.Linear(hidden, 1), nn.Flatten(-2))
+    return nn.Sequential(*mlp(inputs, hidden, hidden, 1), nn.Flatten(-2))

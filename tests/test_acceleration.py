@@ -87,7 +87,9 @@ def test_critics_of_a_training_are_asked_once_for_each_loss(cls, monkeypatch):
     seen = []
     original = acceleration.ensemble_values
     monkeypatch.setattr(
-        acceleration, "ensemble_values", lambda *given: seen.append(len(given[0])) or original(*given)
+        acceleration,
+        "ensemble_values",
+        lambda *given: seen.append(len(given[0])) or original(*given),
     )
     build(cls).update()
     assert seen == [2 if cls is CPQ else 4] * 4  # either critic's loss, and both in the actor's

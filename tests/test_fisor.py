@@ -10,7 +10,7 @@ from benchmarks.datasets.sampling import Transitions
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Problem
 from benchmarks.methods.conformance import HORIZON, synthetic_data
-from benchmarks.methods.losses import optimizer_step, polyak_update
+from benchmarks.methods.networks import optimizer_step, polyak_update
 
 SMALL = {"batch": 32, "hidden": 16, "width": 16, "blocks": 1}
 

@@ -18,7 +18,7 @@ from torch.distributions import Normal
 from torch.optim import Adam, Optimizer
 
 from baselines.osrl.ensemble import ensemble_values, min_q
-from benchmarks.methods.losses import polyak_update
+from benchmarks.methods.networks import polyak_update
 
 _ROWS = 512
 """Rows that are evaluated together, few enough to stay in the cache."""

@@ -13,7 +13,7 @@ from torch.nn import functional
 from baselines.osrl.stacked_networks import gaussian, min_q
 from benchmarks.common.random_streams import Draws
 from benchmarks.datasets.sampling import Transitions
-from benchmarks.methods.losses import optimizer_step
+from benchmarks.methods.networks import optimizer_step
 
 LossInfo = tuple[Tensor, dict[str, Tensor]]
 

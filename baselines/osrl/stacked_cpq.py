@@ -10,7 +10,7 @@ from torch import Tensor
 from baselines.osrl.stacked_networks import min_q, sample_action, td_loss
 from benchmarks.common.random_streams import Draws
 from benchmarks.datasets.sampling import Transitions
-from benchmarks.methods.losses import optimizer_step
+from benchmarks.methods.networks import optimizer_step
 
 LossInfo = tuple[Tensor, dict[str, Tensor]]
 
