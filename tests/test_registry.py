@@ -126,7 +126,7 @@ def test_an_edited_file_is_other_code(plugin):
 
 def test_what_is_wrong_with_a_file_is_told_in_one_line(plugin, tmp_path):
     assert complaint(f"{tmp_path}/no.py:Mine") == (
-        f"algorithm '{tmp_path}/no.py:Mine': there is no file {tmp_path}/no.py"
+        f"algorithm '{tmp_path}/no.py:Mine': file {tmp_path}/no.py does not exist"
     )
     assert complaint(f"{plugin}:Yours") == f"{plugin} has no class 'Yours'"
     assert complaint(f"{plugin}:answer").endswith(
