@@ -45,7 +45,9 @@ def chosen(args: argparse.Namespace) -> tuple[str, ...]:
 
 
 @contextmanager
-def open_trackers(job: Job, folder: Path, updates: int) -> Iterator[Callable[[TrainingProgress], None]]:
+def open_trackers(
+    job: Job, folder: Path, updates: int
+) -> Iterator[Callable[[TrainingProgress], None]]:
     """Open the trackers of `job`, whose training is at `updates`; yield a logger to all of them."""
     with ExitStack() as stack:
         tracks: Sequence[Callable[[TrainingProgress], None]] = [
