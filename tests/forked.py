@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.runs.jobs import Ending, Job
+from benchmarks.runs.jobs import ExitStatus, Job
 from benchmarks.runs.worker import ending_of, run_job
 from benchmarks.scheduling.devices import Places
 from benchmarks.scheduling.protocol import Ended, Heard, Piece
@@ -47,7 +47,7 @@ def end_with(parent: int) -> None:
     def follow() -> None:
         while os.getppid() == parent:
             time.sleep(0.01)
-        os._exit(Ending.STOPPED)
+        os._exit(ExitStatus.STOPPED)
 
     threading.Thread(target=follow, daemon=True).start()
 
@@ -61,7 +61,7 @@ def _work(job: Job, parent: int, pids: Path) -> None:
         run_job(job)
     except Exception as error:
         os._exit(ending_of(error))
-    os._exit(Ending.DONE)
+    os._exit(ExitStatus.DONE)
 
 
 def _run(jobs: Sequence[Job], pids: Path, tries: int, parent: int) -> None:

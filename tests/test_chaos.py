@@ -17,7 +17,7 @@ import pytest
 
 from benchmarks.common.errors import exit_status
 from benchmarks.run import main
-from benchmarks.runs.jobs import Ending, Job
+from benchmarks.runs.jobs import ExitStatus, Job
 from benchmarks.runs.store import Run, is_done
 from benchmarks.runs.training import StoppedError
 from benchmarks.runs.worker import ending_of, run_job
@@ -144,7 +144,7 @@ def test_a_disk_that_is_full_and_then_has_room_again(
     ballast.write_bytes(bytes(420_000))
     with pytest.raises(OSError, match="No space left") as raised:
         run_job(job)
-    assert ending_of(raised.value) is Ending.NO_SPACE
+    assert ending_of(raised.value) is ExitStatus.NO_SPACE
     assert not Run(small_disk, job.training).trained
     ballast.unlink()
     run_job(job)
@@ -161,7 +161,7 @@ def test_a_disk_that_has_become_read_only(small_data: SmallData, small_disk: Pat
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(OSError, match="Read-only file system") as raised:
         run_job(job)
-    assert ending_of(raised.value) is Ending.NO_SPACE
+    assert ending_of(raised.value) is ExitStatus.NO_SPACE
     assert not Run(small_disk, job.training).busy
     subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
     run_job(job)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks.run import main
-from benchmarks.runs.jobs import Ending
+from benchmarks.runs.jobs import ExitStatus
 from benchmarks.runs.store import Run
 from benchmarks.runs.worker import run_job
 from benchmarks.scheduling.node import Mark, Node, absolute, folder_files, keep
@@ -39,7 +39,7 @@ def test_a_node_that_shares_the_store_works_in_it(small_data: SmallData, tmp_pat
     job = make_job("bc-all", small_data, tmp_path, stage="train")
     mark = Mark(tmp_path)
     outcome = Node().work(job.to_json(), str(mark.path), {})
-    assert outcome.ended.status == Ending.DONE, outcome
+    assert outcome.ended.status == ExitStatus.DONE, outcome
     assert outcome.files is None
     assert Run.of(job).trained
     mark.remove()
@@ -55,7 +55,7 @@ def test_a_node_without_the_store_returns_the_run_by_value(
     far = replace(job, results=str(tmp_path / "nowhere"), data=str(tmp_path / "nothing"))
     fetch = Path(job.data).read_bytes
     outcome = Node().work(far.to_json(), str(tmp_path / "no mark"), folder_files(run), fetch)
-    assert outcome.ended.status == Ending.DONE, outcome
+    assert outcome.ended.status == ExitStatus.DONE, outcome
     assert outcome.files is not None
     assert not (tmp_path / "nowhere").exists()
     keep(run, outcome.files)

@@ -17,7 +17,7 @@ import torch
 from benchmarks.common.errors import UserError
 from benchmarks.evaluate import main
 from benchmarks.methods.registry import find_method
-from benchmarks.runs.jobs import Ending, Job, Training
+from benchmarks.runs.jobs import ExitStatus, Job, Training
 from benchmarks.runs.store import Run
 from benchmarks.runs.worker import run_job
 from benchmarks.scheduling.protocol import Ended, Piece
@@ -100,12 +100,15 @@ def test_a_policy_for_one_limit_may_be_tried_at_another(
 @pytest.mark.parametrize(
     ("ending", "said"),
     [
-        (Ending.FAILED, "1 jobs failed: failure.json in {folder} says why; the same command runs"),
-        (Ending.NO_SPACE, "no more jobs were started (the disk cannot be written): make room"),
+        (
+            ExitStatus.FAILED,
+            "1 jobs failed: failure.json in {folder} says why; the same command runs",
+        ),
+        (ExitStatus.NO_SPACE, "no more jobs were started (the disk cannot be written): make room"),
     ],
 )
 def test_what_went_wrong_is_told_and_done_by_the_same_command(
-    ending: Ending,
+    ending: ExitStatus,
     said: str,
     trained: Run,
     tmp_path: Path,
@@ -211,7 +214,7 @@ def test_a_plugin_is_loaded_only_where_it_is_named(
     plugin = tmp_path / "plugin.py"
     plugin.write_text(PLUGIN)
     spec = f"{plugin}:Mine"
-    base = make_job("bc-all", small_data, tmp_path, stage="train", method=spec)
+    base = make_job("bc-all", small_data, tmp_path, stage="train", method_spec=spec)
     training = replace(base.training, algorithm="mine", code=find_method(spec).code)
     run_job(replace(base, training=training))
     folder = str(Run(tmp_path, training).folder)

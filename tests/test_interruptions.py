@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.common.interrupts import two_steps
 from benchmarks.run import main
-from benchmarks.runs.jobs import Ending
+from benchmarks.runs.jobs import ExitStatus
 from benchmarks.scheduling.protocol import Ended, Piece
 
 from .conftest import SmallData
@@ -147,7 +147,7 @@ def test_a_full_disk_is_told_and_no_table_is_made(
     class Full:
         def __init__(self, piece: Piece, heard, **_: object) -> None:
             heard({"phase": "failed", "reason": "No space left on device"})
-            heard(Ended(Ending.NO_SPACE, ""))
+            heard(Ended(ExitStatus.NO_SPACE, ""))
 
     monkeypatch.setattr("benchmarks.scheduling.engines.WorkerProcess", Full)
     arguments = command(small_data, tmp_path, "--algorithms", "bc-all", "gas")

@@ -16,8 +16,9 @@ import torch
 
 from benchmarks.datasets.trajectories import file_checksum
 from benchmarks.methods.algorithm import Budget
-from benchmarks.methods.registry import BUILT_IN, configure, find_method
-from benchmarks.runs.jobs import Ending, Job, Training
+from benchmarks.methods.names import BUILT_IN
+from benchmarks.methods.registry import configure, find_method
+from benchmarks.runs.jobs import ExitStatus, Job, Training
 from benchmarks.runs.store import BusyError, Run
 from benchmarks.runs.training import StoppedError
 from benchmarks.runs.worker import ending_of, run_job
@@ -37,7 +38,16 @@ def make_job(name: str, small_data: SmallData, results: Path, **changes: Any) ->
     limit = None if cls.conditions_on_limit else 40.0
     training = Training(name, "", asdict(config), "BallRun", file_checksum(data), 0, limit, UPDATES)
     limits = (8.0, 40.0) if limit is None else (40.0,)
-    job = Job(training, limits, 2, name, str(data), "small", str(results), checkpoint_seconds=0.0)
+    job = Job(
+        training=training,
+        limits=limits,
+        episodes=2,
+        method_spec=name,
+        data=str(data),
+        source="small",
+        results=str(results),
+        checkpoint_seconds=0.0,
+    )
     return replace(job, **changes)
 
 
@@ -244,7 +254,7 @@ def test_a_full_disk_is_no_failure_of_the_method_and_loses_nothing(
         patch.setattr(Run, "save_progress", full)
         with pytest.raises(OSError, match="no more") as raised:
             run_job(job)
-    assert ending_of(raised.value) is Ending.NO_SPACE
+    assert ending_of(raised.value) is ExitStatus.NO_SPACE
     assert (failure := Run.of(job).failure())
     assert failure["interrupted"]
     assert (saved := Run.of(job).saved_progress())
@@ -254,13 +264,13 @@ def test_a_full_disk_is_no_failure_of_the_method_and_loses_nothing(
 
 
 def test_errors_are_told_apart() -> None:
-    assert ending_of(MemoryError()) is Ending.OUT_OF_MEMORY
-    assert ending_of(torch.cuda.OutOfMemoryError("CUDA out of memory")) is Ending.OUT_OF_MEMORY
+    assert ending_of(MemoryError()) is ExitStatus.OUT_OF_MEMORY
+    assert ending_of(torch.cuda.OutOfMemoryError("CUDA out of memory")) is ExitStatus.OUT_OF_MEMORY
     allocator = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
-    assert ending_of(allocator) is Ending.OUT_OF_MEMORY
-    assert ending_of(RuntimeError("shapes")) is Ending.FAILED
-    assert ending_of(OSError(errno.ENOENT, "no file")) is Ending.FAILED
-    assert ending_of(FloatingPointError("loss not finite")) is Ending.FAILED
+    assert ending_of(allocator) is ExitStatus.OUT_OF_MEMORY
+    assert ending_of(RuntimeError("shapes")) is ExitStatus.FAILED
+    assert ending_of(OSError(errno.ENOENT, "no file")) is ExitStatus.FAILED
+    assert ending_of(FloatingPointError("loss not finite")) is ExitStatus.FAILED
 
 
 def test_a_store_that_was_moved_goes_on(small_data: SmallData, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.runs.jobs import Ending, Job, Training
+from benchmarks.runs.jobs import ExitStatus, Job, Training
 from benchmarks.runs.store import BusyError, Run
 from benchmarks.scheduling.devices import GIB, MemoryEstimates, Places
 from benchmarks.scheduling.local import WorkerProcess, visible
@@ -32,8 +32,16 @@ launch = functools.partial(WorkerProcess, command=FAKE)
 def make_job(results: Path, number: int = 0, script: str = "", **changes: object) -> Job:
     training = Training("fake", "", {"batch": 1}, "BallRun", "ab", number, None, 1)
     folder = Run(results, training).folder
-    job = Job(training, (8.0, 16.0), 2, "fake", str(folder), script, str(results))
-    return replace(job, **changes)
+    given = {
+        "training": training,
+        "limits": (8.0, 16.0),
+        "episodes": 2,
+        "method_spec": "fake",
+        "data": str(folder),
+        "source": script,
+        "results": str(results),
+    }
+    return Job(**{**given, **changes})
 
 
 def ends(events: Iterator[Event]) -> list[Event]:
@@ -62,8 +70,8 @@ FAULTS = {
     "abort": (f"signal {signal.SIGABRT:d}", "failed", "ended by SIGABRT"),
     "killed": (f"signal {signal.SIGKILL:d}", "interrupted", "SIGKILL (out of memory?)"),
     "terminated": (f"signal {signal.SIGTERM:d}", "interrupted", "ended by SIGTERM"),
-    "out of memory": (f"exit {Ending.OUT_OF_MEMORY:d}", "failed", "out of memory"),
-    "full disk": (f"exit {Ending.NO_SPACE:d}", "interrupted", "disk cannot be written"),
+    "out of memory": (f"exit {ExitStatus.OUT_OF_MEMORY:d}", "failed", "out of memory"),
+    "full disk": (f"exit {ExitStatus.NO_SPACE:d}", "interrupted", "disk cannot be written"),
     "too slow": ("sleep 60", "failed", "took longer than 0.01 minutes"),
     "too slow and deaf": ("deaf sleep 60", "failed", "took longer than 0.01 minutes"),
     "nothing stored": ("exit 0", "failed", "status 0 and left no result"),
@@ -132,7 +140,7 @@ def test_the_loss_of_a_node_crowds_out_nobody(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_starts_nothing_new(tmp_path: Path) -> None:
-    full = make_job(tmp_path, 0, f"exit {Ending.NO_SPACE:d}")
+    full = make_job(tmp_path, 0, f"exit {ExitStatus.NO_SPACE:d}")
     others = [make_job(tmp_path, i, "sleep 0.3") for i in range(1, 5)]
     scheduler = Scheduler(Places({"cpu": 2}), launch)
     phases = [event.phase for event in ends(scheduler.run([full, *others]))]
@@ -221,7 +229,7 @@ def test_two_schedulers_share_the_work(tmp_path: Path) -> None:
         try:
             held.__enter__()
         except BusyError:  # the other was first, or looks whether it is locked
-            heard(Ended(Ending.BUSY, ""))
+            heard(Ended(ExitStatus.BUSY, ""))
             return Gone()
 
         def free(message) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.runs.jobs import Ending, Job, Training
+from benchmarks.runs.jobs import ExitStatus, Job, Training
 from benchmarks.runs.store import Run
 from benchmarks.scheduling.devices import Places
 from benchmarks.scheduling.fork_server import AVAILABLE, Server
@@ -77,7 +77,15 @@ def job_of(folder: Path, script: str) -> Job:
     (plugin := folder / "plugin.py").write_text(script)
     training = Training("probe", "", {}, "BallRun", "ab", 0, None, 1)
     own = str(Run(folder, training).folder)
-    return Job(training, (8.0,), 1, f"{plugin}:Probe", own, "", str(folder))
+    return Job(
+        training=training,
+        limits=(8.0,),
+        episodes=1,
+        method_spec=f"{plugin}:Probe",
+        data=own,
+        source="",
+        results=str(folder),
+    )
 
 
 class Heard:
@@ -124,8 +132,8 @@ def test_a_fork_is_as_a_fresh_process_and_each_is_its_own(server: Server, tmp_pa
 
 
 ENDINGS = {
-    "error": ("raise ArithmeticError('a fault')", Ending.FAILED, "last words"),
-    "memory": ("raise MemoryError", Ending.FAILED, "last words"),
+    "error": ("raise ArithmeticError('a fault')", ExitStatus.FAILED, "last words"),
+    "memory": ("raise MemoryError", ExitStatus.FAILED, "last words"),
     "exit": ("sys.exit(7)", 7, "last words"),
     "at once": ("os._exit(9)", 9, "last words"),
     "killed": ("os.kill(os.getpid(), 9)", -signal.SIGKILL, "last words"),
@@ -160,7 +168,7 @@ def test_signals_reach_a_fork_however_early(server: Server, tmp_path: Path) -> N
     for one in early[:2]:
         one.worker.stop()
     early[2].worker.kill()
-    assert {one.end().status for one in early[:2]} <= {-signal.SIGTERM, Ending.STOPPED}
+    assert {one.end().status for one in early[:2]} <= {-signal.SIGTERM, ExitStatus.STOPPED}
     assert early[2].end().status == -signal.SIGKILL
 
 

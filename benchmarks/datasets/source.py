@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -71,25 +70,11 @@ class Network:
     mirrors: Sequence[str] = ()
 
     @staticmethod
-    def add_options(parser: argparse.ArgumentParser) -> None:
-        """Declare --mirror and --offline."""
-        parser.add_argument(
-            "--mirror",
-            action="append",
-            default=[],
-            metavar="URL",
-            help="folder on a web server that holds DSRL files; tried first",
-        )
-        parser.add_argument(
-            "--offline", action="store_true", help="never touch the network (or OSRL_BENCH_OFFLINE)"
-        )
-
-    @staticmethod
-    def of(args: argparse.Namespace) -> Network:
-        """What the options and the environment allow."""
-        if args.offline or os.environ.get("OSRL_BENCH_OFFLINE"):
+    def of(*, mirrors: Sequence[str] = (), offline: bool = False) -> Network:
+        """What the options and the environment allow: `mirrors` first, nothing if `offline`."""
+        if offline or os.environ.get("OSRL_BENCH_OFFLINE"):
             return Network()
-        return Network(mirror.mirrors(args.mirror))
+        return Network(mirror.mirrors(list(mirrors)))
 
     def reaches(self, task: Task) -> bool:
         """Whether the published file of `task` can be fetched."""

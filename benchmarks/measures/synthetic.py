@@ -14,7 +14,7 @@ from benchmarks.methods.registry import find_method
 from benchmarks.results.manifest import write_manifest
 from benchmarks.runs.evaluation import Episode
 from benchmarks.runs.jobs import Job
-from benchmarks.runs.plan import Request
+from benchmarks.runs.plan import RunSpec
 from benchmarks.runs.store import Run
 from benchmarks.tasks.suites import find_suite
 from benchmarks.tasks.tasks import TASKS, Task, find_task
@@ -46,20 +46,27 @@ def request(
     tasks: Sequence[str] = tuple(TASKS),
     suites: Sequence[str] = ("tight",),
     budget: str = "quick",
-) -> Request:
+) -> RunSpec:
     """`EPISODES` a limit; the data of `tasks` need not be there to plan it."""
     data = [DataSet(find_task(name), Path(name), "synthetic") for name in tasks]
     limits = [limit for suite in suites for limit in find_suite(suite).limits]
     found = [find_method(name) for name in methods]
-    return Request(found, data, limits, range(seeds), budget, EPISODES, {})
+    return RunSpec(
+        methods=found,
+        data=data,
+        limits=limits,
+        seeds=range(seeds),
+        budget=budget,
+        episodes=EPISODES,
+    )
 
 
-def planned(asked: Request, results: Path) -> list[Job]:
+def planned(asked: RunSpec, results: Path) -> list[Job]:
     """The jobs of `asked`, whatever its data."""
     return asked.jobs(str(results), {data.task.name: "ab" for data in asked.data})
 
 
-def store_results(folder: Path, asked: Request) -> int:
+def store_results(folder: Path, asked: RunSpec) -> int:
     """Store every result of `asked` beside the leaderboard's `folder`; how many there are."""
     jobs, stored = planned(asked, folder.parent), 0
     for job in jobs:

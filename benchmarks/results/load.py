@@ -80,16 +80,16 @@ def _known(kept: Details) -> set[tuple[str, str, str]]:
 
 
 def _identity(job: Job) -> tuple[str, str, str]:
-    return job.shown, job.training.key, _config(job)
+    return job.display_name, job.training.key, _config(job)
 
 
 def _config(job: Job) -> str:
-    return json.dumps(job.training.config | job.acting, separators=(",", ":"))
+    return json.dumps(job.training.config | job.eval_options, separators=(",", ":"))
 
 
 def _runs_of(job: Job) -> list[_Run]:
     one = job.training
-    return [(job.shown, one.task, round(limit, 9), one.seed) for limit in job.limits]
+    return [(job.display_name, one.task, round(limit, 9), one.seed) for limit in job.limits]
 
 
 def _key(row: Mapping[Any, Any]) -> _Run:
@@ -133,7 +133,7 @@ def _with_kept(
 ) -> Details:
     """The trainings, those that the store lacks as they are kept."""
     old = {(row["algorithm"], row["key"]): row for row in kept.trainings.to_dict("records")}
-    asked = {(job.shown, job.training.key): _runs_of(job) for job in jobs}
+    asked = {(job.display_name, job.training.key): _runs_of(job) for job in jobs}
     there = {_key(row) for row in episodes[RUN].drop_duplicates().to_dict("records")}
     rows = []
     for row in details.trainings.to_dict("records"):
@@ -172,7 +172,7 @@ def _row(job: Job, run: Run, record: Mapping[str, Any]) -> dict[Any, Any]:
     commits = dict.fromkeys(one for known in records for one in known.get("commits", []) if one)
     dirty = {known["dirty"] for known in records if known.get("dirty") is not None}
     return {
-        "algorithm": job.shown,
+        "algorithm": job.display_name,
         "task": training.task,
         "seed": training.seed,
         "train_limit": training.limit,

@@ -48,7 +48,7 @@ def write_manifest(
     for entry in entries:
         for name in _WHERE:
             del entry[name]
-        for name in ("label", "acting"):  # of variants only
+        for name in ("variant", "eval_options"):  # only variants have them
             if not entry[name]:
                 del entry[name]
     content = {
@@ -97,7 +97,7 @@ def collect(jobs: Iterable[Job], manifest: Mapping[str, Any]) -> tuple[pd.DataFr
         }
         low, high = manifest["ranges"][training.task]
         for limit in job.limits:
-            cell = (job.shown, training.task, limit, fractions[limit], training.seed)
+            cell = (job.display_name, training.task, limit, fractions[limit], training.seed)
             if not run.evaluated(limit, job.episodes):
                 failure = run.failure()
                 failed = failure is not None and not failure["interrupted"]

@@ -58,7 +58,7 @@ class Run:
     @staticmethod
     def of(job: Job) -> Run:
         """Where a job's results lie."""
-        return Run(Path(job.results), job.training, job.acting)
+        return Run(Path(job.results), job.training, job.eval_options)
 
     @contextmanager
     def held(self) -> Iterator[None]:

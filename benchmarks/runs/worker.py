@@ -2,7 +2,7 @@
 
 Progress goes to standard output, a JSON object a line. The standard input stays open for as long
 as whoever started this process lives: when it closes, or at SIGTERM, the process saves what it has
-and ends. Its exit status is an `Ending`.
+and ends. Its exit status is an `ExitStatus`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.methods.algorithm import Algorithm
 from benchmarks.runs import provenance
 from benchmarks.runs.evaluation import evaluate
-from benchmarks.runs.jobs import Ending, Job
+from benchmarks.runs.jobs import ExitStatus, Job
 from benchmarks.runs.store import BusyError, Run, open_jobs
 from benchmarks.runs.training import StoppedError, find_class, train
 
@@ -44,7 +44,7 @@ def run_job(
     Raises `BusyError` if another process works on the same run. Soon after `stopping()` holds it
     raises `StoppedError`, with all that is done saved.
     """
-    if job.beside:
+    if job.stacked_seeds:
         _train_together(job, tell, stopping)
         return
     run = Run.of(job)
@@ -66,14 +66,14 @@ def run_job(
             run.fail(str(error), "", interrupted=job.stage == "evaluate" and not run.trained)
             raise
         except Exception as error:
-            interrupted = ending_of(error) is not Ending.FAILED
+            interrupted = ending_of(error) is not ExitStatus.FAILED
             run.fail(said(error), traceback.format_exc(), interrupted=interrupted)
             raise
 
 
 def _train_together(job: Job, tell: Callable[..., None], stopping: Callable[[], bool]) -> None:
     """Train several seeds as one. What fails so has not failed: each is to be tried alone."""
-    runs = [(one, Run.of(one)) for one in job.each]
+    runs = [(one, Run.of(one)) for one in job.per_seed]
     with ExitStack() as locks:
         for _, run in runs:
             locks.enter_context(run.held())
@@ -103,7 +103,7 @@ def _evaluate(
         if not run.trained:
             raise UserError("there is no trained policy to evaluate: run the stage train first")
         algorithm = find_class(job, task).from_state(run.checkpoint(), job.device)
-    algorithm.config = replace(algorithm.config, **job.acting)
+    algorithm.config = replace(algorithm.config, **job.eval_options)
     tell(phase="evaluate", done=0.0)
     start = time.perf_counter()
     if not job.training.code.endswith(task.code):  # a training may take hours
@@ -126,19 +126,19 @@ def said(error: BaseException) -> str:
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
 
 
-def ending_of(error: Exception) -> Ending:
+def ending_of(error: Exception) -> ExitStatus:
     """What the process exits with for an error that ended its job."""
     if isinstance(error, StoppedError):
-        return Ending.STOPPED
+        return ExitStatus.STOPPED
     if isinstance(error, BusyError):
-        return Ending.BUSY
+        return ExitStatus.BUSY
     if disk_refuses(error):
-        return Ending.NO_SPACE
+        return ExitStatus.NO_SPACE
     exhausted = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
     # torch has no class of its own for the machine's memory
     if exhausted or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error)):
-        return Ending.OUT_OF_MEMORY
-    return Ending.FAILED
+        return ExitStatus.OUT_OF_MEMORY
+    return ExitStatus.FAILED
 
 
 class _Stop:
@@ -152,8 +152,8 @@ class _Stop:
             return
         self.asked.set()
         if not self.training:
-            os._exit(Ending.STOPPED)  # there is nothing to save
-        timer = threading.Timer(GRACE, os._exit, (Ending.STOPPED,))
+            os._exit(ExitStatus.STOPPED)  # there is nothing to save
+        timer = threading.Timer(GRACE, os._exit, (ExitStatus.STOPPED,))
         timer.daemon = True
         timer.start()
 
@@ -186,7 +186,7 @@ def main() -> int:
     except Exception as error:
         tell(phase="failed", reason=said(error))
         return ending_of(error)
-    return Ending.DONE
+    return ExitStatus.DONE
 
 
 if __name__ == "__main__":

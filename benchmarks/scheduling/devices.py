@@ -59,7 +59,7 @@ class MemoryEstimates:
     @staticmethod
     def _kind(job: Job) -> str:
         """Trainings that differ in task, seed or limit only are alike; so many seeds as one."""
-        one, seeds = job.training, 1 + len(job.beside)
+        one, seeds = job.training, 1 + len(job.stacked_seeds)
         options = json.dumps(one.config, sort_keys=True)
         several = f"{seeds} seeds" if seeds > 1 else ""
         return " ".join(filter(None, (one.algorithm, one.code, options, several)))

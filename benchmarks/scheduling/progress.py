@@ -86,6 +86,6 @@ def describe(event: Event) -> str:
     """One line on a job that ended, or that will be tried again."""
     training = event.job.training
     limit = "" if training.limit is None else f" limit {training.limit:g}"
-    name = f"{training.task} {event.job.shown}{limit} seed {training.seed}"
+    name = f"{training.task} {event.job.display_name}{limit} seed {training.seed}"
     phase = "tried again" if event.phase == "again" else event.phase
     return f"{name}: {phase}" + (f" ({event.reason})" if event.reason else "")

@@ -63,8 +63,8 @@ class Piece:
     def work(self) -> Job:
         """The job as its process sees it."""
         device = "cuda" if self.place.startswith("cuda") else "cpu"
-        beside = tuple(job.training.seed for job in self.others)
-        return replace(self.job, stage=self.stage, device=device, beside=beside)
+        seeds = tuple(job.training.seed for job in self.others)
+        return replace(self.job, stage=self.stage, device=device, stacked_seeds=seeds)
 
 
 class Ended(NamedTuple):

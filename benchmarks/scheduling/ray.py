@@ -8,7 +8,6 @@ their last checkpoint where the store is shared.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import importlib
 import os
@@ -20,6 +19,7 @@ from typing import Any
 
 from benchmarks.common.errors import UserError
 from benchmarks.runs.store import Run
+from benchmarks.scheduling.config import EngineConfig
 from benchmarks.scheduling.devices import Places
 from benchmarks.scheduling.node import Mark, Node, absolute, folder_files, keep
 from benchmarks.scheduling.protocol import Ended, Heard, Launch, Piece
@@ -28,14 +28,14 @@ TRIES = 8
 """A node's loss is nothing unusual."""
 
 
-def connect(args: argparse.Namespace, results: Path) -> tuple[Places, Launch, Callable[[], None]]:
+def connect(config: EngineConfig, results: Path) -> tuple[Places, Launch, Callable[[], None]]:
     """Places, the way to start work, and what ends the connection."""
     ray = importlib.import_module("ray")
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     try:
         ray.init(
-            address=args.address,
+            address=config.address,
             log_to_driver=False,
             logging_level="ERROR",
             runtime_env={"env_vars": {"PYTHONPATH": path}},
@@ -43,18 +43,18 @@ def connect(args: argparse.Namespace, results: Path) -> tuple[Places, Launch, Ca
     except (ConnectionError, ValueError) as error:
         said = str(error).splitlines()[0]
         raise UserError(
-            f"no Ray cluster at {args.address!r} ({said}): `ray start --head`"
+            f"no Ray cluster at {config.address!r} ({said}): `ray start --head`"
         ) from None
     there = ray.cluster_resources()
     cores = max(int(there.get("CPU", 1)), 1)
-    slots = {"cpu": args.workers or cores}
-    if args.gpu_share and args.stage != "evaluate":
-        gpus = int(there.get("GPU", 0) / args.gpu_share)
+    slots = {"cpu": config.workers or cores}
+    if config.gpu_share and config.stage != "evaluate":
+        gpus = int(there.get("GPU", 0) / config.gpu_share)
         if not gpus:
             raise UserError("--gpu-share, but the Ray cluster has no GPU")
-        slots = {"cuda:any": args.workers or gpus, "cpu": cores}
+        slots = {"cuda:any": config.workers or gpus, "cpu": cores}
     mark = Mark(results)
-    launch = functools.partial(RayAttempt, ray, mark, args.gpu_share, functools.cache(Stored))
+    launch = functools.partial(RayAttempt, ray, mark, config.gpu_share, functools.cache(Stored))
 
     def close() -> None:
         mark.remove()

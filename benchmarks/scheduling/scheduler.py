@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.runs.jobs import Ending, Job
+from benchmarks.runs.jobs import ExitStatus, Job
 from benchmarks.runs.store import Run, is_done
 from benchmarks.scheduling.devices import Places
 from benchmarks.scheduling.protocol import Attempt, Ended, Event, Launch, Piece
@@ -70,7 +70,7 @@ class Scheduler:
         """GPUs train; they evaluate only where nothing else is asked of them."""
         trains = job.stage != "evaluate" and not Run.of(job).trained
         on_gpu = bool(self.places.gpus) and (trains or job.stage == "evaluate")
-        split = (on_gpu or (trains and job.together > 1)) and job.stage == "both"
+        split = (on_gpu or (trains and job.seeds_per_job > 1)) and job.stage == "both"
         return Piece(job, "train" if split else job.stage, on_gpu)
 
     def _start(self) -> Iterator[Event]:
@@ -115,12 +115,12 @@ class Scheduler:
             return one.stage == "train" and not one.alone and one.not_before <= now
 
         job, found = piece.job, dict[int, Piece]()
-        if not may(piece) or job.together == 1:
+        if not may(piece) or job.seeds_per_job == 1:
             return []
         busy = self._at_work()
         for one in self._waiting:
             seed, training = one.job.training.seed, one.job.training
-            if len(found) + 1 == job.together:
+            if len(found) + 1 == job.seeds_per_job:
                 break
             if (
                 may(one)
@@ -195,7 +195,7 @@ class Scheduler:
             yield from self._outcome_of_several(piece, ended)
             return
         job, status = piece.job, ended.status
-        if status == Ending.DONE and is_done(piece.work):
+        if status == ExitStatus.DONE and is_done(piece.work):
             if is_done(job):
                 yield Event(job, "done", 1.0, "")
             else:
@@ -204,14 +204,14 @@ class Scheduler:
         if piece.timed_out:
             minutes = (self.timeout or 0.0) / 60
             yield self._fail(piece, f"took longer than {minutes:g} minutes", ended.tail)
-        elif status == Ending.BUSY:
+        elif status == ExitStatus.BUSY:
             self._again(piece, pause=_POLL)
         elif piece.kill_at < float("inf"):
             yield self._fail(piece, "stopped", "", interrupted=True)
-        elif status == Ending.NO_SPACE:
+        elif status == ExitStatus.NO_SPACE:
             self.halted = piece.said or "the disk cannot be written"
             yield self._fail(piece, self.halted, ended.tail, interrupted=True)
-        elif status in (Ending.OUT_OF_MEMORY, Ending.STOPPED) or -status in _OTHERS_FAULT:
+        elif status in (ExitStatus.OUT_OF_MEMORY, ExitStatus.STOPPED) or -status in _OTHERS_FAULT:
             yield self._ended_from_outside(piece, ended)
         elif status < 0:
             yield self._fail(piece, f"ended by {_signal(status)}", ended.tail)
@@ -227,19 +227,19 @@ class Scheduler:
     def _outcome_of_several(self, piece: Piece, ended: Ended) -> Iterator[Event]:
         """What is trained goes on; what is not, whatever the reason, is tried alone."""
         reason = piece.said or f"as one of several seeds it ended with status {ended.status}"
-        if ended.status == Ending.NO_SPACE:
+        if ended.status == ExitStatus.NO_SPACE:
             self.halted = piece.said or "the disk cannot be written"
-        if ended.status == Ending.OUT_OF_MEMORY:
+        if ended.status == ExitStatus.OUT_OF_MEMORY:
             self.places.estimates.fell_short(piece.work)
         stopped = piece.kill_at < float("inf") and not piece.timed_out
         for job in piece.jobs:
             own = Piece(job, piece.stage, piece.gpu, alone=True)
             if Run.of(job).trained:
-                yield from self._outcome(own, Ended(Ending.DONE, ""))
+                yield from self._outcome(own, Ended(ExitStatus.DONE, ""))
             elif stopped or self.halted:
                 why = "stopped" if stopped else self.halted
                 yield self._fail(own, why, ended.tail, interrupted=True)
-            elif ended.status == Ending.BUSY:
+            elif ended.status == ExitStatus.BUSY:
                 self._again(own, pause=_POLL)
             else:
                 self._again(own)
@@ -247,11 +247,11 @@ class Scheduler:
 
     def _ended_from_outside(self, piece: Piece, ended: Ended) -> Event:
         """Killed, or out of memory: try again beside fewer others, then give it up."""
-        exhausted = ended.status == Ending.OUT_OF_MEMORY
+        exhausted = ended.status == ExitStatus.OUT_OF_MEMORY
         if exhausted:
             reason = piece.said or "out of memory"
             self.places.estimates.fell_short(piece.work)
-        elif ended.status == Ending.STOPPED:
+        elif ended.status == ExitStatus.STOPPED:
             reason = "stopped from outside"
         else:
             hint = " (out of memory?)" if -ended.status == signal.SIGKILL else ""

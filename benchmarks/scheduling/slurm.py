@@ -7,7 +7,6 @@ goes on from its last checkpoint.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import importlib
 import signal
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common.errors import UserError
+from benchmarks.scheduling.config import EngineConfig
 from benchmarks.scheduling.devices import Places
 from benchmarks.scheduling.node import Mark, Node, absolute
 from benchmarks.scheduling.protocol import Ended, Heard, Launch, Piece
@@ -34,12 +34,12 @@ _MINUTES = 24 * 60
 """Time asked for a job, unless --timeout or --slurm timeout_min=... says otherwise."""
 
 
-def connect(args: argparse.Namespace, results: Path) -> tuple[Places, Launch, Callable[[], None]]:
+def connect(config: EngineConfig, results: Path) -> tuple[Places, Launch, Callable[[], None]]:
     """Places, the way to submit work, and what is called at the end."""
     submitit = importlib.import_module("submitit")
-    options = dict[str, Any](word.split("=", 1) for word in args.slurm)
+    options = dict[str, Any](word.split("=", 1) for word in config.slurm)
     cluster = options.pop("cluster", None)
-    minutes = options.pop("timeout_min", None) or args.timeout or _MINUTES
+    minutes = options.pop("timeout_min", None) or config.timeout or _MINUTES
     try:
         executor = submitit.AutoExecutor(folder=results / "runs" / ".slurm", cluster=cluster)
         if executor.cluster not in ("slurm", "local", "debug") or (
@@ -53,8 +53,8 @@ def connect(args: argparse.Namespace, results: Path) -> tuple[Places, Launch, Ca
         )
     except (RuntimeError, TypeError, ValueError, NameError) as error:
         raise UserError(f"--engine slurm: {' '.join(str(error).split())}") from None
-    count, mark = args.workers or _IN_QUEUE, Mark(results)
-    on_gpu = args.gpu_share and args.stage != "evaluate"
+    count, mark = config.workers or _IN_QUEUE, Mark(results)
+    on_gpu = config.gpu_share and config.stage != "evaluate"
     slots = {"cuda:any": count, "cpu": count} if on_gpu else {"cpu": count}
     places = Places(slots, one_machine=False)
     queue = Queue() if executor.cluster == "slurm" else None

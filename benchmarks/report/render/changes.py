@@ -30,11 +30,8 @@ _NOTE = (
 )
 
 
-FORMATS = ("markdown", "latex", "csv")
-
-
 def written(table: Table, caption: str, style: str) -> str:
-    """A table in one of `FORMATS`; CSV has the words of its cells."""
+    """A table in one of `TEXT_FORMATS`; CSV has the words of its cells."""
     if style == "latex":
         return latex(table, caption)
     if style == "csv":
