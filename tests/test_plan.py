@@ -108,6 +108,35 @@ def test_a_job_comes_back_from_its_line(job):
     assert Job.from_json(line).training.key == job.training.key
 
 
+def test_a_job_is_read_under_the_names_of_earlier_versions():
+    stored = {
+        **{"training": asdict(TRAINING), "limits": [8.0], "episodes": 2, "method": "gas"},
+        **{"data": "", "source": "generated", "results": "results", "label": "gas@alpha=1"},
+        **{"acting": {"target_factor": 2.0}, "together": 4, "beside": [1, 2]},
+    }
+    job = Job.of(stored)
+    assert job == Job(
+        training=TRAINING,
+        limits=(8.0,),
+        episodes=2,
+        method_spec="gas",
+        data="",
+        source="generated",
+        results="results",
+        variant="gas@alpha=1",
+        eval_options={"target_factor": 2.0},
+        seeds_per_job=4,
+        stacked_seeds=(1, 2),
+    )
+    assert [one.training.seed for one in job.per_seed] == [3, 1, 2]
+    assert Job.from_json(job.to_json()) == job
+
+
+def test_a_job_takes_no_values_by_position():
+    with pytest.raises(TypeError, match="positional"):
+        Job(TRAINING, (8.0,), 2, "gas", "", "generated", "results")
+
+
 def test_a_training_knows_no_place_time_or_machine():
     assert [field.name for field in fields(Training)] == list(CHANGES)
     plan = planned(results="one")

@@ -56,6 +56,8 @@ def _words(key: str, value: Any, action: argparse.Action) -> list[str]:
     values = value if isinstance(value, list) else [value]
     if isinstance(value, list) and action.nargs is None:
         raise ValueError("give one value, not a list")
+    if not values:
+        raise ValueError("the list is empty: leave the key out for the default")
     if not all(isinstance(one, str | int | float) and not isinstance(one, bool) for one in values):
         raise ValueError("give text or a number" + (", or a list of such" if action.nargs else ""))
     texts = [str(one) for one in values]
@@ -66,7 +68,7 @@ def _words(key: str, value: Any, action: argparse.Action) -> list[str]:
         for text, one in zip(texts, values, strict=True)
     ):
         raise ValueError("no value may start with a dash")
-    return [f"--{key}", *texts] if texts else []
+    return [f"--{key}", *texts]
 
 
 def write(path: Path, values: Mapping[str, Value]) -> None:

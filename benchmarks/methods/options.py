@@ -37,7 +37,9 @@ def options_of(config_class: type[Config]) -> list[Option]:
         factory = one.default_factory
         default = one.default if factory is MISSING else factory()
         comment = _comments(owner).get(one.name, "")
-        found.append(Option(one.name, str(one.type), default, comment, bool(one.metadata)))
+        # a type stands as text only where annotations are not evaluated
+        kind = one.type.__name__ if isinstance(one.type, type) else str(one.type)
+        found.append(Option(one.name, kind, default, comment, bool(one.metadata)))
     return found
 
 
