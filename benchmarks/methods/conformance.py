@@ -24,15 +24,25 @@ HORIZON, EPISODES, STEPS = 20, 6, 8
 UPDATES, BREAKS = 9, (1, 2, 6)
 
 
-def check_algorithm(cls: type[Algorithm], config: Config | None = None) -> None:
+def _tell_nobody(passed: str) -> None:
+    """Ignore what has passed."""
+
+
+def check_algorithm(
+    cls: type[Algorithm],
+    config: Config | None = None,
+    tell: Callable[[str], None] = _tell_nobody,
+) -> None:
     """Try `cls` on small made-up data, in seconds and without a simulator.
 
     `config` should make it small; without it the method's own is taken, with a batch of 16. Raises
-    an `AssertionError` that says what is wrong and what the contract asks for.
+    an `AssertionError` that says what is wrong and what the contract asks for. `tell` hears of
+    each check that has passed.
     """
     _check_class(cls)
     config = config or cls.config_class(batch=16)
     _check_config(config)
+    tell("the class states what the contract asks for, and its options survive JSON")
     data = made_up_data()
     problem, cost = Problem.of(data, HORIZON), float(np.median(data.episode_costs))
     limit, wrong = (None, cost) if cls.conditions_on_limit else (cost, None)
@@ -41,19 +51,24 @@ def check_algorithm(cls: type[Algorithm], config: Config | None = None) -> None:
         raise AssertionError("a limit against conditions_on_limit is taken: call super().__init__")
     with _globals_untouched("constructing it"):
         one, same, other = (cls(problem, config, limit=limit, seed=seed) for seed in (0, 0, 1))
+    tell("a cost limit is taken or refused as the class states; construction changes no globals")
     training = one.fit(data, 5, every=1)
     for run in (training, same.fit(data, 5, every=1), other.fit(data, 5, every=1)):
         _train(run, 3)
+    tell("updates give finite losses and change no global state")
     saved = one.state()
     where = _difference(saved["parts"], same.state()["parts"])
     assert not where, f"{where} differs in two trainings with one seed: draw from torch's generator"
     assert _difference(saved["parts"], other.state()["parts"]), "the seed decides nothing"
+    tell("equal seeds give equal trainings, other seeds others")
     actions = _check_acting(one, problem)
+    tell("actions are in [-1, 1], deterministic, and independent of the other episodes")
     loaded, unused = (cls.from_state(_through_a_file(saved)) for _ in range(2))
     where = _difference(saved, loaded.state())
     assert not where, f"{where} of state() is not as it was saved after from_state()"
     where = _difference(actions, _check_acting(loaded, problem))
     assert not where, "a loaded method acts otherwise: parts() must name all that acting reads"
+    tell("a saved and loaded method has equal parts and equal actions")
     _train(training, 2)
     _train(unused.fit(data, 5, every=1), 2)
     where = _difference(one.state(), unused.state())
@@ -61,9 +76,12 @@ def check_algorithm(cls: type[Algorithm], config: Config | None = None) -> None:
         f"two updates after loading, {where} is not as without the break: parts() must name all "
         "that training changes (optimisers too), and acting must leave no trace in training"
     )
+    tell("its next updates equal those of the original")
     _check_breaks(lambda: cls(problem, config, limit=limit), data)
+    tell("a training that is interrupted again and again ends as an uninterrupted one")
     if cls.stackable:
         _check_stack(lambda seed: cls(problem, config, limit=limit, seed=seed), data)
+        tell("seeds trained as one end as each does alone")
 
 
 def made_up_data(episodes: int = 24, seed: int = 0) -> Trajectories:
