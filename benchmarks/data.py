@@ -36,6 +36,7 @@ def add_arguments(parser: Parser) -> None:
     verb = verbs.add_parser("verify", help="check a DSRL file and print a line a finding")
     verb.add_argument("file", type=Path)
     verb.add_argument("--task", help="default: the task that the file's name stands for")
+    verbs.add_parser("compare", help="print published and generated data sets side by side")
     verb = verbs.add_parser("inspect", help="print and draw what data hold")
     _add_tasks(verb, nargs="+", help="tasks, or task files of your own")
     verb.add_argument(
@@ -79,6 +80,8 @@ def _run(args: argparse.Namespace) -> int:
 
     if args.verb == "list":
         data_sets.list_data()
+    elif args.verb == "compare":
+        data_sets.compare()
     elif args.verb == "generate":
         data_sets.make(args.tasks, args.record)
     elif args.verb == "verify":

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.datasets.generation.policies import shipped_tasks, snapshot_path
+from benchmarks.datasets.generation.comparison import comparison_table
+from benchmarks.datasets.generation.policies import recorded_figures, shipped_tasks, snapshot_path
 from benchmarks.datasets.generation.rollouts import (
     generated_path,
     published_trajectories,
@@ -75,3 +76,8 @@ def test_there_are_poor_middling_and_best_returns_at_each_cost(figures, name):
     for tenth in own["tenths"]:
         assert tenth["poorest"] < tenth["median"] < tenth["best"]
         assert tenth["best"] - tenth["poorest"] > 0.05 * scale
+
+
+def test_the_page_about_data_shows_the_recorded_figures():
+    page = (Path(__file__).parents[1] / "docs" / "data.md").read_text()
+    assert comparison_table(recorded_figures()) in page

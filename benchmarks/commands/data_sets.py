@@ -10,7 +10,8 @@ from benchmarks.common.errors import UserError
 from benchmarks.common.files import write_atomic
 from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.datasets.figures import figures_of, read_figures
-from benchmarks.datasets.generation.policies import shipped_tasks
+from benchmarks.datasets.generation.comparison import comparison_table
+from benchmarks.datasets.generation.policies import recorded_figures, shipped_tasks
 from benchmarks.datasets.source import (
     DataSet,
     Network,
@@ -38,6 +39,11 @@ def list_data() -> None:
         there = "at hand" if published.present else "missing"
         suites = "in the suites" if task.name in TASKS else ""
         print(f"{task.name:20} published: {there:8} generated: {made:20} {suites}".rstrip())
+
+
+def compare() -> None:
+    """Print the published data sets and the generated ones side by side, from recorded figures."""
+    print(comparison_table(recorded_figures()), end="")
 
 
 def fetch(names: Sequence[str], network: Network) -> None:

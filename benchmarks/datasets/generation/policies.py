@@ -85,13 +85,16 @@ def snapshot_path(task: str) -> Path:
         return path
 
 
+def recorded_figures() -> dict[str, dict[str, Any]]:
+    """Figures of the reference data that the snapshots generate, by task; empty if not recorded."""
+    path = snapshot_path("").with_name("figures.json")
+    figures: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else {}
+    return figures
+
+
 def recorded_checksum(task: str) -> str | None:
     """sha256 of the reference data that the snapshots generate; None if not recorded."""
-    path = snapshot_path(task).with_name("figures.json")
-    if not path.is_file():
-        return None
-    figures: dict[str, dict[str, Any]] = json.loads(path.read_text())
-    return figures.get(task, {}).get("sha256")
+    return recorded_figures().get(task, {}).get("sha256")
 
 
 def save_snapshots(path: Path, snapshots: list[Snapshot]) -> None:
