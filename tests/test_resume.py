@@ -64,7 +64,7 @@ def same(one: Any, other: Any) -> bool:
 @pytest.fixture
 def saved_always(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint is written after each update, however long that takes."""
-    monkeypatch.setattr("benchmarks.runs.training._SHARE", 0)
+    monkeypatch.setattr("benchmarks.runs.training._PAUSE_FACTOR", 0)
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_checkpoints_come_by_the_clock_and_not_too_often(
     run_job(make_job("bc-all", small_data, tmp_path, stage="train", checkpoint_seconds=60.0))
     assert written == []
     slow = make_job("bc-safe", small_data, tmp_path, stage="train", checkpoint_seconds=0.0)
-    monkeypatch.setattr("benchmarks.runs.training._SHARE", 10**6)
+    monkeypatch.setattr("benchmarks.runs.training._PAUSE_FACTOR", 10**6)
     run_job(slow)
     assert written == [1], "one that took long is not soon followed by another"
 

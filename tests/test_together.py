@@ -124,7 +124,7 @@ FAULTS = [
 def test_seeds_that_fail_as_one_are_tried_alone(
     status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmarks.scheduling.scheduler._POLL", 0.01)
+    monkeypatch.setattr("benchmarks.scheduling.scheduler._POLL_SECONDS", 0.01)
     launched = Launched(lambda item: status if item.stacked_jobs else 0)
     events = run(jobs_of(tmp_path, 3, together=3), launched)
     assert launched.trained == [(0, 1, 2), (0,), (1,), (2,)]
