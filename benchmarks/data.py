@@ -3,181 +3,95 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.commands import lists
+from benchmarks.commands.options import Parser, add_network, completed, examples
 from benchmarks.common.errors import UserError, exit_status
-from benchmarks.common.files import write_atomic
-from benchmarks.datasets.custom_task import resolve_task
-from benchmarks.datasets.figures import figures_of, read_figures
-from benchmarks.datasets.generation.policies import shipped_tasks
-from benchmarks.datasets.source import (
-    DataSet,
-    Network,
-    cache_folder,
-    choose,
-    dsrl_folder,
-    obtain,
-    usable,
-)
-from benchmarks.datasets.summary import draw, summarise
-from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.datasets.verify import examine
-from benchmarks.tasks.tasks import ALL_TASKS, TASKS, Task, find_task
+from benchmarks.tasks.tasks import ALL_TASKS
+
+PROGRAM = "python -m benchmarks.data"
 
 
-def list_data() -> None:
-    """Print for every task which data are at hand."""
-    print(f"published files: {dsrl_folder()}; fetched and generated files: {cache_folder()}")
-    for task in ALL_TASKS.values():
-        published, generated = choose("dsrl", [task])[0], choose("generated", [task])[0]
-        if generated.present:
-            made = "at hand"
-        else:
-            made = "can be made" if task.name in shipped_tasks() else "no behaviour policy"
-        there = "at hand" if published.present else "missing"
-        suites = "in the suites" if task.name in TASKS else ""
-        print(f"{task.name:20} published: {there:8} generated: {made:20} {suites}".rstrip())
-
-
-def fetch(tasks: Sequence[Task], network: Network) -> None:
-    """Fetch the published files of `tasks` that are not at hand."""
-    if not network.mirrors:
-        raise UserError("fetch needs the network: leave --offline and OSRL_BENCH_OFFLINE away")
-    for one in obtain(choose("dsrl", tasks), network):
-        one.checksum()
-        print(f"{one.task.name}: {one.path}")
-
-
-def make(tasks: Sequence[Task], record: Path | None) -> None:
-    """Generate the sets of `tasks` and print what is in them; figures to `record`, too."""
-    if record:  # before the work
-        _require_folder_of(record, "--record")
-        read_figures(record)
-    sets, network = choose("generated", tasks), Network()
-    usable(sets, network, skip=False)
-    figures = {}
-    for one in sets:
-        obtain([one], network)
-        data = _load_checked(one)
-        summary = summarise(data, one.task)
-        print(f"{summary.line()}; {one.path.stat().st_size / 1e6:.1f} MB: {one.path}")
-        figures[one.task.name] = figures_of(one, summary)
-    if record:
-        content = read_figures(record) | figures
-        write_atomic(record, json.dumps(content, indent=1, sort_keys=True) + "\n")
-
-
-def _require_folder_of(path: Path, option: str) -> None:
-    if not path.parent.is_dir():
-        raise UserError(f"{option} {path}: there is no folder {path.parent}")
-
-
-def _load_checked(data: DataSet) -> Trajectories:
-    """The contents of a data set; `UserError` where it has a fault."""
-    if faults := examine(data.path, data.task).faults:
-        raise UserError(f"{data.path}: {faults[0]}")
-    return Trajectories.load(data.path, data.source)
-
-
-def verify(path: Path, name: str | None) -> int:
-    """Print what is wrong with a file, a line each; 1 if it cannot be used."""
-    task = resolve_task(name) if name else _task_of(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such data file")
-    faults, warnings = examine(path, task)
-    for kind, lines in (("fault", faults), ("warning", warnings)):
-        for line in lines:
-            print(f"{path}: {kind}: {line}")
-    if not faults:
-        data = Trajectories.load(path, "file")
-        print(f"{path}: a whole data set. {summarise(data, task).line()}; sha256 {data.checksum}")
-    return 1 if faults else 0
-
-
-def _task_of(path: Path) -> Task:
-    for task in ALL_TASKS.values():
-        if path.name in (task.dataset_file, choose("generated", [task])[0].path.name):
-            return task
-    raise UserError(f"{path.name} is not the name of a task's file: say which by --task")
-
-
-def inspect(tasks: Sequence[Task], data: str, network: Network, out: Path) -> None:
-    """Print what the data of `tasks` hold by cost, and draw it."""
-    if out.suffix not in (".png", ".svg", ".pdf"):
-        raise UserError(f"--out {out}: a picture's name ends in .png, .svg or .pdf")
-    _require_folder_of(out, "--out")
-    sets, _ = usable(choose(data, tasks, network), network, skip=False)
-    loaded = [(one.task, _load_checked(one)) for one in obtain(sets, network)]
-    for task, trajectories in loaded:
-        summary = summarise(trajectories, task)
-        print(f"{summary.line()}\n\n{summary.table()}\n")
-    draw(loaded, out)
-    print(f"picture: {out}")
-
-
-def train(name: str, steps: int | None, folder: Path, seed: int) -> None:
-    """Train behaviour policies of a task, resuming where an earlier call stopped."""
-    from benchmarks.datasets.generation.behaviour import train_and_save  # torch takes seconds
-
-    count, path = train_and_save(find_task(name), steps, folder, seed)
-    print(
-        f"{count} snapshots in {path}; "
-        "shipped ones lie in benchmarks/datasets/generation/snapshots/"
+def add_arguments(parser: Parser) -> None:
+    """Declare the verbs of the command and their options."""
+    parser.description = "List, fetch, generate, verify and inspect data sets."
+    parser.epilog = examples(
+        f"{parser.prog} list",
+        f"{parser.prog} generate BallRun,CarRun",
+        f"{parser.prog} inspect BallRun --out data.png",
+        f"{parser.prog} verify SafetyBallRun-v0-80-940.hdf5",
     )
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    p = argparse.ArgumentParser(prog="python -m benchmarks.data", description=__doc__)
-    verbs = p.add_subparsers(dest="verb", required=True, metavar="VERB")
-    verbs.add_parser("list", help="which data are at hand")
-    verb = verbs.add_parser("fetch", help="get published DSRL files, whole")
-    verb.add_argument("tasks", nargs="*", help="default: the twelve of the suites")
-    Network.add_options(verb)
-    verb = verbs.add_parser("generate", help="make data sets from shipped behaviour policies")
-    verb.add_argument("tasks", nargs="*", help="default: all that can be made")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    verbs.add_parser("list", help="which data are present")
+    verb = verbs.add_parser("fetch", help="download published DSRL files")
+    _add_tasks(verb, nargs="*", help="default: the twelve of the suites")
+    add_network(verb)
+    verb = verbs.add_parser("generate", help="make data sets with the shipped behaviour policies")
+    _add_tasks(verb, nargs="*", help="default: all that can be made")
     verb.add_argument("--all", action="store_true", help="all that can be made")
-    verb.add_argument("--record", type=Path, metavar="JSON", help="keep the sets' figures, too")
-    verb = verbs.add_parser("verify", help="check a DSRL file, a line a finding")
+    verb.add_argument("--record", type=Path, metavar="JSON", help="also keep the sets' figures")
+    verb = verbs.add_parser("verify", help="check a DSRL file and print a line a finding")
     verb.add_argument("file", type=Path)
-    verb.add_argument("--task", help="default: told by the file's name")
-    verb = verbs.add_parser("inspect", help="what data hold: figures and a picture")
-    verb.add_argument("tasks", nargs="+", metavar="task")
-    verb.add_argument("--data", default="auto", help="as of benchmarks.run")
+    verb.add_argument("--task", help="default: the task that the file's name stands for")
+    verb = verbs.add_parser("inspect", help="print and draw what data hold")
+    _add_tasks(verb, nargs="+", help="tasks, or task files of your own")
+    verb.add_argument(
+        "--data", default="auto", help="generated, dsrl, a folder, or auto, as for `run`"
+    )
     verb.add_argument("--out", type=Path, default=Path("data.png"), help="default: data.png")
-    Network.add_options(verb)
+    add_network(verb)
     verb = verbs.add_parser("train-behaviour", help="train behaviour policies of a task")
-    verb.add_argument("task")
+    completed(verb.add_argument("task"), ALL_TASKS)
     verb.add_argument("--steps", type=int, help="default: as many as the shipped ones had")
     verb.add_argument("--seed", type=int, default=0)
     verb.add_argument("--out", type=Path, default=Path("behaviour"), help="default: behaviour/")
-    return p
+
+
+def _add_tasks(verb: argparse.ArgumentParser, *, nargs: str, help: str) -> None:
+    action = verb.add_argument(
+        "tasks", action=lists.ListAction, split=lists.names, nargs=nargs, metavar="TASK", help=help
+    )
+    completed(action, ALL_TASKS)
+
+
+def parser(program: str = PROGRAM) -> Parser:
+    """The command line."""
+    made = Parser(prog=program)
+    add_arguments(made)
+    return made
+
+
+def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
+    """Entry point; the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    return exit_status(lambda: _run(parser(program).parse_args(words)))
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.verb == "generate" and args.all and args.tasks:
+        raise UserError("generate: name tasks or give --all, not both")
+    # numpy, h5py and matplotlib take a second to import
+    from benchmarks.commands import data_sets
+    from benchmarks.datasets.source import Network
+
     if args.verb == "list":
-        list_data()
-    elif args.verb == "fetch":
-        fetch([find_task(name) for name in args.tasks or TASKS], Network.of(args))
+        data_sets.list_data()
     elif args.verb == "generate":
-        if args.all and args.tasks:
-            raise UserError("generate: name tasks or give --all, not both")
-        make([find_task(name) for name in args.tasks or shipped_tasks()], args.record)
+        data_sets.make(args.tasks, args.record)
     elif args.verb == "verify":
-        return verify(args.file, args.task)
-    elif args.verb == "inspect":
-        inspect([resolve_task(name) for name in args.tasks], args.data, Network.of(args), args.out)
+        return data_sets.verify(args.file, args.task)
+    elif args.verb == "train-behaviour":
+        data_sets.train(args.task, args.steps, args.out, args.seed)
     else:
-        train(args.task, args.steps, args.out, args.seed)
+        network = Network.of(mirrors=args.mirrors or (), offline=bool(args.offline))
+        if args.verb == "fetch":
+            data_sets.fetch(args.tasks, network)
+        else:
+            data_sets.inspect(args.tasks, args.data, network, args.out)
     return 0
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; the exit status."""
-    return exit_status(lambda: _run(parser().parse_args(arguments)))
 
 
 if __name__ == "__main__":

@@ -7,95 +7,103 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.commands import lists
+from benchmarks.commands.options import Parser, completed, examples
 from benchmarks.common.errors import UserError, exit_status, unknown_name
-from benchmarks.report.render import report
-from benchmarks.report.render.changes import FORMATS as TEXTS
-from benchmarks.report.render.changes import ablation, comparison
-from benchmarks.report.tidy import require_parquet
-from benchmarks.results.leaderboard import rebuild
-from benchmarks.results.load import load_results
-from benchmarks.results.manifest import MANIFEST
+from benchmarks.report.formats import DEFAULT_FORMATS, FORMATS, TEXT_FORMATS
+
+PROGRAM = "python -m benchmarks.leaderboard"
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    p = argparse.ArgumentParser(
-        prog="python -m benchmarks.leaderboard",
-        description="Make a leaderboard anew, from stored results alone.",
+def add_arguments(parser: Parser) -> None:
+    """Declare the options of the command."""
+    parser.description = "Make leaderboards anew, from stored results alone."
+    parser.epilog = examples(
+        f"{parser.prog}",
+        f"{parser.prog} results/tight --format latex,csv",
+        f"{parser.prog} --compare results/before results/after",
+        f"{parser.prog} --ablation results/gas results/gas-alpha-0.9",
     )
-    p.add_argument(
+    parser.add_argument(
         "folders",
         nargs="*",
         type=Path,
         metavar="FOLDER",
-        help="folders that `python -m benchmarks.run` made; default: all in results/",
+        help="folders that `run` made; default: all in results/",
     )
-    p.add_argument(
+    output = parser.add_argument_group("what is written")
+    kinds = output.add_argument(
         "--format",
-        action="append",
-        default=[],
+        action=lists.ListAction,
+        split=lists.names,
+        extend=True,
+        dest="formats",
         metavar="FORMAT",
-        help=f"one of {', '.join(report.FORMATS)}; may be given several times; "
-        f"default: {', '.join(report.DEFAULT_FORMATS)}",
+        help=f"from {', '.join(FORMATS)}; default: {', '.join(DEFAULT_FORMATS)}",
     )
-    p.add_argument(
+    completed(kinds, FORMATS)
+    output.add_argument(
         "--published",
         type=Path,
         metavar="FOLDER",
         help="tables of numbers from papers; default: results/published",
     )
-    p.add_argument(
+    other = parser.add_argument_group("comparisons, which are printed and write nothing")
+    other.add_argument(
         "--compare",
         nargs=2,
         type=Path,
         metavar=("A", "B"),
-        help="print what differs from leaderboard A to leaderboard B, and stop",
+        help="what differs from leaderboard A to leaderboard B",
     )
-    p.add_argument(
+    other.add_argument(
         "--ablation",
         nargs="+",
         type=Path,
         metavar="FOLDER",
-        help="print how methods with other options differ from the first leaderboard, and stop",
+        help="how methods with other options differ from those of the first leaderboard",
     )
-    return p
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def parser(program: str = PROGRAM) -> Parser:
+    """The command line."""
+    made = Parser(prog=program)
+    add_arguments(made)
+    return made
+
+
+def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
     """Entry point; the exit status."""
-    return exit_status(lambda: _run(parser().parse_args(arguments)))
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    return exit_status(lambda: _run(parser(program).parse_args(words)))
 
 
 def _run(args: argparse.Namespace) -> int:
-    for name in args.format:
-        if name not in report.FORMATS:
-            raise unknown_name("format", name, report.FORMATS)
-    if "parquet" in args.format:
-        require_parquet()
+    formats = args.formats or ()
+    for name in formats:
+        if name not in FORMATS:
+            raise unknown_name("format", name, FORMATS)
     if (args.compare or args.ablation) and args.folders:
         raise UserError(f"{args.folders[0]}: --compare and --ablation take their own folders")
     if args.compare and args.ablation:
         raise UserError("--compare and --ablation are two commands: give one of them")
-    style = args.format[0] if args.format else TEXTS[0]
-    if (args.compare or args.ablation) and (style not in TEXTS or len(args.format) > 1):
-        raise UserError(f"--compare and --ablation print one format, of {', '.join(TEXTS)}")
-    if args.compare:
-        before, after = map(load_results, args.compare)
-        print(comparison(before, after, style))
-        return 0
-    if args.ablation:
-        if len(args.ablation) < 2:
-            raise UserError("--ablation needs the leaderboard to start from and at least one other")
-        print(ablation([load_results(folder) for folder in args.ablation], style))
-        return 0
+    style = formats[0] if formats else TEXT_FORMATS[0]
+    if (args.compare or args.ablation) and (style not in TEXT_FORMATS or len(formats) > 1):
+        raise UserError(f"--compare and --ablation print one format, of {', '.join(TEXT_FORMATS)}")
+    if args.ablation and len(args.ablation) < 2:
+        raise UserError("--ablation needs the leaderboard to start from and at least one other")
     if args.published is not None and not args.published.is_dir():
         raise UserError(f"--published {args.published}: there is no such folder")
-    folders = args.folders or sorted(path.parent for path in Path("results").glob(f"*/{MANIFEST}"))
-    if not folders:
-        raise UserError("there is no leaderboard in results/: run `python -m benchmarks.run`")
-    formats = args.format or report.DEFAULT_FORMATS
-    for folder in folders:
-        print(f"{rebuild(folder, formats, args.published)}\n\nwritten to {folder}")
+    # pandas and matplotlib take seconds to import
+    from benchmarks.commands import rebuilding
+
+    if args.compare:
+        before, after = args.compare
+        rebuilding.print_comparison(before, after, style)
+    elif args.ablation:
+        rebuilding.print_ablation(args.ablation, style)
+    else:
+        rebuilding.rebuild_all(args.folders, formats or DEFAULT_FORMATS, args.published)
     return 0
 
 

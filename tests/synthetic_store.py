@@ -66,7 +66,12 @@ def jobs_of(plan: Plan, results: Path) -> Iterable[Job]:
                         plan.updates,
                     )
                     yield Job(
-                        *(training, tuple(group), plan.episodes, method, "", plan.source),
+                        training=training,
+                        limits=tuple(group),
+                        episodes=plan.episodes,
+                        method_spec=method,
+                        data="",
+                        source=plan.source,
                         results=str(results),
                     )
 
@@ -82,7 +87,7 @@ def write_store(plan: Plan, folder: Path) -> Path:
             "training": asdict(job.training),
             "limits": list(job.limits),
             "episodes": job.episodes,
-            "method": job.method,
+            "method": job.method_spec,
             "source": job.source,
         }
         for job in jobs

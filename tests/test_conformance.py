@@ -10,7 +10,8 @@ from torch import nn
 
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy
 from benchmarks.methods.conformance import HORIZON, check_algorithm, synthetic_data
-from benchmarks.methods.registry import BUILT_IN, find_method
+from benchmarks.methods.names import BUILT_IN
+from benchmarks.methods.registry import find_method
 
 SMALL = {
     "gas": {"batch": 16, "width": 16, "blocks": 1},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -10,19 +9,20 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from benchmarks.commands.options import Parser, add_engine
 from benchmarks.common.errors import UserError
 from benchmarks.runs.jobs import Job, Training
 from benchmarks.scheduling import engines
+from benchmarks.scheduling.config import EngineConfig
 from benchmarks.scheduling.gpu_memory import open_inventory
 
 CORES = 12
 
 
-def options(*words: str, stage: str = "both") -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    engines.add_options(parser)
-    parser.set_defaults(stage=stage)
-    return parser.parse_args(list(words))
+def options(*words: str, stage: str = "both") -> EngineConfig:
+    parser = Parser()
+    add_engine(parser, seeds=True)
+    return EngineConfig(**parser.given(words), stage=stage)
 
 
 @pytest.fixture
@@ -77,7 +77,15 @@ def test_slots_of_gpus_and_of_the_cpu_beside_them(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.usefixtures("two_gpus")
 def test_estimates_of_gpus_lie_beside_the_results(tmp_path: Path) -> None:
     training = Training("gas", "", {"batch": 1}, "BallRun", "ab", 0, None, 1)
-    job = Job(training, (8.0,), 1, "gas", "", "", str(tmp_path))
+    job = Job(
+        training=training,
+        limits=(8.0,),
+        episodes=1,
+        method_spec="gas",
+        data="",
+        source="",
+        results=str(tmp_path),
+    )
     with engines.open_scheduler(options(), tmp_path) as scheduler:
         scheduler.devices.estimates.observe(job, 100)
     (path,) = tmp_path.rglob("*.json")

@@ -214,7 +214,7 @@ def test_a_plugin_is_loaded_only_where_it_is_named(
     plugin = tmp_path / "plugin.py"
     plugin.write_text(PLUGIN)
     spec = f"{plugin}:Mine"
-    base = make_job("bc-all", small_data, tmp_path, stage="train", method=spec)
+    base = make_job("bc-all", small_data, tmp_path, stage="train", method_spec=spec)
     training = replace(base.training, algorithm="mine", code=find_method(spec).code)
     run_job(replace(base, training=training))
     folder = str(Run(tmp_path, training).folder)

@@ -87,11 +87,11 @@ def test_margin_and_quantile_say_what_is_asked_for(episodes, margin, quantile):
 
 
 class Recorded(GAS):
-    """Keeps what its networks are asked; its goals and actions are functions of these."""
+    """Keeps what its networks are asked; its goals and actions are functions of the request."""
 
-    def goals(self, conditioning):
-        self.asked = conditioning
-        return Goals(conditioning.reward * 2.0, conditioning.cost - 1.0)
+    def goals(self, request):
+        self.asked = request
+        return Goals(request.reward * 2.0, request.cost - 1.0)
 
 
 def recorded(**options):
@@ -151,17 +151,15 @@ def test_an_exceeded_limit_is_remembered():
 @pytest.mark.parametrize("tighten", [True, False])
 def test_no_more_cost_is_asked_for_than_the_reward_takes(tighten):
     gas = built(tighten=tighten)
-    conditioning = Conditioning(
-        torch.zeros(4, 2), torch.ones(4), torch.full((4,), 0.5), torch.ones(4)
-    )
-    needed = torch.tensor([-0.2, 0.1, 0.5, 0.9])
-    told = []
-    gas.goals = lambda conditioning: Goals(conditioning.cost, needed)
-    gas.action = lambda conditioning, goals: told.append(conditioning) or torch.zeros(4, 2)
+    halves = torch.full((4,), 0.5)
+    conditioning = Conditioning(torch.zeros(4, 2), torch.ones(4), halves, torch.ones(4))
+    expected_cost, passed = torch.tensor([-0.2, 0.1, 0.5, 0.9]), []
+    gas.goals = lambda conditioning: Goals(conditioning.cost, expected_cost)
+    gas.action = lambda conditioning, _: passed.append(conditioning) or torch.zeros(4, 2)
     gas.eval_action(conditioning)
-    expected = [0.0, 0.1, 0.5, 0.5] if tighten else [0.5] * 4
-    torch.testing.assert_close(told[0].cost, torch.tensor(expected))
-    assert torch.equal(told[0].reward, conditioning.reward)
+    target_cost = [0.0, 0.1, 0.5, 0.5] if tighten else [0.5] * 4
+    torch.testing.assert_close(passed[0].cost, torch.tensor(target_cost))
+    assert torch.equal(passed[0].reward, conditioning.reward)
 
 
 def test_policies_share_nothing():

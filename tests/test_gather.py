@@ -145,8 +145,8 @@ def test_a_job_may_be_kept_by_two_folders_together(folder, tmp_path):
         lambda job: replace(job, training=replace(job.training, checksum="of other data")),
         lambda job: replace(job, episodes=3),
         lambda job: replace(job, limits=(*job.limits, 70.0)),
-        lambda job: replace(job, acting={"guidance": 1.0}),
-        lambda job: replace(job, label="another"),
+        lambda job: replace(job, eval_options={"guidance": 1.0}),
+        lambda job: replace(job, variant="another"),
     ],
 )
 def test_no_job_is_kept_that_asks_for_something_else(folder, change):

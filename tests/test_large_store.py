@@ -11,7 +11,7 @@ import pytest
 from benchmarks.datasets.source import DataSet
 from benchmarks.methods.registry import find_method
 from benchmarks.results.manifest import jobs_of, load_stored
-from benchmarks.runs.plan import Request
+from benchmarks.runs.plan import RunSpec
 from benchmarks.runs.store import Run, is_done
 from benchmarks.tasks.suites import find_suite
 from benchmarks.tasks.tasks import TASKS
@@ -21,15 +21,22 @@ EPISODES = 2
 
 
 @pytest.fixture(scope="module")
-def request_of_thousands() -> Request:
+def request_of_thousands() -> RunSpec:
     """Two methods of a training a limit on twelve tasks, for many seeds."""
     methods = [find_method(name) for name in ("bc-safe", "cpq")]
     data = [DataSet(task, Path(name), "generated") for name, task in TASKS.items()]
-    return Request(methods, data, find_suite("tight").limits, range(SEEDS), "quick", EPISODES, {})
+    return RunSpec(
+        methods=methods,
+        data=data,
+        limits=find_suite("tight").limits,
+        seeds=range(SEEDS),
+        budget="quick",
+        episodes=EPISODES,
+    )
 
 
 def test_five_thousand_results_are_planned_and_read_in_two_seconds(
-    request_of_thousands: Request, tmp_path: Path
+    request_of_thousands: RunSpec, tmp_path: Path
 ) -> None:
     checksums = dict.fromkeys(TASKS, "ab")
     jobs = request_of_thousands.jobs(str(tmp_path), checksums)

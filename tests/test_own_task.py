@@ -22,7 +22,7 @@ from benchmarks.leaderboard import main as leaderboard
 from benchmarks.methods.registry import find_method
 from benchmarks.run import main
 from benchmarks.runs.jobs import Job
-from benchmarks.runs.plan import Request
+from benchmarks.runs.plan import RunSpec
 from benchmarks.runs.store import Run, is_done
 from benchmarks.runs.worker import run_job
 from benchmarks.simulators.simulator import Simulator, check_simulator
@@ -166,8 +166,17 @@ def planned(task: str | Path, results: Path, stage: str = "both", data: str = "a
     """The jobs of two updates of bc-all and bc-safe on the task at a limit of 5."""
     methods = [find_method(name) for name in ("bc-all", "bc-safe")]
     sets = choose(data, [resolve_task(str(task))])
-    choices = methods, sets, [parse_limit("5")], [0], "quick", 2, {}, stage, 2
-    return Request(*choices).jobs(str(results), {sets[0].task.name: sets[0].checksum()})
+    spec = RunSpec(
+        methods=methods,
+        data=sets,
+        limits=[parse_limit("5")],
+        seeds=[0],
+        budget="quick",
+        episodes=2,
+        stage=stage,
+        updates=2,
+    )
+    return spec.jobs(str(results), {sets[0].task.name: sets[0].checksum()})
 
 
 def as_planned(task: str | Path, results: Path, *more: str) -> list[str]:

@@ -14,7 +14,7 @@ from benchmarks.datasets.source import DataSet
 from benchmarks.methods.algorithm import Budget
 from benchmarks.methods.registry import Method
 from benchmarks.runs.jobs import Job, Training
-from benchmarks.runs.plan import Request
+from benchmarks.runs.plan import RunSpec
 from benchmarks.tasks.suites import Limit, find_suite
 from benchmarks.tasks.tasks import TASKS
 from gas import GAS, GASConfig
@@ -78,14 +78,15 @@ trainings = st.builds(
 )
 jobs = st.builds(
     Job,
-    trainings,
-    st.lists(st.floats(0.0, 400.0)).map(tuple),
-    st.integers(1, 50),
-    *(st.text('aé"\n/:', max_size=5) for _ in range(4)),
-    st.sampled_from(["train", "evaluate", "both"]),
-    st.sampled_from(["cpu", "cuda:1"]),
-    st.integers(0, 4),
-    st.floats(0.0, 1e6),
+    training=trainings,
+    limits=st.lists(st.floats(0.0, 400.0)).map(tuple),
+    episodes=st.integers(1, 50),
+    **dict.fromkeys(("method_spec", "data", "source", "results"), st.text('aé"\n/:', max_size=5)),
+    stage=st.sampled_from(["train", "evaluate", "both"]),
+    device=st.sampled_from(["cpu", "cuda:1"]),
+    simulator_processes=st.integers(0, 4),
+    core_seconds=st.floats(0.0, 1e6),
+    stacked_seeds=st.lists(st.integers(0, 9), max_size=3).map(tuple),
 )
 
 
@@ -105,6 +106,35 @@ def test_a_job_comes_back_from_its_line(job):
     assert "\n" not in line
     assert Job.from_json(line) == job
     assert Job.from_json(line).training.key == job.training.key
+
+
+def test_a_job_is_read_under_the_names_of_earlier_versions():
+    stored = {
+        **{"training": asdict(TRAINING), "limits": [8.0], "episodes": 2, "method": "gas"},
+        **{"data": "", "source": "generated", "results": "results", "label": "gas@alpha=1"},
+        **{"acting": {"target_factor": 2.0}, "together": 4, "beside": [1, 2]},
+    }
+    job = Job.of(stored)
+    assert job == Job(
+        training=TRAINING,
+        limits=(8.0,),
+        episodes=2,
+        method_spec="gas",
+        data="",
+        source="generated",
+        results="results",
+        variant="gas@alpha=1",
+        eval_options={"target_factor": 2.0},
+        seeds_per_job=4,
+        stacked_seeds=(1, 2),
+    )
+    assert [one.training.seed for one in job.per_seed] == [3, 1, 2]
+    assert Job.from_json(job.to_json()) == job
+
+
+def test_a_job_takes_no_values_by_position():
+    with pytest.raises(TypeError, match="positional"):
+        Job(TRAINING, (8.0,), 2, "gas", "", "generated", "results")
 
 
 def test_a_training_knows_no_place_time_or_machine():
@@ -141,7 +171,7 @@ def request(
 ):
     data = [DataSet(TASKS[task], Path(path) / task, "generated") for task in tasks]
     given = {"budget": "quick", "episodes": 5, "options": {}, **others}
-    return Request(methods, data, limits, seeds, **given)
+    return RunSpec(methods=methods, data=data, limits=limits, seeds=seeds, **given)
 
 
 def planned(results="results", **choices):
@@ -197,7 +227,11 @@ def test_what_a_job_carries():
         20.0,
         100_000,
     )
-    assert (job.method, job.data, job.source) == ("dir/slow.py:Slow", "data/AntCircle", "generated")
+    assert (job.method_spec, job.data, job.source) == (
+        "dir/slow.py:Slow",
+        "data/AntCircle",
+        "generated",
+    )
     assert (job.results, job.stage, job.episodes) == ("results", "both", 5)
     speed = TASKS["AntCircle"].steps_per_second
     assert job.core_seconds == pytest.approx(100_000 * 0.05 + 5 * 500 / speed)

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from baselines.bc import BCAll, BCSafe
 from benchmarks.common.errors import UserError
-from benchmarks.methods import registry
+from benchmarks.methods import names
 from benchmarks.methods.algorithm import Budget, Config
-from benchmarks.methods.registry import BUILT_IN, configure, find_method, known_names, parse_options
+from benchmarks.methods.names import BUILT_IN, known_names
+from benchmarks.methods.registry import configure, find_method, parse_options
 from gas import GAS, GASConfig
 
 QUICK = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -73,9 +74,9 @@ def installed(monkeypatch):
     """Installs entry points, given as name=value."""
 
     def install(**values):
-        points = [EntryPoint(name, value, registry.ENTRY_POINTS) for name, value in values.items()]
+        points = [EntryPoint(name, value, names.ENTRY_POINTS) for name, value in values.items()]
         monkeypatch.setattr(
-            registry, "entry_points", lambda group: points if group == registry.ENTRY_POINTS else []
+            names, "entry_points", lambda group: points if group == names.ENTRY_POINTS else []
         )
 
     return install

@@ -16,7 +16,8 @@ import torch
 
 from benchmarks.datasets.trajectories import file_checksum
 from benchmarks.methods.algorithm import Budget
-from benchmarks.methods.registry import BUILT_IN, configure, find_method
+from benchmarks.methods.names import BUILT_IN
+from benchmarks.methods.registry import configure, find_method
 from benchmarks.runs.jobs import ExitStatus, Job, Training
 from benchmarks.runs.store import BusyError, Run
 from benchmarks.runs.training import StoppedError
@@ -37,7 +38,16 @@ def make_job(name: str, small_data: SmallData, results: Path, **changes: Any) ->
     limit = 40.0 if cls.trains_per_limit else None
     training = Training(name, "", asdict(config), "BallRun", file_checksum(data), 0, limit, UPDATES)
     limits = (8.0, 40.0) if limit is None else (40.0,)
-    job = Job(training, limits, 2, name, str(data), "small", str(results), checkpoint_seconds=0.0)
+    job = Job(
+        training=training,
+        limits=limits,
+        episodes=2,
+        method_spec=name,
+        data=str(data),
+        source="small",
+        results=str(results),
+        checkpoint_seconds=0.0,
+    )
     return replace(job, **changes)
 
 
@@ -64,7 +74,7 @@ def same(one: Any, other: Any) -> bool:
 @pytest.fixture
 def saved_always(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint is written after each update, however long that takes."""
-    monkeypatch.setattr("benchmarks.runs.training._SHARE", 0)
+    monkeypatch.setattr("benchmarks.runs.training._PAUSE_FACTOR", 0)
 
 
 @pytest.fixture
@@ -136,7 +146,7 @@ def test_checkpoints_come_by_the_clock_and_not_too_often(
     run_job(make_job("bc-all", small_data, tmp_path, stage="train", checkpoint_seconds=60.0))
     assert written == []
     slow = make_job("bc-safe", small_data, tmp_path, stage="train", checkpoint_seconds=0.0)
-    monkeypatch.setattr("benchmarks.runs.training._SHARE", 10**6)
+    monkeypatch.setattr("benchmarks.runs.training._PAUSE_FACTOR", 10**6)
     run_job(slow)
     assert written == [1], "one that took long is not soon followed by another"
 

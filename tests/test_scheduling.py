@@ -32,8 +32,16 @@ launch = functools.partial(WorkerProcess, command=FAKE)
 def make_job(results: Path, number: int = 0, script: str = "", **changes: object) -> Job:
     training = Training("fake", "", {"batch": 1}, "BallRun", "ab", number, None, 1)
     folder = Run(results, training).folder
-    job = Job(training, (8.0, 16.0), 2, "fake", str(folder), script, str(results))
-    return replace(job, **changes)
+    given = {
+        "training": training,
+        "limits": (8.0, 16.0),
+        "episodes": 2,
+        "method_spec": "fake",
+        "data": str(folder),
+        "source": script,
+        "results": str(results),
+    }
+    return Job(**{**given, **changes})
 
 
 def ends(events: Iterator[Event]) -> list[Event]:

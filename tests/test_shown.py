@@ -12,7 +12,7 @@ import re
 import pandas as pd
 import pytest
 
-from benchmarks import leaderboard as main_module
+from benchmarks.commands import rebuilding
 from benchmarks.leaderboard import main
 from benchmarks.report import tidy
 from benchmarks.report.render import report
@@ -264,7 +264,7 @@ def test_every_figure_that_the_page_sorts_and_filters(folder):
 
 def test_parquet_holds_the_same_frames(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(tidy, "require_parquet", lambda: None)  # it need not be installed
-    monkeypatch.setattr(main_module, "require_parquet", lambda: None)
+    monkeypatch.setattr(rebuilding, "require_parquet", lambda: None)
     monkeypatch.setattr(pd.DataFrame, "to_parquet", lambda frame, file, **_: frame.to_pickle(file))
     other = make(tmp_path)
     assert main([str(other), "--format", "parquet"]) == 0

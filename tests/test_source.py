@@ -1,6 +1,5 @@
 """Which data a run uses, getting hold of them, and the command that lists and makes them."""
 
-import argparse
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,6 +9,8 @@ import numpy as np
 import pytest
 
 from benchmarks import data as command
+from benchmarks.commands import data_sets
+from benchmarks.commands.options import Parser, add_network
 from benchmarks.common.errors import UserError
 from benchmarks.datasets import dsrl, mirror, source
 from benchmarks.datasets.generation.policies import recorded_checksum, shipped_tasks
@@ -222,9 +223,9 @@ def test_a_task_of_ones_own_is_not_mixed_with_others(folders, choice):
 
 
 def network(*arguments):
-    parser = argparse.ArgumentParser()
-    Network.add_options(parser)
-    return Network.of(parser.parse_args(arguments))
+    parser = Parser()
+    add_network(parser)
+    return Network.of(**parser.given(arguments))
 
 
 def test_options_and_environment_tell_the_network(monkeypatch):
@@ -581,7 +582,7 @@ def test_fetch_gets_what_is_missing_and_notes_its_checksum(folders, fetched, onl
 
 
 def test_fetch_is_of_the_tasks_in_the_suites_unless_some_are_named(fetched, online, monkeypatch):
-    monkeypatch.setattr(command, "TASKS", ["BallRun", "AntRun"])
+    monkeypatch.setattr(data_sets, "TASKS", ["BallRun", "AntRun"])
     assert command.main(["fetch"]) == 0
     assert [task.name for task, *_ in fetched] == ["BallRun", "AntRun"]
 

@@ -88,7 +88,7 @@ def test_seeds_as_one_are_timed_beside_one_alone() -> None:
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--seeds", "0"], "--seeds must be positive"),
+        (["--stack-sizes", "0"], "--stack-sizes must be positive"),
         (["--cases", "cdt"], "unknown case 'cdt'"),
         (["--device", "cuda:77"], "device 'cuda:77' does not exist"),
     ],
@@ -111,7 +111,9 @@ def test_mistakes_are_told_in_a_line(tmp_path, monkeypatch, capsys) -> None:
 
 
 def test_results_are_written_beside_the_table(tmp_path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("benchmarks.speed.measure", lambda _: [Comparison("x", [1.0], [2.0])])
+    monkeypatch.setattr(
+        "benchmarks.measures.measuring.compare", lambda kind, **_: [Comparison("x", [1.0], [2.0])]
+    )
     assert main(["train", "--out", str(tmp_path / "a" / "train.json")]) == 0
     written = json.loads((tmp_path / "a" / "train.json").read_text())
     assert written["results"][0]["ratio"] == 2.0

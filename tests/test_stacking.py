@@ -15,7 +15,8 @@ from benchmarks.common.random_streams import Draws, Dropout, StackedDraws
 from benchmarks.datasets.sampling import TransitionSampler
 from benchmarks.methods.algorithm import Algorithm, Config, MemorylessPolicy, Problem
 from benchmarks.methods.conformance import HORIZON, check_algorithm, synthetic_data
-from benchmarks.methods.registry import BUILT_IN, find_method
+from benchmarks.methods.names import BUILT_IN
+from benchmarks.methods.registry import find_method
 from benchmarks.methods.stacking import Stack, clip_gradients
 
 DATA = synthetic_data()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from benchmarks import data as command
+from benchmarks.commands import data_sets
 from benchmarks.datasets import source, summary
 from benchmarks.datasets.generation.rollouts import generated_path
 from benchmarks.datasets.summary import Summary, Tenth, draw, summarise
@@ -267,7 +268,7 @@ def refused(capsys, *arguments):
 
 
 def test_inspect_refuses_a_wrong_name_before_the_work(data, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(command, "choose", None)
+    monkeypatch.setattr(data_sets, "choose", None)
     for name in ("picture.jpg", "picture", "picture.png.txt"):
         said = refused(capsys, "inspect", "BallRun", "--out", tmp_path / name)
         assert said == (
@@ -348,7 +349,7 @@ def test_without_record_nothing_is_kept(made, tmp_path, monkeypatch):
 
 
 def test_generate_makes_what_can_be_made(made, monkeypatch):
-    monkeypatch.setattr(command, "shipped_tasks", lambda: ["BallCircle", "BallRun"])
+    monkeypatch.setattr(data_sets, "shipped_tasks", lambda: ["BallCircle", "BallRun"])
     assert command.main(["generate"]) == 0
     assert made == [CIRCLE, BALL]
     for task in (CIRCLE, BALL):

@@ -65,7 +65,7 @@ def run(jobs: list[Job], launched: Launched, places: DevicePool | None = None) -
 
 
 def jobs_of(folder: Path, seeds: int, together: int, **changes: object) -> list[Job]:
-    return [fake_job(folder, seed, together=together, **changes) for seed in range(seeds)]
+    return [fake_job(folder, seed, seeds_per_job=together, **changes) for seed in range(seeds)]
 
 
 def test_so_many_seeds_are_trained_as_one_and_each_is_evaluated(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_only_what_differs_in_the_seed_alone_is_joined(tmp_path: Path) -> None:
     other_task = replace(second, training=replace(second.training, task="CarRun"))
     other_limit = replace(second, training=replace(second.training, limit=8.0))
     other_options = replace(second, training=replace(second.training, config={"batch": 2}))
-    same_seed = replace(first, acting={"target_factor": 2.0})
+    same_seed = replace(first, eval_options={"target_factor": 2.0})
     launched = Launched()
     run([first, same_seed, other_task, other_limit, other_options, second], launched)
     assert launched.trained[0] == (0, 1)
@@ -124,7 +124,7 @@ FAULTS = [
 def test_seeds_that_fail_as_one_are_tried_alone(
     status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmarks.scheduling.scheduler._POLL", 0.01)
+    monkeypatch.setattr("benchmarks.scheduling.scheduler._POLL_SECONDS", 0.01)
     launched = Launched(lambda item: status if item.stacked_jobs else 0)
     events = run(jobs_of(tmp_path, 3, together=3), launched)
     assert launched.trained == [(0, 1, 2), (0,), (1,), (2,)]
@@ -186,10 +186,10 @@ def test_a_run_with_seeds_together_gives_what_one_without_gives(
 ) -> None:
     more = ("--algorithms", "gas", "bc-safe", "cdt", "--seeds", "0", "1", "--workers", "1")
     for name, together in (("alone", "1"), ("together", "3")):
-        more = (*more, "--together", together, "--stage", "train")
+        more = (*more, "--seeds-per-job", together, "--stage", "train")
         assert main(command(small_data, tmp_path / name, *more, tasks=("BallRun",))) == 0
-    stacked = [job for job in here if job.beside]
-    assert {job.beside for job in stacked} == {(1,)}
+    stacked = [job for job in here if job.stacked_seeds]
+    assert {job.stacked_seeds for job in stacked} == {(1,)}
     asked = sorted(job.training.algorithm for job in stacked)
     assert asked == ["bc-safe"] * 3 + ["gas"], "one for each limit, one for all"
     alone = list((tmp_path / "alone" / "runs").glob("*/losses.csv"))
@@ -205,22 +205,22 @@ def test_a_run_with_seeds_together_gives_what_one_without_gives(
 
 def test_a_stopped_stack_goes_on_where_it_was(small_data: SmallData, tmp_path: Path) -> None:
     """As one, or each alone, and also where a crash has lost one seed's last checkpoint."""
-    base = real_job("gas", small_data, tmp_path / "whole", stage="train", beside=(1, 2))
+    base = real_job("gas", small_data, tmp_path / "whole", stage="train", stacked_seeds=(1, 2))
     run_job(base)
     for way in ("as one", "alone", "one behind"):
         job = replace(base, results=str(tmp_path / way))
         asked = iter([False] * 3 + [True] * 1000)
         with pytest.raises(StoppedError):
             run_job(replace(job, checkpoint_seconds=0.0), stopping=lambda: next(asked))  # noqa: B023
-        runs = [Run.of(one) for one in job.each]
+        runs = [Run.of(one) for one in job.per_seed]
         saved = [run.saved_progress() for run in runs]
         assert len({one["algorithm"]["updates"] for one in saved if one}) == 1
         assert all(run.failure()["interrupted"] for run in runs)
         if way == "one behind":
             (runs[1].folder / "resume.pt").unlink()
-        for one in job.each if way == "alone" else [job]:
+        for one in job.per_seed if way == "alone" else [job]:
             run_job(one)
-        for one in job.each:
+        for one in job.per_seed:
             losses = (Run.of(one).folder / "losses.csv").read_text().splitlines()
             whole = Run.of(replace(one, results=base.results)).folder / "losses.csv"
             for row, expected in zip(losses[1:], whole.read_text().splitlines()[1:], strict=True):
@@ -232,11 +232,11 @@ def test_a_stopped_stack_goes_on_where_it_was(small_data: SmallData, tmp_path: P
 def test_a_stack_that_another_process_disturbs_is_busy(
     small_data: SmallData, tmp_path: Path
 ) -> None:
-    job = real_job("gas", small_data, tmp_path, stage="train", beside=(1,))
+    job = real_job("gas", small_data, tmp_path, stage="train", stacked_seeds=(1,))
     held, release = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with Run.of(job.each[1]).locked():
+        with Run.of(job.per_seed[1]).locked():
             held.set()
             release.wait(60)
 
@@ -256,8 +256,8 @@ def test_a_stack_that_another_process_disturbs_is_busy(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--together", "0"], "--together must be at least 1"),
-        (["--together", "2", "--engine", "slurm"], "slurm"),
+        (["--seeds-per-job", "0"], "--seeds-per-job must be at least 1"),
+        (["--seeds-per-job", "2", "--engine", "slurm"], "slurm"),
     ],
 )
 def test_wrong_numbers_are_refused(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.commands.options import Parser, add_trackers
 from benchmarks.common.errors import UserError
 from benchmarks.runs import trackers
 from benchmarks.runs.training import StoppedError
@@ -48,10 +48,10 @@ class Recorder(ModuleType):
         self.said.append("close")
 
 
-def arguments(*words: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    trackers.add_options(parser)
-    return parser.parse_args(list(words))
+def arguments(*words: str) -> dict[str, Any]:
+    parser = Parser()
+    add_trackers(parser)
+    return parser.given(words)
 
 
 @pytest.fixture
@@ -94,21 +94,21 @@ def test_tensorboard_forgets_what_was_written_after_the_checkpoint(
 
 def test_the_flags_and_what_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
-    assert trackers.chosen(arguments()) == ()
-    assert trackers.chosen(arguments("--tensorboard")) == ("tensorboard",)
-    both = trackers.chosen(arguments("--tensorboard", "--wandb", "project"))
+    assert trackers.chosen(**arguments()) == ()
+    assert trackers.chosen(**arguments("--tensorboard")) == ("tensorboard",)
+    both = trackers.chosen(**arguments("--tensorboard", "--wandb", "project"))
     assert both == ("tensorboard", "wandb:project")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for words in (("--tensorboard",), ("--wandb", "x")):
         with pytest.raises(UserError, match=r"pip install -e '\.\["):
-            trackers.chosen(arguments(*words))
+            trackers.chosen(**arguments(*words))
 
 
 PROBE = """
 import sys
 for name in ("tensorboard", "wandb", "ray", "submitit", "pynvml"):
     sys.modules[name] = None
-import benchmarks.run, benchmarks.runs.worker, benchmarks.evaluate
+import benchmarks.commands.running, benchmarks.runs.worker, benchmarks.commands.evaluating
 from benchmarks.scheduling import gpu_memory, ray, slurm
 """
 

@@ -63,9 +63,13 @@ def test_a_variant_that_is_none_is_told_in_one_line(spec: str, said: str) -> Non
 
 def test_a_variant_with_options_of_acting_shares_the_training() -> None:
     jobs = planned(methods=methods(*SPECS), tasks=["BallRun"], seeds=[0])
-    base, asked, other = sorted(jobs, key=lambda job: SPECS.index(job.shown))
+    base, asked, other = sorted(jobs, key=lambda job: SPECS.index(job.display_name))
     assert base.training == asked.training
-    assert (base.acting, asked.acting, other.acting) == ({}, {"target_factor": 2.0}, {})
+    assert (base.eval_options, asked.eval_options, other.eval_options) == (
+        {},
+        {"target_factor": 2.0},
+        {},
+    )
     assert asked.core_seconds < 0.1 * base.core_seconds  # trained once
     assert other.training.key != base.training.key
     assert {other.training.config[name] for name in ("alpha", "mask")} == {0.9, False}
@@ -77,7 +81,7 @@ def test_a_variant_with_options_of_acting_shares_the_training() -> None:
 def test_options_of_a_variant_overrule_those_of_its_method() -> None:
     asked = request(methods=methods("gas", "gas@alpha=0.6"), tasks=["BallRun"], seeds=[0])
     jobs = asked.with_options(["gas.alpha=0.7", "gas.delta=0.3"]).jobs("r", {"BallRun": "s"})
-    found = {job.shown: job.training.config for job in jobs}
+    found = {job.display_name: job.training.config for job in jobs}
     assert {name: (c["alpha"], c["delta"]) for name, c in found.items()} == {
         "gas": (0.7, 0.3),
         "gas@alpha=0.6": (0.6, 0.3),
@@ -89,7 +93,7 @@ def test_what_several_suites_ask_of_a_policy_is_one_job() -> None:
     more = request(methods=methods("gas", "gas@alpha=0.6"), tasks=["BallRun"], seeds=[0])
     more = replace(more, limits=[parse_limit("20%"), parse_limit("80%")])
     jobs = plan([tight, more], "r", dict.fromkeys(TASKS, "s"))
-    found = {(job.training.task, job.shown, job.training.limit): job.limits for job in jobs}
+    found = {(job.training.task, job.display_name, job.training.limit): job.limits for job in jobs}
     assert len(jobs) == len(found) == 2 + 6 + 1
     assert found["BallRun", "gas", None] == (8.0, 16.0, 24.0, 64.0)
     assert found["BallRun", "gas@alpha=0.6", None] == (16.0, 64.0)
@@ -111,7 +115,7 @@ def test_evaluations_under_other_options_lie_beside_each_other(
     small_data: SmallData, tmp_path: Path
 ) -> None:
     job = make_job("gas", small_data, tmp_path)
-    other = replace(job, acting={"target_factor": 3.0}, label="gas@target_factor=3")
+    other = replace(job, eval_options={"target_factor": 3.0}, variant="gas@target_factor=3")
     run_job(job)
     trained = (Run.of(job).folder / "training.json").stat().st_ino
     assert is_done(job)
@@ -129,7 +133,7 @@ def test_evaluations_under_other_options_lie_beside_each_other(
 def test_a_group_of_evaluations_is_dealt_out_by_whoever_comes_next(
     small_data: SmallData, tmp_path: Path
 ) -> None:
-    job = replace(make_job("gas", small_data, tmp_path), acting={"target_factor": 3.0})
+    job = replace(make_job("gas", small_data, tmp_path), eval_options={"target_factor": 3.0})
     run_job(job)
     run = Run.of(job)
     paths = sorted(run.folder.glob("evaluation-*"))
@@ -139,7 +143,7 @@ def test_a_group_of_evaluations_is_dealt_out_by_whoever_comes_next(
     outside = tmp_path / "evaluation-1x1.json"
     group.append(group[0] | {"file": f"../../{outside.name}"})
     (run.folder / "evaluations.json").write_text(json.dumps(group))
-    run_job(replace(job, acting={}))  # the one without the option comes first after the crash
+    run_job(replace(job, eval_options={}))  # the one without the option comes first after the crash
     assert is_done(job)
     assert all(path.exists() for path in paths)
     assert not outside.exists()

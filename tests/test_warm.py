@@ -77,7 +77,15 @@ def job_of(folder: Path, script: str) -> Job:
     (plugin := folder / "plugin.py").write_text(script)
     training = Training("probe", "", {}, "BallRun", "ab", 0, None, 1)
     own = str(Run(folder, training).folder)
-    return Job(training, (8.0,), 1, f"{plugin}:Probe", own, "", str(folder))
+    return Job(
+        training=training,
+        limits=(8.0,),
+        episodes=1,
+        method_spec=f"{plugin}:Probe",
+        data=own,
+        source="",
+        results=str(folder),
+    )
 
 
 class StartedWorker:

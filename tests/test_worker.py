@@ -24,7 +24,16 @@ def job(small_data: SmallData, tmp_path: Path) -> Job:
     data = small_data.folder / TASKS["BallRun"].dataset_file
     config, _ = configure(find_method("bc-all").cls, "quick", {})
     training = Training("bc-all", "", asdict(config), "BallRun", file_checksum(data), 0, None, 2)
-    return Job(training, (8.0,), 1, "bc-all", str(data), "small", str(tmp_path), stage="train")
+    return Job(
+        training=training,
+        limits=(8.0,),
+        episodes=1,
+        method_spec="bc-all",
+        data=str(data),
+        source="small",
+        results=str(tmp_path),
+        stage="train",
+    )
 
 
 def refused(job: Job, words: str) -> None:
@@ -53,10 +62,10 @@ def test_a_plugin_that_changed_since_the_plan_is_refused(job: Job, tmp_path: Pat
     plugin = tmp_path / "plugin.py"
     plugin.write_text("from baselines.bc import BCAll as Mine\n")
     code = find_method(f"{plugin}:Mine").code
-    run_job(replace(job, method=f"{plugin}:Mine", training=replace(job.training, code=code)))
+    run_job(replace(job, method_spec=f"{plugin}:Mine", training=replace(job.training, code=code)))
     plugin.write_text("from baselines.bc import BCAll as Mine  # another\n")
     planned = replace(job.training, code=code, seed=1)
-    refused(replace(job, method=f"{plugin}:Mine", training=planned), "has changed since")
+    refused(replace(job, method_spec=f"{plugin}:Mine", training=planned), "has changed since")
 
 
 def test_data_of_another_task_are_refused(job: Job) -> None:

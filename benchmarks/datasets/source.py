@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -68,25 +67,13 @@ class Network:
     mirrors: Sequence[str] = ()
 
     @staticmethod
-    def add_options(parser: argparse.ArgumentParser) -> None:
-        """Declare --mirror and --offline."""
-        parser.add_argument(
-            "--mirror",
-            action="append",
-            default=[],
-            metavar="URL",
-            help="web folder with DSRL files, tried before the others",
-        )
-        parser.add_argument(
-            "--offline", action="store_true", help="do not use the network (or OSRL_BENCH_OFFLINE)"
-        )
-
-    @staticmethod
-    def of(args: argparse.Namespace) -> Network:
-        """The mirrors that the options and the environment variables allow."""
-        if args.offline or os.environ.get("OSRL_BENCH_OFFLINE"):
+    def of(*, mirrors: Sequence[str] = (), offline: bool = False) -> Network:
+        """`mirrors` and those of the environment variables; none if `offline` or
+        OSRL_BENCH_OFFLINE is set.
+        """
+        if offline or os.environ.get("OSRL_BENCH_OFFLINE"):
             return Network()
-        return Network(mirror.mirrors(args.mirror))
+        return Network(mirror.mirrors(list(mirrors)))
 
     def reaches(self, task: Task) -> bool:
         """Whether a mirror has the published file of `task`."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.measures.cases import ROLLOUTS
 from benchmarks.measures.timing import Comparison, compare, repeat
 from benchmarks.measures.training import config_of
 from benchmarks.methods.algorithm import Algorithm, Problem
@@ -20,8 +21,6 @@ from benchmarks.simulators.simulator import Simulator
 from benchmarks.simulators.vector import Lockstep
 from benchmarks.tasks.tasks import Task
 
-ROLLOUTS = {"bc-all": "bc-all", "cpq": "cpq", "cdt": "cdt", "gas": "cdt", "gas-levels": "cdt"}
-"""For each of our methods, the method of osrl that it is compared with."""
 _LIMITS = (0.1, 0.2, 0.3)
 """Fractions of the maximum cost."""
 

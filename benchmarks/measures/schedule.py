@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ from benchmarks.datasets.trajectories import file_checksum
 from benchmarks.measures.synthetic import trajectories
 from benchmarks.methods.registry import find_method
 from benchmarks.runs.jobs import Job, Training
-from benchmarks.runs.plan import Request
+from benchmarks.runs.plan import RunSpec
 from benchmarks.runs.store import Run
 from benchmarks.scheduling.devices import DevicePool
 from benchmarks.scheduling.fork_server import ForkServer
@@ -88,7 +87,15 @@ def working(jobs: int, workers: int, *, afresh: bool = False) -> Usage:
         data = DataSet(task, Path(folder) / "data.hdf5", "synthetic")
         trajectories(task, 50).save(data.path)
         limits = find_suite("tight").limits[:1]
-        requested = Request([method], [data], limits, range(jobs), "quick", 1, {}, updates=1)
+        requested = RunSpec(
+            methods=[method],
+            data=[data],
+            limits=limits,
+            seeds=range(jobs),
+            budget="quick",
+            episodes=1,
+            updates=1,
+        )
         plan = requested.jobs(folder, {task.name: file_checksum(data.path)})
         with nullcontext() if afresh else closing(ForkServer()) as server:
             before = _processor()
@@ -101,8 +108,17 @@ def working(jobs: int, workers: int, *, afresh: bool = False) -> Usage:
 def _sleep(results: Path, number: int, seconds: float) -> Job:
     training = Training("sleep", "", {}, "BallRun", "ab", number, None, 1)
     folder = str(Run(results, training).folder)
-    job = Job(training, (8.0,), 1, "sleep", "", folder, str(results), stage="train")
-    return replace(job, command=repr(seconds))
+    return Job(
+        training=training,
+        limits=(8.0,),
+        episodes=1,
+        method_spec="sleep",
+        data="",
+        source=folder,
+        results=str(results),
+        stage="train",
+        command=repr(seconds),
+    )
 
 
 def _processor() -> float:

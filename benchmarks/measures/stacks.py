@@ -15,8 +15,6 @@ from benchmarks.methods.registry import configure, find_method
 from benchmarks.methods.stacking import Stack
 from benchmarks.tasks.tasks import Task
 
-STACKS = ("gas", "gas-levels", "fisor", "cpq", "coptidice", "bc-all")
-"""Methods measured by default; every stackable method can be."""
 _WARM_UP = 3
 """Updates before the clock starts; the first compiles the code."""
 

@@ -14,7 +14,7 @@ from benchmarks.methods.registry import find_method
 from benchmarks.results.manifest import write_manifest
 from benchmarks.runs.evaluation import Episode
 from benchmarks.runs.jobs import Job
-from benchmarks.runs.plan import Request
+from benchmarks.runs.plan import RunSpec
 from benchmarks.runs.store import Run
 from benchmarks.tasks.suites import find_suite
 from benchmarks.tasks.tasks import TASKS, Task, find_task
@@ -46,21 +46,28 @@ def request(
     tasks: Sequence[str] = tuple(TASKS),
     suites: Sequence[str] = ("tight",),
     budget: str = "quick",
-) -> Request:
+) -> RunSpec:
     """A request with `EPISODES` at each limit; the data files of `tasks` need not exist."""
     data = [DataSet(find_task(name), Path(name), "synthetic") for name in tasks]
     limits = [limit for suite in suites for limit in find_suite(suite).limits]
     resolved = [find_method(name) for name in methods]
-    return Request(resolved, data, limits, range(seeds), budget, EPISODES, {})
+    return RunSpec(
+        methods=resolved,
+        data=data,
+        limits=limits,
+        seeds=range(seeds),
+        budget=budget,
+        episodes=EPISODES,
+    )
 
 
-def planned(requested: Request, results: Path) -> list[Job]:
+def planned(requested: RunSpec, results: Path) -> list[Job]:
     """The jobs of a request, with made-up checksums of its data."""
     checksums = {data.task.name: "ab" for data in requested.data}
     return requested.jobs(str(results), checksums)
 
 
-def store_results(folder: Path, requested: Request) -> int:
+def store_results(folder: Path, requested: RunSpec) -> int:
     """Store random results of a request next to the leaderboard `folder`; return their number."""
     jobs, stored = planned(requested, folder.parent), 0
     for job in jobs:

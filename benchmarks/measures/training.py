@@ -4,38 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.measures import reference
+from benchmarks.measures.cases import CASES
 from benchmarks.measures.timing import Comparison, Workload, compare, peak_mib
 from benchmarks.methods.algorithm import Config, Problem
 from benchmarks.methods.registry import find_method
 from benchmarks.tasks.tasks import Task
-
-
-class Case(NamedTuple):
-    """A method, its options, and the method of osrl that it is compared with."""
-
-    method: str
-    rival: str
-    options: dict[str, Any] = {}  # noqa: RUF012
-    batch: int = 512
-
-
-CASES = {
-    "bc-all": Case("bc-all", "bc-all"),
-    "cpq": Case("cpq", "cpq"),
-    "cpq, inert penalty": Case("cpq", "cpq", {"skip_inert_penalty": False}),
-    "cpq-penalised": Case("cpq-penalised", "cpq"),
-    "coptidice": Case("coptidice", "coptidice"),
-    "bcq-lag": Case("bcq-lag", "bcq-lag"),
-    "bear-lag": Case("bear-lag", "bear-lag"),
-    "cdt": Case("cdt", "cdt", batch=256),
-    "gas": Case("gas", "cdt", batch=256),
-    "gas-levels": Case("gas-levels", "cdt", batch=256),
-}
-"""CDT, and methods compared with it, use an eighth of osrl's batch, whose update takes 10 s."""
 
 
 def config_of(method: str, budget: str, batch: int, options: dict[str, Any]) -> Config:

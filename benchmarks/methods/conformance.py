@@ -24,15 +24,25 @@ HORIZON, EPISODES, STEPS = 20, 6, 8
 UPDATES, BREAKS = 9, (1, 2, 6)
 
 
-def check_algorithm(cls: type[Algorithm], config: Config | None = None) -> None:
+def _ignore(passed: str) -> None:
+    """Report nothing."""
+
+
+def check_algorithm(
+    cls: type[Algorithm],
+    config: Config | None = None,
+    report: Callable[[str], None] = _ignore,
+) -> None:
     """Train and evaluate `cls` on small synthetic data, in seconds and without a simulator.
 
-    `config` should make the method small; None takes the defaults with a batch of 16. Raises an
-    `AssertionError` that names the fault and what the contract asks for.
+    `config` should make the method small; None takes the defaults with a batch of 16. `report`
+    receives a line for each check that passed. Raises an `AssertionError` that names the fault and
+    what the contract asks for.
     """
     _check_class(cls)
     config = config or cls.config_class(batch=16)
     _check_config(config)
+    report("the class states what the contract asks for, and its options survive JSON")
     data = synthetic_data()
     problem, cost = Problem.of(data, HORIZON), float(np.median(data.episode_costs))
     limit, wrong_limit = (cost, None) if cls.trains_per_limit else (None, cost)
@@ -41,20 +51,25 @@ def check_algorithm(cls: type[Algorithm], config: Config | None = None) -> None:
         raise AssertionError("a limit against trains_per_limit is accepted: leave __init__ alone")
     with _globals_untouched("constructing it"):
         first, same, other = (cls(problem, config, limit=limit, seed=seed) for seed in (0, 0, 1))
+    report("a cost limit is accepted or refused as stated; construction changes no globals")
     training = first.fit(data, 5, every=1)
     for run in (training, same.fit(data, 5, every=1), other.fit(data, 5, every=1)):
         _train(run, 3)
+    report("updates give finite losses and change no global state")
     saved = first.state()
     where = _difference(saved["parts"], same.state()["parts"])
     assert not where, f"{where} differs in two trainings with one seed: draw from torch's generator"
     where = _difference(saved["parts"], other.state()["parts"])
     assert where, "different seeds gave identical parameters"
+    report("equal seeds give equal trainings, different seeds different ones")
     actions = _check_policy(first, problem)
+    report("actions are in [-1, 1], deterministic, and independent of the other episodes")
     loaded, unused = (cls.from_state(_through_a_file(saved)) for _ in range(2))
     where = _difference(saved, loaded.state())
     assert not where, f"{where} of state() differs after from_state()"
     where = _difference(actions, _check_policy(loaded, problem))
     assert not where, "a restored method acts differently: parts() must name all that acting reads"
+    report("a saved and restored method has equal parts and equal actions")
     _train(training, 2)
     _train(unused.fit(data, 5, every=1), 2)
     where = _difference(first.state(), unused.state())
@@ -62,9 +77,12 @@ def check_algorithm(cls: type[Algorithm], config: Config | None = None) -> None:
         f"two updates after loading, {where} differs from a training without a break: parts() must "
         "name all that training changes (optimisers too), and acting must not affect training"
     )
+    report("the next updates of a restored method equal those of the original")
     _check_resuming(lambda: cls(problem, config, limit=limit), data)
+    report("a training that is interrupted again and again ends as an uninterrupted one")
     if cls.stackable:
         _check_stack(lambda seed: cls(problem, config, limit=limit, seed=seed), data)
+        report("seeds trained as one end as each does alone")
 
 
 def synthetic_data(episodes: int = 24, seed: int = 0) -> Trajectories:

@@ -9,32 +9,14 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from benchmarks.common.errors import UserError, describe, unknown_name
 from benchmarks.methods.algorithm import Algorithm, Config, outdated
+from benchmarks.methods.names import BUILT_IN, known_names, plugins
 from benchmarks.methods.variants import MARK, label, split
-
-ENTRY_POINTS = "osrl_bench.algorithms"
-BUILT_IN = {
-    "gas": "gas.algorithm:GAS",
-    "gas-levels": "gas.levels:LevelGAS",
-    "gas-released": "gas.released:ReleasedGAS",
-    "cdt": "baselines.cdt:CDT",
-    "cpq": "baselines.cpq:CPQ",
-    "coptidice": "baselines.coptidice:COptiDICE",
-    "fisor": "baselines.fisor:FISOR",
-    "bc-all": "baselines.bc:BCAll",
-    "bc-safe": "baselines.bc:BCSafe",
-    "bc-frontier": "baselines.bc:BCFrontier",
-    "bcq-lag": "baselines.bcq_lag:BCQLag",
-    "bear-lag": "baselines.bear_lag:BEARLag",
-    "cpq-penalised": "baselines.cpq:CPQPenalised",
-    "coptidice-perstep": "baselines.coptidice:COptiDICEPerStep",
-}
 
 
 class Method(NamedTuple):
@@ -54,12 +36,6 @@ class Method(NamedTuple):
         return label(self.cls.name, self.options)
 
 
-def known_names() -> list[str]:
-    """Names of all installed methods, built-in ones first."""
-    plugins = {point.name for point in entry_points(group=ENTRY_POINTS)}
-    return [*BUILT_IN, *sorted(plugins - set(BUILT_IN))]
-
-
 def find_method(spec: str) -> Method:
     """Find a method by name or as `path/to/file.py:ClassName`.
 
@@ -77,7 +53,7 @@ def find_method(spec: str) -> Method:
     if spec in BUILT_IN:
         module, _, name = BUILT_IN[spec].partition(":")
         return Method(_checked(getattr(importlib.import_module(module), name), spec), spec, "")
-    for point in entry_points(group=ENTRY_POINTS):
+    for point in plugins():
         if point.name == spec:
             try:
                 cls = point.load()

@@ -9,6 +9,7 @@ import pandas as pd
 
 from benchmarks.common.files import write_atomic
 from benchmarks.report.details import Details
+from benchmarks.report.formats import DEFAULT_FORMATS
 from benchmarks.report.published import Figure
 from benchmarks.report.render import report
 from benchmarks.results.files import read_published
@@ -20,7 +21,7 @@ SHIPPED = Path(__file__).with_name("published")
 
 def rebuild(
     folder: Path,
-    formats: Iterable[str] = report.DEFAULT_FORMATS,
+    formats: Iterable[str] = DEFAULT_FORMATS,
     published: Path | None = None,
 ) -> str:
     """Write the leaderboard of `folder` from stored results; return it as terminal text.
@@ -55,7 +56,7 @@ def write(
     *,
     details: Details | None = None,
     published: Sequence[Figure] = (),
-    formats: Iterable[str] = report.DEFAULT_FORMATS,
+    formats: Iterable[str] = DEFAULT_FORMATS,
 ) -> list[Path]:
     """Write the files of `report.contents` to `folder`, which is created; return their paths.
 

@@ -83,16 +83,18 @@ def _identities(details: Details) -> set[tuple[str, str, str]]:
 
 def _identity(job: Job) -> tuple[str, str, str]:
     """Method or variant, key of the training, and all options."""
-    return job.shown, job.training.key, _config(job)
+    return job.display_name, job.training.key, _config(job)
 
 
 def _config(job: Job) -> str:
-    return json.dumps(job.training.config | job.acting, separators=(",", ":"))
+    return json.dumps(job.training.config | job.eval_options, separators=(",", ":"))
 
 
 def _runs_of(job: Job) -> list[_RunKey]:
     training = job.training
-    return [(job.shown, training.task, round(limit, 9), training.seed) for limit in job.limits]
+    return [
+        (job.display_name, training.task, round(limit, 9), training.seed) for limit in job.limits
+    ]
 
 
 def _key(row: Mapping[Any, Any]) -> _RunKey:
@@ -136,7 +138,7 @@ def _merge_details(
 ) -> Details:
     """The trainings of the store, with archived ones where the store lacks them."""
     old = {(row["algorithm"], row["key"]): row for row in archived.trainings.to_dict("records")}
-    expected = {(job.shown, job.training.key): _runs_of(job) for job in jobs}
+    expected = {(job.display_name, job.training.key): _runs_of(job) for job in jobs}
     finished = {_key(row) for row in episodes[RUN].drop_duplicates().to_dict("records")}
     rows = []
     for row in details.trainings.to_dict("records"):
@@ -175,7 +177,7 @@ def _row(job: Job, run: Run, record: Mapping[str, Any]) -> dict[Any, Any]:
     commits = dict.fromkeys(sha for r in records for sha in r.get("commits", []) if sha)
     dirty = {r["dirty"] for r in records if r.get("dirty") is not None}
     return {
-        "algorithm": job.shown,
+        "algorithm": job.display_name,
         "task": training.task,
         "seed": training.seed,
         "train_limit": training.limit,

@@ -48,7 +48,7 @@ def write_manifest(
     for entry in entries:
         for name in _OMITTED:
             del entry[name]
-        for name in ("label", "acting"):  # only variants have them
+        for name in ("variant", "eval_options"):  # only variants have them
             if not entry[name]:
                 del entry[name]
     content = {
@@ -101,7 +101,7 @@ def load_stored(
         }
         low, high = manifest["ranges"][training.task]
         for limit in job.limits:
-            cell = (job.shown, training.task, limit, fractions[limit], training.seed)
+            cell = (job.display_name, training.task, limit, fractions[limit], training.seed)
             if not run.evaluated(limit, job.episodes):
                 failure = run.failure()
                 failed = failure is not None and not failure["interrupted"]

@@ -10,20 +10,29 @@ from enum import IntEnum
 from functools import cached_property
 from typing import Any
 
+_RENAMED = {
+    "method": "method_spec",
+    "label": "variant",
+    "acting": "eval_options",
+    "together": "seeds_per_job",
+    "beside": "stacked_seeds",
+}
+"""Fields of `Job` by the names that earlier versions wrote into plan.json."""
+
 
 class ExitStatus(IntEnum):
-    """Exit status of the process of a job."""
+    """The exit status of a job's process."""
 
     DONE = 0
     FAILED = 1
     STOPPED = 3
-    """Stopped on request, with its progress saved."""
+    """The process was asked to stop and has saved its progress."""
     BUSY = 4
     """Another process works on this run."""
     NO_SPACE = 5
-    """The disk is full or cannot be written."""
+    """The disk is full or no longer writable."""
     OUT_OF_MEMORY = 6
-    """Of the machine or of a GPU; a retry with fewer neighbours may succeed."""
+    """The machine or a GPU ran out of memory; the job may succeed with fewer neighbours."""
 
 
 def joined_code(method: str, task: str) -> str:
@@ -33,46 +42,47 @@ def joined_code(method: str, task: str) -> str:
 
 @dataclass(frozen=True)
 class Training:
-    """One training: a method on a data set with a seed, for one limit or for all."""
+    """One training: a method on a data set with a seed, for one cost limit or for all."""
 
     algorithm: str
     """The method's name."""
     code: str
-    """sha256 of the files of the user's own that run (see `joined_code`); empty for none."""
+    """sha256 of the user's own files that take part (see `joined_code`); empty for none."""
     config: dict[str, Any]
-    """The options, those of acting (`benchmarks.methods.algorithm.eval_only`) at their defaults."""
+    """The method's options; those used only at evaluation stand at their defaults."""
     task: str
     checksum: str
     """sha256 of the data file."""
     seed: int
     limit: float | None
-    """The cost limit trained for; None where one training serves all."""
+    """The cost limit trained for; None where one training serves all limits."""
     updates: int
 
     @cached_property
     def key(self) -> str:
-        """sha256 of the fields: equal trainings, equal keys, on every machine."""
-        known = {one.name: getattr(self, one.name) for one in fields(self)}
-        canonical = json.dumps(known, sort_keys=True, separators=(",", ":"))
+        """sha256 of the fields: equal trainings have equal keys on every machine."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
-    """A training and the limits its policy is evaluated at: the work of one process.
+    """A training and the limits at which its policy is evaluated: the work of one process.
 
-    All but `training`, `limits`, `episodes` and `acting` tell where and how to run and change no
-    result.
+    Only `training`, `limits`, `episodes` and `eval_options` change a result. The other fields say
+    where and how the job runs.
     """
 
     training: Training
     limits: tuple[float, ...]
     episodes: int
-    method: str
-    """What finds the method in another process (`benchmarks.methods.registry.find_method`)."""
+    method_spec: str
+    """Finds the method in another process (`benchmarks.methods.registry.find_method`)."""
     data: str
     """Path of the data file."""
     source: str
+    """Name of the data source, as tables show it."""
     results: str
     """Folder of the store."""
     stage: str = "both"
@@ -86,35 +96,35 @@ class Job:
     checkpoint_seconds: float = 60.0
     """Time between two checkpoints of an unfinished training."""
     trackers: tuple[str, ...] = ()
-    """Where else the losses go (`benchmarks.runs.trackers`)."""
+    """Where losses are logged besides losses.csv (`benchmarks.runs.trackers`)."""
     command: str = ""
-    """The command that asked for the job, as provenance."""
-    label: str = ""
-    """What the method is called in tables, where it is a variant."""
-    acting: dict[str, Any] = field(default_factory=dict)
-    """Options of acting that are not at their defaults."""
-    together: int = 1
-    """Seeds that may be trained as one (`benchmarks.methods.stacking`)."""
+    """The command that asked for the job, kept as provenance."""
+    variant: str = ""
+    """Name of the variant in tables; empty for the method itself."""
+    eval_options: dict[str, Any] = field(default_factory=dict)
+    """Options used only at evaluation that differ from their defaults."""
+    seeds_per_job: int = 1
+    """Most seeds that one process may train as one (`benchmarks.methods.stacking`)."""
     compiled: bool = False
-    """Train by compiled updates, where the method has any."""
-    beside: tuple[int, ...] = ()
-    """Other seeds that the process trains as one with this one."""
+    """Train with compiled updates, where the method has any."""
+    stacked_seeds: tuple[int, ...] = ()
+    """Further seeds that this process trains as one with `training.seed`."""
 
     @property
-    def each(self) -> list[Job]:
-        """What the process works on: this job, and the same for every seed beside it."""
-        alone = replace(self, beside=())
-        others = (replace(self.training, seed=seed) for seed in self.beside)
-        return [alone, *(replace(alone, training=training) for training in others)]
+    def per_seed(self) -> list[Job]:
+        """The same job once a seed: `training.seed` and each of `stacked_seeds`."""
+        single = replace(self, stacked_seeds=())
+        trainings = (replace(self.training, seed=seed) for seed in self.stacked_seeds)
+        return [single, *(replace(single, training=training) for training in trainings)]
 
     @property
-    def shown(self) -> str:
-        """The name of the method or variant in tables and messages."""
-        return self.label or self.training.algorithm
+    def display_name(self) -> str:
+        """Name of the method or variant in tables and messages."""
+        return self.variant or self.training.algorithm
 
     @property
     def task(self) -> str:
-        """How another process finds the task (`benchmarks.datasets.custom_task.resolve_task`)."""
+        """Finds the task in another process (`benchmarks.datasets.custom_task.resolve_task`)."""
         return self.task_file or self.training.task
 
     def to_json(self) -> str:
@@ -128,11 +138,9 @@ class Job:
 
     @staticmethod
     def of(stored: Mapping[str, Any]) -> Job:
-        """The job whose fields `to_json` writes, once they are read."""
-        changed = {
-            "training": Training(**stored["training"]),
-            "limits": tuple(stored["limits"]),
-            "trackers": tuple(stored.get("trackers", ())),
-            "beside": tuple(stored.get("beside", ())),
-        }
-        return Job(**{**stored, **changed})
+        """The job whose fields are `stored`, also under the names of earlier versions."""
+        values = {_RENAMED.get(name, name): value for name, value in stored.items()}
+        values["training"] = Training(**values["training"])
+        for name in ("limits", "trackers", "stacked_seeds"):
+            values[name] = tuple(values.get(name, ()))
+        return Job(**values)

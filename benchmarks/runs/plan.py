@@ -1,9 +1,9 @@
-"""From what the user asks for to a list of jobs, in the order in which they run."""
+"""Turns what the user asks for into a list of jobs, in the order in which they run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchmarks.common.errors import UserError, unknown_name
@@ -15,9 +15,9 @@ from benchmarks.tasks.suites import Limit
 from benchmarks.tasks.tasks import Task
 
 
-@dataclass(frozen=True)
-class Request:
-    """What is to be run, resolved but for the contents of the data files."""
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """What is to be run: everything is resolved except the contents of the data files."""
 
     methods: Sequence[Method]
     data: Sequence[DataSet]
@@ -25,54 +25,71 @@ class Request:
     seeds: Sequence[int]
     budget: str
     episodes: int
-    options: Mapping[str, Mapping[str, Any]]
-    """Options by method name, overruling the budget's."""
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Options by method name; they override those of the budget."""
     stage: str = "both"
     updates: int | None = None
-    """Updates of every method in place of the budget's."""
-    together: int = 1
-    """Seeds that may be trained as one, of methods that can."""
+    """Number of updates of every method, in place of the budget's."""
+    seeds_per_job: int = 1
+    """Most seeds that one process may train as one, for methods that support it."""
 
-    def on(self, data: Sequence[DataSet]) -> Request:
-        """The same on other data sets."""
+    def on(self, data: Sequence[DataSet]) -> RunSpec:
+        """The same run on other data sets."""
         return replace(self, data=data)
 
-    def at(self, limits: Sequence[Limit]) -> Request:
-        """The same at other limits."""
+    def at(self, limits: Sequence[Limit]) -> RunSpec:
+        """The same run at other limits."""
         return replace(self, limits=limits)
 
-    def with_options(self, words: Sequence[str]) -> Request:
-        """The same with options given as "method.option=value"."""
-        chosen: dict[str, dict[str, str]] = {}
+    def with_options(self, words: Sequence[str]) -> RunSpec:
+        """The same run with options given as "method.option=value"."""
+        given: dict[str, dict[str, str]] = {}
         for word in words:
             name, dot, rest = word.partition(".")
             option, equals, value = rest.partition("=")
             if not (dot and equals):
-                raise UserError(f"--option {word!r} is not of the form name.option=value")
-            chosen.setdefault(name, {})[option] = value
+                raise UserError(
+                    f"--option {word!r} is not of the form name.option=value, as gas.alpha=0.9"
+                )
+            given.setdefault(name, {})[option] = value
         classes = {method.cls.name: method.cls for method in self.methods}
-        for name in chosen:
+        for name in given:
             if name not in classes:
                 raise unknown_name("algorithm in --option", name, classes)
-        options = {name: parse_options(classes[name], given) for name, given in chosen.items()}
+        options = {name: parse_options(classes[name], words) for name, words in given.items()}
         return replace(self, options=options)
 
     def check(self) -> None:
-        """Raise `UserError` where two methods share a name."""
+        """Raise `UserError` for two methods of one name, and for what no method can be built with.
+
+        Budgets and the values of options are tried here, before any data is made.
+        """
         labels = [method.label for method in self.methods]
         for name in labels:
             if labels.count(name) > 1:
                 raise UserError(f"two of the algorithms are called {name!r}: rename one")
+        for method in self.methods:
+            for data in self.data:
+                configure(
+                    method.cls,
+                    self.budget,
+                    self._options_of(method),
+                    method.cls.options_on(data.task.name, data.source),
+                )
 
     def jobs(self, results: str, checksums: Mapping[str, str]) -> list[Job]:
-        """The jobs, seeds outermost and the longest first within one.
+        """The jobs of this run, seeds outermost and the longest first within a seed.
 
-        `checksums` are those of the data files by task. So a partial leaderboard covers all
-        tasks, and no long job is left for the end.
+        `checksums` holds the sha256 of the data file of each task. The order makes a partial
+        leaderboard cover all tasks, and leaves no long job for the end.
         """
         return plan([self], results, checksums)
 
-    def _of(
+    def _options_of(self, method: Method) -> dict[str, Any]:
+        """Options of one method: a variant's own go before those for the method."""
+        return {**self.options.get(method.cls.name, {}), **method.options}
+
+    def _jobs_for_first_seed(
         self,
         method: Method,
         data: DataSet,
@@ -80,71 +97,68 @@ class Request:
         results: str,
         checksum: str,
     ) -> list[Job]:
-        """One job where one training serves all limits, otherwise one a limit; first seed."""
+        """One job if one training serves all limits, otherwise one job a limit."""
         cls, task = method.cls, data.task
         config, updates = configure(
-            cls,
-            self.budget,
-            {**self.options.get(cls.name, {}), **method.options},
-            cls.options_on(task.name, data.source),
+            cls, self.budget, self._options_of(method), cls.options_on(task.name, data.source)
         )
         updates = self.updates or updates
         groups = [(limit,) for limit in limits] if cls.trains_per_limit else [tuple(limits)]
         training_seconds = updates * cls.budgets[self.budget].update_ms / 1000
         return [
             Job(
-                Training(
-                    cls.name,
-                    joined_code(method.code, task.code),
-                    training_options(config),
-                    task.name,
-                    checksum,
-                    self.seeds[0],
-                    group[0] if cls.trains_per_limit else None,
-                    updates,
+                training=Training(
+                    algorithm=cls.name,
+                    code=joined_code(method.code, task.code),
+                    config=training_options(config),
+                    task=task.name,
+                    checksum=checksum,
+                    seed=self.seeds[0],
+                    limit=group[0] if cls.trains_per_limit else None,
+                    updates=updates,
                 ),
-                group,
-                self.episodes,
-                method.spec,
-                str(data.path),
-                data.source,
-                results,
-                self.stage,
+                limits=group,
+                episodes=self.episodes,
+                method_spec=method.spec,
+                data=str(data.path),
+                source=data.source,
+                results=results,
+                stage=self.stage,
                 core_seconds=training_seconds + _evaluation_seconds(task, group, self.episodes),
                 task_file=task.file,
-                label=method.label if method.options else "",
-                together=self.together if cls.stackable else 1,
-                acting=eval_options(config),
+                variant=method.label if method.options else "",
+                eval_options=eval_options(config),
+                seeds_per_job=self.seeds_per_job if cls.stackable else 1,
             )
             for group in groups
         ]
 
 
-def plan(requests: Sequence[Request], results: str, checksums: Mapping[str, str]) -> list[Job]:
-    """The jobs of several requests of the same seeds as one list, ordered as `Request.jobs`.
+def plan(specs: Sequence[RunSpec], results: str, checksums: Mapping[str, str]) -> list[Job]:
+    """The jobs of several runs of the same seeds as one list, ordered as `RunSpec.jobs`.
 
-    What one policy is asked by several requests is evaluated together.
+    Runs that share a policy share its job, which evaluates it at all their limits.
     """
-    asked: dict[tuple[str, str], tuple[Request, Method, DataSet, dict[float, None]]] = {}
-    for request in requests:
-        for data in request.data:
-            limits = dict.fromkeys(limit.of(data.task) for limit in request.limits)
-            for method in request.methods:
+    merged: dict[tuple[str, str], tuple[RunSpec, Method, DataSet, dict[float, None]]] = {}
+    for spec in specs:
+        for data in spec.data:
+            limits = dict.fromkeys(limit.of(data.task) for limit in spec.limits)
+            for method in spec.methods:
                 key = data.task.name, method.label
-                asked.setdefault(key, (request, method, data, {}))[3].update(limits)
+                merged.setdefault(key, (spec, method, data, {}))[3].update(limits)
     first, trained = list[Job](), set[str]()
-    for request, method, data, limits in asked.values():
+    for spec, method, data, limits in merged.values():
         checksum = checksums[data.task.name]
-        for job in request._of(method, data, list(limits), results, checksum):
-            if job.training.key in trained:  # by a variant that only acts otherwise
-                left = _evaluation_seconds(data.task, job.limits, job.episodes)
-                job = replace(job, core_seconds=left)
+        for job in spec._jobs_for_first_seed(method, data, list(limits), results, checksum):
+            if job.training.key in trained:  # by a variant that differs only at evaluation
+                seconds = _evaluation_seconds(data.task, job.limits, job.episodes)
+                job = replace(job, core_seconds=seconds)
             trained.add(job.training.key)
             first.append(job)
     first.sort(key=lambda job: -job.core_seconds)
     return [
         replace(job, training=replace(job.training, seed=seed))
-        for seed in requests[0].seeds
+        for seed in specs[0].seeds
         for job in first
     ]
 
@@ -152,15 +166,15 @@ def plan(requests: Sequence[Request], results: str, checksums: Mapping[str, str]
 def plan_text(
     methods: Sequence[Method], jobs: Sequence[Job], left: Sequence[Job], processes: int
 ) -> str:
-    """What a plan trains, and the time that the jobs `left` take on so many processes."""
+    """What `jobs` train, and the time that the unfinished ones, `left`, take on `processes`."""
     lines = []
     for method in methods:
-        own = [job for job in jobs if job.shown == method.label]
-        minutes = sum(job.core_seconds for job in own) / 60
-        updates = own[0].training.updates if own else 0
+        of_method = [job for job in jobs if job.display_name == method.label]
+        minutes = sum(job.core_seconds for job in of_method) / 60
+        updates = of_method[0].training.updates if of_method else 0
         each = "one a limit" if method.cls.trains_per_limit else "one for all limits"
         lines.append(
-            f"  {method.label:12} {len(own):4} trainings ({each}) of {updates} updates, "
+            f"  {method.label:12} {len(of_method):4} trainings ({each}) of {updates} updates, "
             f"about {minutes:.1f} core minutes"
         )
     seconds = sum(job.core_seconds for job in left)

@@ -57,10 +57,10 @@ def _git(root: Path, *words: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def command_line(arguments: Sequence[str], module: str = "benchmarks.run") -> str:
+def command_line(arguments: Sequence[str], program: str = "python -m benchmarks.run") -> str:
     """The command as a user would type it, with ~ for the home folder."""
     words = [_without_home(word) for word in arguments]
-    return f"python -m {module} {' '.join(words)}".rstrip()
+    return f"{program} {' '.join(words)}".rstrip()
 
 
 def _without_home(word: str) -> str:

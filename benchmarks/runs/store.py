@@ -58,7 +58,7 @@ class Run:
     @staticmethod
     def of(job: Job) -> Run:
         """The run of a job."""
-        return Run(Path(job.results), job.training, job.acting)
+        return Run(Path(job.results), job.training, job.eval_options)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

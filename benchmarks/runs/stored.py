@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common.errors import UserError
-from benchmarks.methods.registry import Method, find_method, known_names
+from benchmarks.methods.names import known_names
+from benchmarks.methods.registry import Method, find_method
 from benchmarks.runs.jobs import Job, Training, joined_code
 from benchmarks.runs.store import Run
 from benchmarks.tasks.suites import Limit
@@ -65,14 +66,14 @@ def evaluation_job(
             "restore them or train again"
         )
     return Job(
-        training,
-        tuple(dict.fromkeys(limit.of(task) for limit in limits)),
-        episodes,
-        method.spec,
-        "",
-        "",
-        str(results),
-        "evaluate",
+        training=training,
+        limits=tuple(dict.fromkeys(limit.of(task) for limit in limits)),
+        episodes=episodes,
+        method_spec=method.spec,
+        data="",
+        source="",
+        results=str(results),
+        stage="evaluate",
         core_seconds=len(limits) * episodes * task.horizon / task.steps_per_second,
         task_file=task.file,
         command=command,

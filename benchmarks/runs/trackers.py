@@ -5,7 +5,6 @@ Their packages are imported only if their flags are given.
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
@@ -22,19 +21,14 @@ _PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb"}
 """The package of each tracker, which is also the name of the extra."""
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare --tensorboard and --wandb."""
-    parser.add_argument(
-        "--tensorboard", action="store_true", help="write losses for TensorBoard, in each run"
-    )
-    parser.add_argument("--wandb", metavar="PROJECT", help="send losses to Weights & Biases")
+def chosen(*, tensorboard: bool = False, wandb: str | None = None) -> tuple[str, ...]:
+    """The trackers asked for, as `Job.trackers`; `UserError` if a package is missing.
 
-
-def chosen(args: argparse.Namespace) -> tuple[str, ...]:
-    """The trackers of the options, as `Job.trackers`; `UserError` if a package is missing."""
-    trackers: tuple[str, ...] = ("tensorboard",) if args.tensorboard else ()
-    if args.wandb is not None:
-        trackers += (f"wandb:{args.wandb}",)
+    `wandb` is the project of Weights & Biases; None for no tracking there.
+    """
+    trackers: tuple[str, ...] = ("tensorboard",) if tensorboard else ()
+    if wandb is not None:
+        trackers += (f"wandb:{wandb}",)
     for tracker in trackers:
         package = _PACKAGES[tracker.partition(":")[0]]
         if importlib.util.find_spec(package) is None:

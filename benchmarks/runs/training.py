@@ -32,9 +32,9 @@ class StoppedError(Exception):
 
 def find_class(job: Job, task: Task) -> type[Algorithm]:
     """The class of a job's method; `UserError` if a user's code has changed since the plan."""
-    method = find_method(job.method)
+    method = find_method(job.method_spec)
     if joined_code(method.code, task.code) != job.training.code:
-        changed = " or ".join(filter(None, [job.method, job.task_file]))
+        changed = " or ".join(filter(None, [job.method_spec, job.task_file]))
         raise UserError(f"{changed} has changed since the run was planned: start the run again")
     return method.cls
 

@@ -44,7 +44,7 @@ def run_job(
     Raises `BusyError` if another process works on the same run. Soon after `stop_requested()` holds
     it saves the progress and raises `StoppedError`.
     """
-    if job.beside:
+    if job.stacked_seeds:
         _train_stacked(job, report, stop_requested)
         return
     run = Run.of(job)
@@ -76,7 +76,7 @@ def _train_stacked(
     job: Job, report: Callable[..., None], stop_requested: Callable[[], bool]
 ) -> None:
     """Train several seeds as one stack; a failure interrupts them, as each is retried alone."""
-    runs = [(single, Run.of(single)) for single in job.each]
+    runs = [(single, Run.of(single)) for single in job.per_seed]
     with ExitStack() as locks:
         for _, run in runs:
             locks.enter_context(run.locked())
@@ -106,7 +106,7 @@ def _evaluate(
         if not run.trained:
             raise UserError("there is no trained policy to evaluate: run --stage train first")
         algorithm = find_class(job, task).from_state(run.checkpoint(), job.device)
-    algorithm.config = replace(algorithm.config, **job.acting)
+    algorithm.config = replace(algorithm.config, **job.eval_options)
     report(phase="evaluate", done=0.0)
     start = time.perf_counter()
     if not job.training.code.endswith(task.code):  # edited during a long training

@@ -59,7 +59,7 @@ class MemoryEstimates:
     @staticmethod
     def _key(job: Job) -> str:
         """Key of an estimate: method, code, options and stack size."""
-        training, stack_size = job.training, 1 + len(job.beside)
+        training, stack_size = job.training, 1 + len(job.stacked_seeds)
         options = json.dumps(training.config, sort_keys=True)
         seeds = f"{stack_size} seeds" if stack_size > 1 else ""
         return " ".join(filter(None, (training.algorithm, training.code, options, seeds)))

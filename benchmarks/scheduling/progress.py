@@ -87,6 +87,6 @@ def describe(event: Event) -> str:
     """One line about a job that ended or will be retried."""
     training = event.job.training
     limit = "" if training.limit is None else f" limit {training.limit:g}"
-    name = f"{training.task} {event.job.shown}{limit} seed {training.seed}"
+    name = f"{training.task} {event.job.display_name}{limit} seed {training.seed}"
     phase = "will be retried" if event.phase == "retry" else event.phase
     return f"{name}: {phase}" + (f" ({event.reason})" if event.reason else "")

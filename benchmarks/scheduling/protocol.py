@@ -65,7 +65,7 @@ class WorkItem:
         """The job as passed to the worker process."""
         device = "cuda" if self.device.startswith("cuda") else "cpu"
         seeds = tuple(job.training.seed for job in self.stacked_jobs)
-        return replace(self.job, stage=self.stage, device=device, beside=seeds)
+        return replace(self.job, stage=self.stage, device=device, stacked_seeds=seeds)
 
 
 class ProcessExit(NamedTuple):

@@ -8,7 +8,6 @@ other nodes, from their last checkpoint where the store is shared.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import importlib
 import signal
@@ -20,6 +19,7 @@ from typing import Any
 from benchmarks.common.errors import UserError
 from benchmarks.common.os_env import import_path
 from benchmarks.runs.store import Run
+from benchmarks.scheduling.config import EngineConfig
 from benchmarks.scheduling.devices import DevicePool
 from benchmarks.scheduling.node import (
     Node,
@@ -34,14 +34,12 @@ MAX_ATTEMPTS = 8
 """More than on one machine: clusters lose nodes as a matter of course."""
 
 
-def connect(
-    args: argparse.Namespace, results: Path
-) -> tuple[DevicePool, Launch, Callable[[], None]]:
+def connect(config: EngineConfig, results: Path) -> tuple[DevicePool, Launch, Callable[[], None]]:
     """The cluster's devices, the function that starts work there, and the one that disconnects."""
     ray = importlib.import_module("ray")
     try:
         ray.init(
-            address=args.address,
+            address=config.address,
             log_to_driver=False,
             logging_level="ERROR",
             runtime_env={"env_vars": import_path()},
@@ -49,19 +47,19 @@ def connect(
     except (ConnectionError, ValueError) as error:
         cause = str(error).splitlines()[0]
         raise UserError(
-            f"no Ray cluster at {args.address!r} ({cause}): start one with `ray start --head`"
+            f"no Ray cluster at {config.address!r} ({cause}): start one with `ray start --head`"
         ) from None
     resources = ray.cluster_resources()
     cores = max(int(resources.get("CPU", 1)), 1)
-    slots = {"cpu": args.workers or cores}
-    if args.gpu_share and args.stage != "evaluate":
-        gpu_slots = int(resources.get("GPU", 0) / args.gpu_share)
+    slots = {"cpu": config.workers or cores}
+    if config.gpu_share and config.stage != "evaluate":
+        gpu_slots = int(resources.get("GPU", 0) / config.gpu_share)
         if not gpu_slots:
             raise UserError("--gpu-share needs a GPU, but the Ray cluster has none: leave it out")
-        slots = {"cuda:any": args.workers or gpu_slots, "cpu": cores}
+        slots = {"cuda:any": config.workers or gpu_slots, "cpu": cores}
     probe = SharedStorageProbe(results)
     upload = functools.cache(UploadedFile)
-    launch = functools.partial(RayWorker, ray, probe, args.gpu_share, upload)
+    launch = functools.partial(RayWorker, ray, probe, config.gpu_share, upload)
 
     def close() -> None:
         probe.remove()

@@ -76,7 +76,7 @@ class Scheduler:
         """The first part of `job`: GPUs train, and evaluate only jobs of the stage "evaluate"."""
         trains = job.stage != "evaluate" and not Run.of(job).trained
         needs_gpu = bool(self.devices.gpus) and (trains or job.stage == "evaluate")
-        split = (needs_gpu or (trains and job.together > 1)) and job.stage == "both"
+        split = (needs_gpu or (trains and job.seeds_per_job > 1)) and job.stage == "both"
         return WorkItem(job, "train" if split else job.stage, needs_gpu)
 
     def _start(self) -> Iterator[Event]:
@@ -125,12 +125,12 @@ class Scheduler:
             )
 
         job, by_seed = item.job, dict[int, WorkItem]()
-        if not may_stack(item) or job.together == 1:
+        if not may_stack(item) or job.seeds_per_job == 1:
             return []
         busy = self._running_keys()
         for candidate in self._waiting:
             training = candidate.job.training
-            if len(by_seed) + 1 == job.together:
+            if len(by_seed) + 1 == job.seeds_per_job:
                 break
             if (
                 may_stack(candidate)

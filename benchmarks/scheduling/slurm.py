@@ -7,7 +7,6 @@ resumes from its last checkpoint.
 
 from __future__ import annotations
 
-import argparse
 import functools
 import importlib
 import signal
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common.errors import UserError
+from benchmarks.scheduling.config import EngineConfig
 from benchmarks.scheduling.devices import DevicePool
 from benchmarks.scheduling.node import Node, SharedStorageProbe, with_absolute_paths
 from benchmarks.scheduling.protocol import Launch, OnMessage, ProcessExit, WorkItem
@@ -35,14 +35,12 @@ _DEFAULT_MINUTES = 24 * 60
 """Slurm's time limit of a job without --timeout and --slurm timeout_min=..."""
 
 
-def connect(
-    args: argparse.Namespace, results: Path
-) -> tuple[DevicePool, Launch, Callable[[], None]]:
+def connect(config: EngineConfig, results: Path) -> tuple[DevicePool, Launch, Callable[[], None]]:
     """The cluster's devices, the function that submits work, and the one to call at the end."""
     submitit = importlib.import_module("submitit")
-    options = dict[str, Any](word.split("=", 1) for word in args.slurm)
+    options = dict[str, Any](word.split("=", 1) for word in config.slurm)
     cluster = options.pop("cluster", None)
-    minutes = options.pop("timeout_min", None) or args.timeout or _DEFAULT_MINUTES
+    minutes = options.pop("timeout_min", None) or config.timeout or _DEFAULT_MINUTES
     try:
         executor = submitit.AutoExecutor(folder=results / "runs" / ".slurm", cluster=cluster)
         if executor.cluster not in ("slurm", "local", "debug") or (
@@ -56,8 +54,8 @@ def connect(
         )
     except (RuntimeError, TypeError, ValueError, NameError) as error:
         raise UserError(f"--engine slurm: {' '.join(str(error).split())}") from None
-    count, probe = args.workers or _DEFAULT_WORKERS, SharedStorageProbe(results)
-    on_gpu = args.gpu_share and args.stage != "evaluate"
+    count, probe = config.workers or _DEFAULT_WORKERS, SharedStorageProbe(results)
+    on_gpu = config.gpu_share and config.stage != "evaluate"
     slots = {"cuda:any": count, "cpu": count} if on_gpu else {"cpu": count}
     devices = DevicePool(slots, one_machine=False)
     queue = SlurmQueue() if executor.cluster == "slurm" else None

@@ -95,6 +95,18 @@ SUITES: dict[str, Suite] = {
 }
 
 
+RIVALS = ("gas", "cdt", "cpq", "coptidice", "bc-all", "bc-safe")
+"""Methods of a suite that names none."""
+BUDGETS = {
+    "quick": "minutes on a CPU",
+    "standard": "hours on a CPU",
+    "paper": "the papers' own numbers of updates",
+}
+"""How long methods train, and for whom that is meant."""
+SEEDS = {"quick": 1, "standard": 3, "paper": 5}
+"""Number of seeds at a budget, unless the user names seeds."""
+
+
 def find_suite(name: str) -> Suite:
     """The suite `name`; `UserError` if it is unknown."""
     if name not in SUITES:

@@ -30,11 +30,8 @@ _NOTE = (
 )
 
 
-FORMATS = ("markdown", "latex", "csv")
-
-
 def format_table(table: Table, caption: str, style: str) -> str:
-    """A table in one of `FORMATS`; CSV contains the formatted text of its cells."""
+    """A table in one of `TEXT_FORMATS`; CSV contains the formatted text of its cells."""
     if style == "latex":
         return latex(table, caption)
     if style == "csv":

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure as Picture
 from benchmarks.report import tidy
 from benchmarks.report.board import Board, build
 from benchmarks.report.details import Details
+from benchmarks.report.formats import DEFAULT_FORMATS
 from benchmarks.report.frame import (
     ordered_tasks,
     validate,
@@ -26,8 +27,6 @@ from benchmarks.report.render.sections import PICTURES, Section, sections
 from benchmarks.report.statistics import cells, standings
 from benchmarks.report.wording import NOTHING
 
-FORMATS = ("markdown", "csv", "html", "pictures", "latex", "parquet")
-DEFAULT_FORMATS = ("markdown", "csv", "html", "pictures")
 EPISODES_FILE, MISSING_FILE, TRAININGS_FILE = "episodes.csv.gz", "missing.csv", "trainings.json.gz"
 """The input of a leaderboard, stored with every leaderboard."""
 _IMAGE_KINDS = {"pictures": ("png", "svg"), "html": ("svg",), "latex": ("pdf",)}

@@ -1,0 +1,236 @@
+"""The work of `benchmarks.run`: from a configuration to trained, evaluated and ranked methods."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from benchmarks.commands import protocol
+from benchmarks.commands.config import RunConfig
+from benchmarks.common.errors import UserError
+from benchmarks.common.files import require_writable
+from benchmarks.common.hardware import devices
+from benchmarks.datasets.custom_task import resolve_task
+from benchmarks.datasets.source import DataSet, Network, choose, obtain, usable
+from benchmarks.methods import registry
+from benchmarks.methods.names import known_names
+from benchmarks.results.leaderboard import rebuild
+from benchmarks.results.manifest import write_manifest
+from benchmarks.results.pending import has_failed, pending
+from benchmarks.runs import trackers
+from benchmarks.runs.jobs import Job
+from benchmarks.runs.plan import RunSpec, plan, plan_text
+from benchmarks.scheduling import engines
+from benchmarks.scheduling.devices import DevicePool
+from benchmarks.scheduling.progress import print_failures, run_jobs
+from benchmarks.simulators.simulator import require_simulators_of
+from benchmarks.tasks.suites import RIVALS, SEEDS, SUITES, Suite, find_suite, parse_limit
+from benchmarks.tasks.tasks import TASKS, Task
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Selection:
+    """The suites asked for, and what each of them runs."""
+
+    suites: Mapping[str, Suite]
+    methods: Mapping[str, Sequence[registry.Method]]
+    """Methods by suite."""
+    tasks: Mapping[str, Sequence[str]]
+    """Names of tasks by suite; used unless the user names tasks."""
+    named_tasks: bool
+    """Whether the user names tasks, which then are those of every suite."""
+
+    def specs(self, whole: RunSpec, data: Sequence[DataSet]) -> dict[str, RunSpec]:
+        """What each suite runs of `whole` on the `data` that are there."""
+        return {
+            name: replace(
+                whole,
+                methods=self.methods[name],
+                data=[one for one in data if self.named_tasks or one.task.name in self.tasks[name]],
+                limits=suite.limits,
+            )
+            for name, suite in self.suites.items()
+        }
+
+
+def run(config: RunConfig, command: str) -> int:
+    """Do what `config` asks for and return the exit status; `command` is kept as provenance.
+
+    Everything is checked before any data are made and any job starts.
+    """
+    engines.check(config.engine)
+    tracked = trackers.chosen(tensorboard=config.trackers.tensorboard, wandb=config.trackers.wandb)
+    slots = engines.slots(config.engine)
+    budget = _budget(config.budget, config.engine.device)
+    network = Network.of(mirrors=config.network.mirrors, offline=config.network.offline)
+    selection = _select(config)
+    tasks = _resolve(config.tasks or [task for names in selection.tasks.values() for task in names])
+    whole = RunSpec(
+        methods=_once(method for methods in selection.methods.values() for method in methods),
+        data=choose(config.data, tasks, network),
+        limits=_once(limit for suite in selection.suites.values() for limit in suite.limits),
+        seeds=_once(config.seeds or range(SEEDS.get(budget, 1))),
+        budget=budget,
+        episodes=config.episodes,
+        stage=config.stage,
+        updates=config.updates,
+        seeds_per_job=engines.seeds_per_job(config.engine),
+    ).with_options(config.options)
+    whole.check()
+    where = _shown(slots) if config.engine.engine == "local" else ""
+    print(
+        f"data: {whole.data[0].source}; budget: {budget}; "
+        + (f"processes: {where}" if where else f"engine: {config.engine.engine}")
+    )
+    print(f"tasks: {', '.join(data.task.name for data in whole.data)}")
+    good, damaged = usable(whole.data, network, config.skip_missing or config.dry_run)
+    if config.save_config:
+        protocol.write(config.save_config, _protocol(config, whole))
+        print(f"protocol: {config.save_config}")
+    results = str(config.results)
+    if config.dry_run:
+        unknown = {data.task.name: "" for data in good}
+        jobs = plan(list(selection.specs(whole, good).values()), results, unknown)
+        print(plan_text(whole.methods, jobs, jobs, DevicePool(slots).count))
+        return 0
+    require_writable(config.results)
+    if config.stage != "train":
+        require_simulators_of([data.task for data in good])
+    data = obtain(good, network, config.skip_missing)
+    checksums = {one.task.name: one.checksum() for one in data}
+    specs = selection.specs(whole, data)
+    jobs = [
+        replace(
+            job,
+            checkpoint_seconds=config.checkpoint_seconds,
+            trackers=tracked,
+            command=command,
+            compiled=config.compile,
+        )
+        for job in plan(list(specs.values()), results, checksums)
+    ]
+    folders = []
+    for name, shown in _leaderboards(config.name, specs).items():
+        limits = _once(limit for spec in shown for limit in spec.limits)
+        title = f"{name}: {', '.join(map(str, limits))}"
+        folders.append(config.results / name)
+        write_manifest(folders[-1], title, plan(shown, results, checksums), data, limits, budget)
+    status = _work(jobs, whole, config, folders)
+    return status or int(damaged)
+
+
+def _work(jobs: list[Job], whole: RunSpec, config: RunConfig, folders: list[Path]) -> int:
+    """Run the unfinished ones of `jobs`, then make the leaderboards; the exit status."""
+    unfinished, kept = pending(jobs, [] if config.stage == "train" else folders)
+    if kept:
+        where = ", ".join(str(folder) for folder in folders if folder.is_dir())
+        print(f"{kept} jobs are not run, their results are kept (delete to run them): {where}")
+    left, failed_before = list[Job](), list[Job]()
+    for job in unfinished:
+        (failed_before if not config.retry_failed and has_failed(job) else left).append(job)
+    with engines.open_scheduler(config.engine, config.results) as scheduler:
+        print(plan_text(whole.methods, jobs, left, scheduler.devices.count))
+        lost, stopped = run_jobs(scheduler, left)
+    # Tables take seconds and disk space: make none after Ctrl-C or on a full disk.
+    if config.stage != "train" and not stopped and not scheduler.halt_reason:
+        for folder in folders:
+            print(f"\n{rebuild(folder)}\n\nleaderboard: {folder / 'leaderboard.md'}")
+    print_failures(lost, scheduler.halt_reason, "--retry-failed")
+    if failed_before:
+        print(f"{len(failed_before)} jobs failed in an earlier run: --retry-failed runs them again")
+    if stopped:
+        print("stopped: run the same command again to go on", file=sys.stderr)
+        return 130
+    return 1 if lost or failed_before or scheduler.halt_reason else 0
+
+
+def _select(config: RunConfig) -> _Selection:
+    suites = {name: find_suite(name) for name in config.suites}
+    if config.limits:
+        limits = _once(map(parse_limit, config.limits))
+        suites["custom"] = Suite("limits of the user's own", limits)
+    if not suites:
+        raise UserError(
+            f"nothing to evaluate: give --suite with one of {', '.join(SUITES)}, or --limits"
+        )
+    return _Selection(
+        suites=suites,
+        methods={
+            name: [registry.find_method(spec) for spec in _algorithms(config.algorithms, suite)]
+            for name, suite in suites.items()
+        },
+        tasks={name: suite.tasks or tuple(TASKS) for name, suite in suites.items()},
+        named_tasks=bool(config.tasks),
+    )
+
+
+def _protocol(config: RunConfig, whole: RunSpec) -> dict[str, protocol.Value]:
+    """What is measured, with the choices that `auto` stands for on this machine."""
+    source = whole.data[0].source
+    resolved = config.data == "auto" and source in ("generated", "dsrl")
+    given: dict[str, protocol.Value | None] = {
+        "suite": config.suites,
+        "limits": config.limits,
+        "tasks": config.tasks,
+        "algorithms": config.algorithms,
+        "budget": whole.budget,
+        "data": source if resolved else config.data,
+        "seeds": tuple(whole.seeds),
+        "episodes": config.episodes,
+        "option": config.options,
+        "updates": config.updates,
+        "compile": config.compile,
+        "name": config.name,
+    }
+    return {
+        key: value
+        for key, value in given.items()
+        if value is not None and value is not False and value != ()
+    }
+
+
+def _leaderboards(name: str | None, specs: Mapping[str, RunSpec]) -> dict[str, list[RunSpec]]:
+    """What each leaderboard shows: a suite, or all suites under one `name`."""
+    return {name: [*specs.values()]} if name else {suite: [spec] for suite, spec in specs.items()}
+
+
+def _once(values: Iterable[T]) -> tuple[T, ...]:
+    """Each value once, in order; values need not be hashable."""
+    unique: list[T] = []
+    for value in values:
+        if value not in unique:
+            unique.append(value)
+    return tuple(unique)
+
+
+def _resolve(specs: Iterable[str]) -> list[Task]:
+    tasks = dict[str, Task]()
+    for task in map(resolve_task, specs):
+        if tasks.setdefault(task.name, task) != task:
+            raise UserError(f"two of the tasks are called {task.name!r}: rename one")
+    return list(tasks.values())
+
+
+def _algorithms(specs: Sequence[str], suite: Suite) -> tuple[str, ...]:
+    chosen = specs or suite.algorithms or RIVALS
+    return _once(known_names() if "all" in chosen else chosen)
+
+
+def _budget(choice: str, device: str) -> str:
+    if choice != "auto":
+        return choice
+    gpu = devices(device)[0] != "cpu"
+    print(
+        f"budget: {'paper' if gpu else 'quick'}, as there is {'a' if gpu else 'no'} GPU "
+        "(--budget changes it)"
+    )
+    return "paper" if gpu else "quick"
+
+
+def _shown(slots: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} on {place}" for place, count in slots.items())
