@@ -46,7 +46,7 @@ def test_the_penalty_of_cpq_has_none():
     algorithm.model.vae_loss(batch.observations, batch.actions)
     b = batch
     algorithm.model.critic_loss(b.observations, b.next_observations, b.actions, b.rewards, b.done)
-    algorithm.cost_critic_loss(batch).backward()  # the temporal difference alone
+    algorithm.cost_critic_loss(batch)[0].backward()  # the temporal difference alone
     for ours, theirs in zip(cost_gradients(algorithm.model), cost_gradients(model), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
 
@@ -59,7 +59,7 @@ def test_the_penalty_raises_the_cost_of_unseen_actions_towards_its_threshold():
                 algorithm.update()
         torch.manual_seed(0)
         observations = torch.as_tensor(small_data().observations)
-        value = CPQPenalised.value_of_unseen_actions(algorithm, observations)
+        value = CPQPenalised.out_of_distribution_qc(algorithm, observations)
         return algorithm.model.qc_thres, value.item()
 
     threshold, penalised = trained(CPQPenalised)

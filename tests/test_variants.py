@@ -49,7 +49,7 @@ def test_a_variant_is_its_method_with_options() -> None:
         ("gas@alpha=high", "option gas.alpha is a number, not 'high'"),
         ("gas@alpha=0.9,", "'' is not one option=value"),
         ("gas@alpha=0.9,alpha=0.8", "is not one option=value"),
-        ("gas@alpha=0.9@delta=0", "give all options behind one @"),
+        ("gas@alpha=0.9@delta=0", "put all options after a single @"),
         ("gsa@alpha=0.9", "unknown algorithm 'gsa': did you mean gas"),
         ("gas@alpha", "unknown algorithm 'gas@alpha'"),
     ],

@@ -245,7 +245,7 @@ class Algorithm(ABC):
     def options_on(cls, task: str, source: str) -> Mapping[str, Any]:
         """Default options for a task, by its name, or a data source; budget options override them.
 
-        `source` is "dsrl", "generated" or "own".
+        `source` is "dsrl", "generated", "own" or the name of a folder.
         """
         return {}
 
