@@ -1,1 +1,1 @@
-"""The rivals of GAS: one file a method."""
+"""The baselines that GAS is compared with, one file a method."""

@@ -1,8 +1,8 @@
-"""Behaviour cloning with osrl's network and loss: of all trajectories, or of some.
+"""Behaviour cloning (BC) of all or of selected trajectories, with osrl's network and loss.
 
-The reference lines of the benchmark: BC-All shows what the data do on average, BC-Safe what is to
-be had by leaving out every trajectory that breaks the limit, BC-Frontier by leaving out those that
-are poor for what they cost.
+These are reference lines. BC-All shows what the behaviour policies do on average, BC-Safe what
+cloning only the trajectories within the cost limit gives, BC-Frontier what cloning only the
+trajectories near the Pareto front of return and cost return gives.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy as np
 from numpy.polynomial import Polynomial
 from torch import Tensor
 
-from baselines.networks import descend
 from baselines.osrl.adapter import WrappedAlgorithm, import_osrl
 from benchmarks.common.errors import UserError
-from benchmarks.datasets.sampling import TransitionSampler
+from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.sequences import Indices, Values, fit_front, pareto_front
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Budget, Config, MemorylessPolicy, Policy
+from benchmarks.methods.networks import optimizer_step
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,11 @@ class BCConfig(Config):
 
 
 class BCAll(WrappedAlgorithm):
-    """Clones all trajectories. It ignores the limit, so that one training serves every limit."""
+    """Clones all trajectories and ignores the cost limit."""
 
     name = "bc-all"
-    conditions_on_limit = True
+    trains_per_limit = False
+    heeds_limit = False
     stackable = True
     config_class = BCConfig
     budgets: ClassVar = {
@@ -48,8 +49,10 @@ class BCAll(WrappedAlgorithm):
     }
     config: BCConfig
 
-    def build(self) -> tuple[Any, Any]:
-        """The BC of osrl and its trainer."""
+    # networks
+
+    def build_osrl(self) -> tuple[Any, Any]:
+        """Create osrl's BC and its trainer."""
         osrl, c = import_osrl("algorithms.bc"), self.config
         model = osrl.BC(
             self.problem.observation_dim,
@@ -59,21 +62,29 @@ class BCAll(WrappedAlgorithm):
             episode_len=self.problem.horizon,
             device=str(self.device),
         )
-        trainer = osrl.BCTrainer(model, None, self.log, c.actor_lr, device=str(self.device))
-        self.optimiser = model.actor_optim
-        return model, trainer
+        return model, osrl.BCTrainer(model, None, self.log, c.actor_lr, device=str(self.device))
+
+    # losses
+
+    def actor_loss(self, batch: Transitions) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean squared error of the actions."""
+        error = self.model.actor(batch.observations) - batch.actions
+        loss = error.square().mean((-2, -1))
+        return loss, {"actor_loss": loss.detach()}
+
+    # update
 
     def prepare(self, data: Trajectories) -> None:
         """Put the transitions on the device."""
         self.sampler = TransitionSampler(data, self.config.batch, self.device)
 
     def update(self) -> dict[str, Tensor | float]:
-        """One step on the squared error of the actions."""
-        batch = self.sampler(self.draws)
-        error = self.model.actor(batch.observations) - batch.actions
-        loss = error.square().mean((-2, -1))
-        descend(self.optimiser, loss)
-        return {"actor_loss": loss.detach()}
+        """One gradient step of the actor."""
+        loss, info = self.actor_loss(self.sampler(self.draws))
+        optimizer_step(self.model.actor_optim, loss)
+        return {**info}
+
+    # policy
 
     def policy(self, limits: Tensor) -> Policy:
         """The cloned policy, the same at every limit."""
@@ -81,51 +92,52 @@ class BCAll(WrappedAlgorithm):
 
 
 class BCSafe(BCAll):
-    """Clones the trajectories whose undiscounted cost is within the limit.
+    """Clones the trajectories whose cost return is within the limit.
 
-    osrl selects by `cost <= limit` with costs discounted by an option that its script leaves at 1.
+    osrl selects by `cost <= limit`, where costs are discounted by an option that is 1 by default.
     """
 
     name = "bc-safe"
-    conditions_on_limit = False
+    trains_per_limit = True
+    heeds_limit = True
 
     def prepare(self, data: Trajectories) -> None:
-        """Keep the safe trajectories; a `UserError` where there is none."""
+        """Select the safe trajectories; raises `UserError` if there is none."""
         assert self.limit is not None
         safe = np.flatnonzero(data.episode_costs <= self.limit)
         if len(safe) == 0:
             raise UserError(
-                f"no trajectory keeps the cost limit {self.limit:g} that bc-safe is trained for: "
-                f"the least cost in the data is {data.episode_costs.min():g}"
+                f"bc-safe cannot be trained for the cost limit {self.limit:g}: the smallest cost "
+                f"return in the dataset is {data.episode_costs.min():g}; choose a higher limit"
             )
         super().prepare(data.select(safe))
 
 
 class BCFrontier(BCAll):
-    """Clones the trajectories near the Pareto front of return and cost, whatever the limit."""
+    """Clones the trajectories near the Pareto front of return and cost; ignores the limit."""
 
     name = "bc-frontier"
 
     def prepare(self, data: Trajectories) -> None:
-        """Keep the trajectories near the front."""
+        """Select the trajectories near the Pareto front."""
         super().prepare(data.select(near_front(data.returns, data.episode_costs)))
 
 
 def near_front(returns: Values, costs: Values) -> Indices:
-    """Indices of the trajectories whose return lies near what the front has at their cost.
+    """Indices of the trajectories whose return is close to the Pareto front's at their cost return.
 
-    As osrl selects: the front is a polynomial of the least degree up to 2 that explains 90 % of
-    the variance of its points, and near is within a fifth of the range of the returns. Where all
-    points of the front are one, it is a constant; osrl fits a parabola through them all the same.
+    Follows osrl: the front is a polynomial of the smallest degree up to 2 that explains 90 % of the
+    variance of its points; close means within a fifth of the range of returns. If all points of the
+    front coincide, the front is a constant here, whereas osrl fits a parabola.
     """
     front = pareto_front(returns, costs)
-    curve = _curve(returns[front], costs[front])
+    curve = _front_curve(returns[front], costs[front])
     return np.flatnonzero(np.abs(returns - curve(costs)) <= np.ptp(returns) / 5)
 
 
-def _curve(returns: Values, costs: Values) -> Polynomial:
+def _front_curve(returns: Values, costs: Values) -> Polynomial:
     total = np.square(returns - returns.mean()).sum()
-    for degree in (1, 2):  # degree 0 explains nothing
+    for degree in (1, 2):  # degree 0 explains no variance
         curve = fit_front(returns, costs, degree)
         if np.square(returns - curve(costs)).sum() <= 0.1 * total:
             break

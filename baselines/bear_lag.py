@@ -1,12 +1,12 @@
-"""BEAR-Lag by osrl: BEAR (Kumar and others, NeurIPS 2019, arXiv 1906.00949) at a price of cost.
+"""BEAR-Lag by osrl: BEAR (Kumar and others, NeurIPS 2019, arXiv 1906.00949) with a cost penalty.
 
-The actor is free within the support of the data's actions: the maximum mean discrepancy between
-its actions and those of a VAE is held at a threshold by a multiplier, alpha. A PID controller sets
-the price of cost (Stooke and others, ICML 2020, arXiv 2007.03964) from the cost critic's
-value.
+The actor is constrained to the support of the behaviour policy: a Lagrange multiplier, alpha, holds
+the maximum mean discrepancy (MMD) between its actions and those of a VAE at a threshold. A PID
+controller sets the Lagrange multiplier of the cost (Stooke and others, ICML 2020, arXiv 2007.03964)
+from the cost critic's value.
 
-As in osrl, the cost critics too back up the action of the *largest* value, and through the end of
-an episode: they lean to the side of caution.
+As in osrl, the cost critics too back up the *largest* value over sampled actions, and bootstrap
+through the end of an episode; both overestimate cost, which is the cautious side.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ class BEARLagConfig(LagrangianConfig):
     """Options of BEAR-Lag; defaults are osrl's."""
 
     alpha_lr: float = 1e-3
-    """Of alpha, the weight of the discrepancy."""
+    """Learning rate of alpha, the multiplier of the MMD."""
     mmd_sigma: float = 50.0
-    """Width of the discrepancy's kernel."""
+    """Width of the MMD's kernel."""
     target_mmd_thresh: float = 0.05
-    """Discrepancy allowed."""
+    """Threshold of the MMD."""
     num_samples_mmd_match: int = 10
-    """Actions of either side that the discrepancy is estimated from."""
+    """Actions sampled from the actor and from the VAE to estimate the MMD."""
     start_update_policy_step: int = 0
-    """Updates during which the actor looks at discrepancy and cost only."""
+    """Updates during which the actor's loss leaves out the reward."""
     kernel: str = "gaussian"
-    """Of the discrepancy: "gaussian" or "laplacian"."""
+    """Kernel of the MMD: "gaussian" or "laplacian"."""
 
 
 _QUICK = Budget.of(1_000, update_ms=18, batch=128, hidden=128, vae_hidden=128, tau=0.02)
 
 
 class BEARLag(LagrangianAlgorithm):
-    """BEAR-Lag as osrl trains it."""
+    """BEAR-Lag as osrl trains it; losses and updates are osrl's."""
 
     name = "bear-lag"
     config_class = BEARLagConfig
     budgets: ClassVar = {
-        # smaller batches and networks, and targets that follow faster
+        # smaller batches and networks, faster target networks
         "quick": _QUICK,
         "standard": _QUICK.extended(4_000),
         "paper": Budget.of(300_000, update_ms=150),
@@ -56,8 +56,10 @@ class BEARLag(LagrangianAlgorithm):
     loose_tensors = (*LagrangianAlgorithm.loose_tensors, "log_alpha", "n_train_steps")
     config: BEARLagConfig
 
-    def build(self) -> tuple[Any, Any]:
-        """The BEARL of osrl and its trainer."""
+    # networks
+
+    def build_osrl(self) -> tuple[Any, Any]:
+        """Create osrl's BEARL and its trainer."""
         osrl, c = import_osrl("algorithms.bearl"), self.config
         model = osrl.BEARL(
             **self.model_options(),
@@ -68,10 +70,12 @@ class BEARLag(LagrangianAlgorithm):
             kernel=c.kernel,
         )
         self.start_controller(model)
-        model.n_train_steps = torch.zeros((), dtype=torch.long)  # so that a checkpoint holds it
+        model.n_train_steps = torch.zeros((), dtype=torch.long)  # a tensor, for checkpoints
         options = self.trainer_options() | {"alpha_lr": c.alpha_lr}
         return model, osrl.BEARLTrainer(model, **options)
 
+    # policy
+
     def policy(self, limits: Tensor) -> Policy:
-        """The actor's mode, whatever the limits."""
+        """The actor's mode."""
         return MemorylessPolicy(lambda states: self.model._actor_forward(states, True, False)[0])

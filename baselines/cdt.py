@@ -1,7 +1,7 @@
 """Constrained Decision Transformer (CDT; Liu and others, ICML 2023, arXiv 2302.07351), by osrl.
 
-A transformer over the last steps of an episode - return to go, cost to go, state, action - that is
-regressed on the data's actions, and is asked for a return and a cost at test time.
+A transformer reads the return-to-go, cost-to-go, state and action of the last steps of an episode
+and predicts the next action. At evaluation it is conditioned on a target return and a cost limit.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from benchmarks.common.errors import UserError
 from benchmarks.datasets.sequences import SequenceSampler, cost_probabilities, relabel_beyond_front
 from benchmarks.datasets.targets import TARGET_MARGIN, TARGET_QUANTILE, reward_targets
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.methods.algorithm import Budget, Config, Policy, acting
+from benchmarks.methods.algorithm import Budget, Config, Policy, eval_only
 
 
 @dataclass(frozen=True)
 class CDTConfig(Config):
-    """Options of CDT; defaults are osrl's, but for the three that osrl sets by hand for each task.
+    """Options of CDT; defaults are osrl's, except where osrl has a setting for each task.
 
-    These are `deg`, `max_rew_decrease` and the largest return that is asked for, which osrl sets a
-    little above the data's and which is the data's here.
+    Those are `deg`, `max_rew_decrease` and the largest target return, which osrl sets a little
+    above the largest return in the dataset; here it is the largest return in the dataset.
     """
 
     batch: int = 2048
     seq_len: int = 10
-    """Steps that the transformer sees."""
+    """Context length in steps."""
     embedding_dim: int = 128
     num_layers: int = 3
     num_heads: int = 8
@@ -45,34 +45,34 @@ class CDTConfig(Config):
     lr_warmup_steps: int = 500
     weight_decay: float = 1e-4
     clip_grad: float = 0.25
-    """Largest norm of the gradient."""
+    """Maximum norm of the gradient."""
     init_temperature: float = 0.1
-    """Weight of the policy's entropy at the start; it is learned then."""
+    """Initial weight of the policy's entropy; it is then learned."""
     loss_cost_weight: float = 0.02
-    """Weight of predicting whether a step costs."""
+    """Weight of the loss that predicts whether a step has a cost."""
     loss_state_weight: float = 0.0
-    """Weight of predicting the next state."""
+    """Weight of the loss that predicts the next state."""
     reward_scale: float = 0.1
     cost_sample: bool = True
-    """Draw trajectories in proportion to `cost_sample_offset` minus their cost, those that cost
-    more never; else all alike."""
+    """Sample trajectories in proportion to max(`cost_sample_offset` - cost return, 0); else
+    uniformly."""
     cost_sample_offset: float = 70.0
     augment_percent: float = 0.2
-    """Relabelled trajectories, as a share of the data's; 0 turns the augmentation off."""
+    """Number of relabelled trajectories, as a fraction of the dataset's; 0 turns it off."""
     deg: int = 2
     """Degree of the polynomial through the Pareto front (osrl: 0 to 4, by task)."""
     min_reward: float = 1.0
-    """Least distance of a relabelled return above the front."""
+    """Smallest distance of a relabelled return above the front."""
     max_rew_decrease: float = 0.15
-    """How much worse a stand-in for the trajectory nearest to a target may be, as a share of the
-    largest return in absolute value (osrl: 0.08 to 0.33 of it, by task)."""
+    """How far the return of a relabelled trajectory may be below that of the trajectory nearest to
+    the target, as a fraction of the largest absolute return (osrl: 0.08 to 0.33, by task)."""
     beta: float = 1.0
-    """Stand-ins are drawn with weight 1 / (distance + beta)."""
-    target_quantile: float = acting(TARGET_QUANTILE)
-    """Of the returns within the limit, less the margin: what is asked for (osrl: set by hand for
-    each task). The same rule and values as GAS's."""
-    margin: float = acting(TARGET_MARGIN)
-    """Part of the limit that is not asked for (osrl: none)."""
+    """Relabelled trajectories are sampled with weight 1 / (distance + beta)."""
+    target_quantile: float = eval_only(TARGET_QUANTILE)
+    """The target return is this quantile of the returns within the limit less the margin, by the
+    same rule and with the same values as in GAS (osrl: set by hand for each task)."""
+    margin: float = eval_only(TARGET_MARGIN)
+    """Fraction of the cost limit kept in reserve (osrl: none)."""
 
 
 _QUICK = Budget.of(
@@ -82,7 +82,7 @@ _QUICK = Budget.of(
     embedding_dim=64,
     num_layers=2,
     num_heads=4,
-    learning_rate=5e-4,  # at 1e-3 the tight limits are missed
+    learning_rate=5e-4,  # at 1e-3 tight limits are violated
     lr_warmup_steps=50,
 )
 
@@ -91,7 +91,8 @@ class CDT(WrappedAlgorithm):
     """CDT as osrl trains it; one training serves every limit."""
 
     name = "cdt"
-    conditions_on_limit = True
+    trains_per_limit = False
+    heeds_limit = True
     config_class = CDTConfig
     budgets: ClassVar = {
         "quick": _QUICK,
@@ -101,8 +102,10 @@ class CDT(WrappedAlgorithm):
     loose_tensors = ("log_temperature",)
     config: CDTConfig
 
-    def build(self) -> tuple[Any, Any]:
-        """The CDT of osrl and its trainer."""
+    # networks
+
+    def build_osrl(self) -> tuple[Any, Any]:
+        """Create osrl's CDT and its trainer."""
         osrl, c = import_osrl("algorithms.cdt"), self.config
         model = osrl.CDT(
             self.problem.observation_dim,
@@ -139,15 +142,17 @@ class CDT(WrappedAlgorithm):
         )
         return model, trainer
 
+    # update; the losses are in `baselines.osrl.cdt_training`
+
     def prepare(self, data: Trajectories) -> None:
-        """Relabel some trajectories and put all windows on the device."""
+        """Relabel trajectories and put all context windows on the device."""
         c = self.config
         if data.lengths.max() > self.problem.horizon:
             raise UserError(
-                f"cdt needs episodes of at most {self.problem.horizon} steps, the task's horizon: "
-                f"the data hold one of {data.lengths.max()}"
+                f"cdt: the dataset has an episode of {data.lengths.max()} steps, but the task's "
+                f"horizon is {self.problem.horizon}; cut the episodes or raise the horizon"
             )
-        more = relabel_beyond_front(
+        relabelled = relabel_beyond_front(
             data.returns,
             data.episode_costs,
             c.augment_percent,
@@ -157,7 +162,7 @@ class CDT(WrappedAlgorithm):
             max_decrease=c.max_rew_decrease * float(np.abs(data.returns).max()),
             beta=c.beta,
         )
-        costs = np.concatenate([data.episode_costs, more.costs])
+        costs = np.concatenate([data.episode_costs, relabelled.costs])
         weights = cost_probabilities(costs, c.cost_sample_offset) if c.cost_sample else None
         self.sampler = SequenceSampler(
             data,
@@ -165,22 +170,24 @@ class CDT(WrappedAlgorithm):
             c.seq_len,
             self.device,
             reward_scale=c.reward_scale,
-            relabelled=more,
+            relabelled=relabelled,
             probabilities=weights,
         )
 
     def update(self) -> dict[str, Tensor | float]:
-        """One step on the actions' likelihood, the cost prediction and the temperature."""
+        """One gradient step of the model, and one of the entropy's weight."""
         batch = self.sampler()
         self.model.train()
-        # the cost is a class of two to osrl, whatever its size
+        # osrl predicts one of two classes: a cost or none
         return train_step(self.trainer, batch._replace(costs=(batch.costs > 0).float()))
 
+    # policy
+
     def policy(self, limits: Tensor) -> Policy:
-        """The learned policy, asked for each limit and the return that the data hold within it."""
-        data, c = self.problem, self.config
+        """The learned policy, conditioned on each cost limit and a return found within it."""
+        problem, c = self.problem, self.config
         budgets = (1.0 - c.margin) * limits.to(self.device)
-        targets = reward_targets(data.returns, data.costs, budgets.cpu(), c.target_quantile)
+        targets = reward_targets(problem.returns, problem.costs, budgets.cpu(), c.target_quantile)
         return CDTPolicy(
             self.model,
             targets.to(self.device),

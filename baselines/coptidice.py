@@ -1,12 +1,12 @@
 """COptiDICE (Lee and others, ICLR 2022, arXiv 2204.08957), by osrl; and with the paper's threshold.
 
-Estimates the ratio between the best constrained policy's state-action distribution and the data's,
-with a Lagrange multiplier on an upper bound of the cost, and clones the data with that ratio as
-the weight.
+COptiDICE estimates the density ratio between the optimal constrained policy's state-action
+distribution and the dataset's, with a Lagrange multiplier on an upper bound of the cost. It then
+clones the data, weighted by that ratio.
 
-Fault kept in `coptidice`: osrl compares the bound, a mean cost a step, with the discounted limit,
-which is a sum over steps and about 1 / (1 - gamma) times too large, so that the constraint hardly
-ever binds and the results depend little on the limit. `coptidice-perstep` mends that.
+`coptidice` keeps a fault of osrl: the bound, a mean cost per step, is compared with the discounted
+cost limit, a sum over steps that is about 1 / (1 - gamma) times too large. The constraint therefore
+rarely binds, and results depend little on the limit. `coptidice-perstep` fixes this.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from baselines.osrl import stacked_coptidice
 from baselines.osrl.adapter import TransitionAlgorithm, TransitionConfig, import_osrl
-from baselines.osrl.several_seeds import coptidice_step
 from benchmarks.methods.algorithm import Budget, MemorylessPolicy, Policy
 
 
@@ -27,26 +27,26 @@ class COptiDICEConfig(TransitionConfig):
 
     actor_lr: float = 1e-4
     critic_lr: float = 1e-4
-    """Of the nu and chi networks."""
+    """Learning rate of the nu and chi networks."""
     scalar_lr: float = 1e-4
-    """Of the multipliers lambda and tau."""
+    """Learning rate of the multipliers lambda and tau."""
     alpha: float = 0.5
-    """Weight of the divergence from the data's distribution."""
+    """Weight of the f-divergence from the dataset's distribution."""
     cost_ub_epsilon: float = 0.01
-    """Divergence allowed to the cost's upper bound; 0 bounds the plain estimate."""
+    """KL divergence allowed in the upper bound of the cost; 0 uses the estimate itself."""
     f_type: str = "softchi"
-    """The divergence: "softchi", "chi2" or "kl"."""
+    """The f-divergence: "softchi", "chi2" or "kl"."""
     num_nu: int = 2
     num_chi: int = 2
 
 
 _QUICK = Budget.of(800, update_ms=8, batch=256, hidden=128, actor_lr=1e-3, critic_lr=3e-4)
-# so few steps at osrl's rate would leave lambda where it starts, whatever the limit
+# at osrl's rate, lambda would hardly move from its initial value in so few updates
 _QUICK_PER_STEP = Budget.of(800, update_ms=8, **_QUICK.options, scalar_lr=1e-2)
 
 
 class COptiDICE(TransitionAlgorithm):
-    """COptiDICE as osrl trains it."""
+    """COptiDICE as osrl trains it; losses and updates are osrl's."""
 
     name = "coptidice"
     config_class = COptiDICEConfig
@@ -59,8 +59,10 @@ class COptiDICE(TransitionAlgorithm):
     stackable = True
     config: COptiDICEConfig
 
-    def build(self) -> tuple[Any, Any]:
-        """The COptiDICE of osrl and its trainer."""
+    # networks
+
+    def build_osrl(self) -> tuple[Any, Any]:
+        """Create osrl's COptiDICE and its trainer."""
         osrl, c = import_osrl("algorithms.coptidice"), self.config
         model = osrl.COptiDICE(
             **self.model_options(),
@@ -76,25 +78,28 @@ class COptiDICE(TransitionAlgorithm):
         options = self.trainer_options() | {"scalar_lr": c.scalar_lr}
         return model, osrl.COptiDICETrainer(model, **options)
 
+    # update
+
     def update(self) -> dict[str, Tensor | float]:
-        """One step of chi, tau, nu, lambda and the actor, on one batch."""
+        """Update chi, tau, nu, lambda and the actor."""
         if self.stacked:
-            return coptidice_step(self.model, self.sampler(self.draws), self.draws)
-        self.trainer.train_one_step(self.sampler()[:7])  # the columns of osrl's own batches
+            return stacked_coptidice.update(self.model, self.sampler(self.draws), self.draws)
+        self.trainer.train_one_step(self.sampler()[:7])  # the columns of osrl's batches
         return self.log.losses
 
+    # policy
+
     def policy(self, limits: Tensor) -> Policy:
-        """The actor's mode, whatever the limits."""
+        """The actor's mode."""
         return MemorylessPolicy(lambda states: self.model.actor(states, True, False)[0])
 
 
 class COptiDICEPerStep(COptiDICE):
-    """COptiDICE with the threshold on the scale of what is compared with it: limit / horizon.
+    """COptiDICE with a threshold per step, limit / horizon.
 
-    As in the paper and its authors' code, where the mean cost a step under the normalised
-    distribution is compared with a cost a step. Nothing else differs from `coptidice`, so that it
-    is still lenient by 1 / (1 - gamma ** horizon): osrl ends the distribution with the episode,
-    where the paper's goes on for ever.
+    The paper and its authors' code also compare the mean cost per step with a cost per step.
+    Nothing else differs from `coptidice`. The threshold is still too large by the factor
+    1 / (1 - gamma ** horizon): osrl's distribution ends with the episode, the paper's does not.
     """
 
     name = "coptidice-perstep"
@@ -104,9 +109,9 @@ class COptiDICEPerStep(COptiDICE):
         "standard": _QUICK_PER_STEP.extended(5_000),
     }
 
-    def build(self) -> tuple[Any, Any]:
-        """The COptiDICE of osrl with the other threshold, and its trainer."""
+    def build_osrl(self) -> tuple[Any, Any]:
+        """Create osrl's COptiDICE with the other threshold, and its trainer."""
         assert self.limit is not None
-        model, trainer = super().build()
+        model, trainer = super().build_osrl()
         model.qc_thres = self.limit / self.problem.horizon
         return model, trainer

@@ -1,12 +1,14 @@
-"""FISOR (Zheng and others, ICLR 2024, arXiv 2401.10700), ported to torch from the paper.
+"""FISOR (Zheng and others, ICLR 2024, arXiv 2401.10700), written from the paper.
 
-Which states are feasible - no violation ever after, under the best action in the data - is learned
-by a Hamilton-Jacobi backup; a diffusion policy then clones the data, weighted towards reward where
-the state is feasible and towards feasibility elsewhere. FISOR aims at no violation at all: it
-ignores the cost limit, so that one training serves every limit. Observations and rewards are taken
-as they are, as the authors took DSRL's; `standardise` and `reward_scale` change that. Settled here:
-the larger of two Qh counts, which is the safe choice; target critics weigh and choose the actions;
-an episode that ran out of time is backed up through, as if it went on.
+A state is feasible if some action in the data keeps it free of violations for ever; a
+Hamilton-Jacobi backup learns this. A diffusion policy then clones the data, weighted by the reward
+advantage in feasible states and by feasibility elsewhere. FISOR aims at no violation at all and
+ignores the cost limit, so one training serves every limit.
+
+Choices where the paper leaves room or differs from this suite: observations and rewards are used
+unscaled, as the authors used DSRL's (`standardise` and `reward_scale` change that); the larger of
+the two Qh is used, which is the safe choice; target critics weigh and select the actions; the
+backup continues through time-outs, as if the episode went on.
 """
 
 from __future__ import annotations
@@ -14,16 +16,18 @@ from __future__ import annotations
 import math
 import zlib
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from baselines.diffusion import Denoiser, Diffusion
-from baselines.networks import Twin, critic, descend, expectile_loss, frozen, track
+from baselines.networks import DoubleCritic, critic
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy, Problem
+from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy
+from benchmarks.methods.losses import expectile_loss
+from benchmarks.methods.networks import make_target, optimizer_step, polyak_update
 
 
 @dataclass(frozen=True)
@@ -32,22 +36,22 @@ class FISORConfig(Config):
 
     batch: int = 2048
     critic_share: float = 0.125
-    """Share of a batch that the critics learn from; the actor learns from the rest."""
+    """Fraction of a batch that trains the critics; the actor trains on the rest."""
     actor_steps: int = 2
-    """Steps of the actor in one update, each on its part of the rest."""
+    """Actor updates in one update, each on an equal part of the rest."""
     critic_lr: float = 3e-4
     actor_lr: float = 3e-4
-    cosine: float = 1.5
-    """Trainings after which the actor's rate is 0 (paper: 3M steps, of which it takes 2M)."""
+    lr_decay_ratio: float = 1.5
+    """Length of the actor's cosine decay over the length of the training (paper: 3M / 2M steps)."""
     gamma: float = 0.99
     tau: float = 0.005
-    """Share of the critics that enters their targets at each update."""
+    """Polyak coefficient of the target critics."""
     actor_tau: float = 0.001
-    """Share of the actor that enters its average, which acts, at each of its steps."""
-    unsafe: float = 25.0
-    """h of a transition that costs; -1 for the others."""
+    """Polyak coefficient of the averaged actor, which acts."""
+    violation_value: float = 25.0
+    """h of a transition with a cost; h is -1 without."""
     feasibility_expectile: float = 0.9
-    """Of Vh towards the least Qh: 1 is the minimum over the actions in the data."""
+    """Expectile of Vh towards the smallest Qh; 1 is the minimum over the actions in the data."""
     reward_expectile: float = 0.9
     reward_temperature: float = 3.0
     feasibility_temperature: float = 5.0
@@ -55,7 +59,7 @@ class FISORConfig(Config):
     max_feasibility_weight: float = 150.0
     reward_scale: float = 1.0
     standardise: bool = False
-    """Give the networks observations of mean 0 and standard deviation 1."""
+    """Scale observations to mean 0 and standard deviation 1."""
     hidden: int = 256
     """Width of the critics' two hidden layers."""
     width: int = 256
@@ -66,7 +70,7 @@ class FISORConfig(Config):
     time_features: int = 64
     diffusion_steps: int = 5
     samples: int = 16
-    """Actions drawn at each step of an episode; the one with the least Qh is taken."""
+    """Actions sampled at each step of an episode; the one with the smallest Qh is taken."""
 
 
 _QUICK = Budget.of(
@@ -75,7 +79,7 @@ _QUICK = Budget.of(
     batch=512,
     critic_share=0.5,
     actor_steps=1,
-    cosine=1.0,
+    lr_decay_ratio=1.0,
     critic_lr=1e-3,
     actor_lr=1e-3,
     tau=0.01,
@@ -89,12 +93,13 @@ _QUICK = Budget.of(
 
 
 class FISOR(Algorithm):
-    """Feasibility-guided safe offline RL. It ignores the limit: one training serves every limit."""
+    """Feasibility-guided safe offline RL; it ignores the cost limit."""
 
     name = "fisor"
-    conditions_on_limit = True
+    trains_per_limit = False
+    heeds_limit = False
     stackable = True
-    compilable = ("feasibility_loss", "reward_value_loss", "actor_loss")
+    compilable = ("feasibility_loss", "value_loss", "actor_loss")
     config_class = FISORConfig
     budgets: ClassVar = {
         "quick": _QUICK,
@@ -103,40 +108,34 @@ class FISOR(Algorithm):
     }
     config: FISORConfig
 
-    def __init__(
-        self,
-        problem: Problem,
-        config: FISORConfig | None = None,
-        *,
-        limit: float | None = None,
-        seed: int = 0,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        c = config or FISORConfig()
-        super().__init__(problem, c, limit=limit, seed=seed, device=device)
+    # networks
+
+    def build(self) -> None:
+        """Qh, Vh, Qr, Vr, target networks of both Q, the actor and its average."""
+        c, problem = self.config, self.problem
         states, actions = problem.observation_dim, problem.action_dim
-        with self.random():
-            self.critics = nn.ModuleDict(
-                {
-                    "feasible_q": Twin(states + actions, c.hidden),
-                    "feasible_v": critic(states, c.hidden),
-                    "reward_q": Twin(states + actions, c.hidden),
-                    "reward_v": critic(states, c.hidden),
-                }
-            ).to(self.device)
-            self.actor = Denoiser(
-                states,
-                actions,
-                width=c.width,
-                blocks=c.blocks,
-                expansion=c.expansion,
-                dropout=c.dropout,
-                time_features=c.time_features,
-                draws=self.draws,
-            ).to(self.device)
-        followed = {name: self.critics[name] for name in ("feasible_q", "reward_q")}
-        self.targets = frozen(nn.ModuleDict(followed))
-        self.average = frozen(self.actor)
+        self.critics = nn.ModuleDict(
+            {
+                "feasible_q": DoubleCritic(states + actions, c.hidden),
+                "feasible_v": critic(states, c.hidden),
+                "reward_q": DoubleCritic(states + actions, c.hidden),
+                "reward_v": critic(states, c.hidden),
+            }
+        ).to(self.device)
+        self.targets = make_target(
+            nn.ModuleDict({name: self.critics[name] for name in ("feasible_q", "reward_q")})
+        )
+        self.actor = Denoiser(
+            states,
+            actions,
+            width=c.width,
+            blocks=c.blocks,
+            expansion=c.expansion,
+            dropout=c.dropout,
+            time_features=c.time_features,
+            draws=self.draws,
+        ).to(self.device)
+        self.average = make_target(self.actor)
         self.critic_optimiser = torch.optim.Adam(self.critics.parameters(), c.critic_lr, fused=True)
         self.actor_optimiser = torch.optim.Adam(self.actor.parameters(), c.actor_lr, fused=True)
         self.diffusion = Diffusion(c.diffusion_steps, self.device)
@@ -144,84 +143,63 @@ class FISOR(Algorithm):
         self._mean = scaled * problem.observation_mean.to(self.device)
         self._std = (problem.observation_std.to(self.device) + 1e-6) ** scaled
 
-    def prepare(self, data: Trajectories) -> None:
-        """Put the transitions on the device."""
-        c = self.config
-        self.sampler = TransitionSampler(data, c.batch, self.device, reward_scale=c.reward_scale)
-
-    def update(self) -> dict[str, Tensor | float]:
-        """One step of the critics and their targets, then the actor's steps."""
-        c, batch, rows = self.config, self.sampler(self.draws), int(self.stacked)
-        batch = batch._replace(
-            observations=self.scaled(batch.observations),
-            next_observations=self.scaled(batch.next_observations),
-        )
-        first = max(round(c.critic_share * c.batch), 1)
-        part = Transitions(*(column.narrow(rows, 0, first) for column in batch))
-        feasibility_loss, info = self.feasibility_loss(part)
-        reward_loss, more = self.reward_value_loss(part)
-        descend(self.critic_optimiser, feasibility_loss + reward_loss)
-        for name, target in self.targets.items():
-            track(target, self.critics[name], c.tau)
-        self.actor_optimiser.param_groups[0]["lr"] = self.learning_rate()
-        rest = (column.narrow(rows, first, c.batch - first) for column in batch)
-        for columns in zip(*(column.chunk(c.actor_steps, rows) for column in rest), strict=True):
-            actor_loss, last = self.actor_loss(Transitions(*columns))
-            descend(self.actor_optimiser, actor_loss)
-            track(self.average, self.actor, c.actor_tau)
-        return {**info, **more, **last}
-
     def scaled(self, observations: Tensor) -> Tensor:
         """Observations as the networks take them [..., o]."""
         return (observations - self._mean) / self._std
 
+    # losses
+
     def feasibility_loss(self, batch: Transitions) -> tuple[Tensor, dict[str, Tensor]]:
-        """Qh on (1 - gamma) h + gamma max(h, Vh'), or h at the end; Vh on a low expectile of Qh."""
+        """Regress Qh on (1 - gamma) h + gamma max(h, Vh'), Vh on a low expectile of target Qh.
+
+        At terminal transitions Qh is regressed on h.
+        """
         c, nets = self.config, self.critics
         with torch.no_grad():
-            violation = torch.where(batch.costs > 0, c.unsafe, -1.0)
-            following = nets["feasible_v"](batch.next_observations)
-            worst = torch.maximum(violation, following)
-            backup = (1.0 - c.gamma) * violation + c.gamma * worst
-            target = torch.where(batch.terminal > 0, violation, backup)
-            known = self.targets["feasible_q"](batch.observations, batch.actions).amax(0)
-        values = nets["feasible_v"](batch.observations)
-        errors = nets["feasible_q"](batch.observations, batch.actions) - target
-        q_loss = errors.square().mean((0, -1))
-        # reversed: the residual of V to Q, so that what lies below V weighs more
-        v_loss = expectile_loss(values - known, c.feasibility_expectile)
+            violation = torch.where(batch.costs > 0, c.violation_value, -1.0)
+            next_v = nets["feasible_v"](batch.next_observations)
+            backup = (1.0 - c.gamma) * violation + c.gamma * torch.maximum(violation, next_v)
+            q_target = torch.where(batch.terminal > 0, violation, backup)
+            target_q = self.targets["feasible_q"](batch.observations, batch.actions).amax(0)
+        v = nets["feasible_v"](batch.observations)
+        td_error = nets["feasible_q"](batch.observations, batch.actions) - q_target
+        q_loss = td_error.square().mean((0, -1))
+        # v - q instead of q - v, so that actions with a small Qh weigh more
+        v_loss = expectile_loss(v - target_q, c.feasibility_expectile)
         info = {"feasible_q_loss": q_loss.detach(), "feasible_v_loss": v_loss.detach()}
         return q_loss + v_loss, info
 
-    def reward_value_loss(self, batch: Transitions) -> tuple[Tensor, dict[str, Tensor]]:
-        """IQL: Qr on r + gamma Vr', Vr on an upper expectile of the lesser target Qr."""
+    def value_loss(self, batch: Transitions) -> tuple[Tensor, dict[str, Tensor]]:
+        """IQL: regress Qr on r + gamma Vr', Vr on a high expectile of the smaller target Qr."""
         c, nets = self.config, self.critics
         with torch.no_grad():
-            following = nets["reward_v"](batch.next_observations)
-            target = batch.rewards + c.gamma * (1.0 - batch.terminal) * following
-            known = self.targets["reward_q"](batch.observations, batch.actions).amin(0)
-        values = nets["reward_v"](batch.observations)
-        errors = nets["reward_q"](batch.observations, batch.actions) - target
-        q_loss = errors.square().mean((0, -1))
-        v_loss = expectile_loss(known - values, c.reward_expectile)
+            next_v = nets["reward_v"](batch.next_observations)
+            q_target = batch.rewards + c.gamma * (1.0 - batch.terminal) * next_v
+            target_q = self.targets["reward_q"](batch.observations, batch.actions).amin(0)
+        v = nets["reward_v"](batch.observations)
+        td_error = nets["reward_q"](batch.observations, batch.actions) - q_target
+        q_loss = td_error.square().mean((0, -1))
+        v_loss = expectile_loss(target_q - v, c.reward_expectile)
         info = {"reward_q_loss": q_loss.detach(), "reward_v_loss": v_loss.detach()}
         return q_loss + v_loss, info
 
     @torch.no_grad()
     def weights(self, observations: Tensor, actions: Tensor) -> Tensor:
-        """How much each action counts [B]: by reward where it is feasible, else by feasibility."""
+        """Weight of each action [B]: exp(reward advantage) if feasible, else exp(-Qh advantage)."""
         c = self.config
         feasible_q = self.targets["feasible_q"](observations, actions).amax(0)
         feasible_v = self.critics["feasible_v"](observations)
-        advantage = self.targets["reward_q"](observations, actions).amin(0)
-        advantage = advantage - self.critics["reward_v"](observations)
-        gain = (c.reward_temperature * advantage).exp().clamp(max=c.max_reward_weight)
-        safety = (c.feasibility_temperature * (feasible_v - feasible_q)).exp()
+        reward_q = self.targets["reward_q"](observations, actions).amin(0)
+        advantage = reward_q - self.critics["reward_v"](observations)
+        reward_weight = (c.reward_temperature * advantage).exp().clamp(max=c.max_reward_weight)
+        safety_weight = (c.feasibility_temperature * (feasible_v - feasible_q)).exp()
         feasible = (feasible_v <= 0) & (feasible_q <= 0)
-        return torch.where(feasible, gain, safety.clamp(max=c.max_feasibility_weight))
+        return torch.where(
+            feasible, reward_weight, safety_weight.clamp(max=c.max_feasibility_weight)
+        )
 
     def actor_loss(self, batch: Transitions) -> tuple[Tensor, dict[str, Tensor]]:
-        """The weighted squared error of the predicted noise, at a random step of the diffusion."""
+        """Weighted squared error of the predicted noise at a random diffusion step."""
         weights = self.weights(batch.observations, batch.actions)
         size = weights.shape[-1]
         steps = self.draws.integers(self.config.diffusion_steps, size, self.device)
@@ -231,14 +209,45 @@ class FISOR(Algorithm):
         loss = (weights * error).mean(-1)
         return loss, {"actor_loss": loss.detach(), "weight": weights.mean(-1)}
 
+    # update
+
+    def prepare(self, data: Trajectories) -> None:
+        """Put the transitions on the device."""
+        c = self.config
+        self.sampler = TransitionSampler(data, c.batch, self.device, reward_scale=c.reward_scale)
+
+    def update(self) -> dict[str, Tensor | float]:
+        """Update the critics and their targets on one part of a batch, the actor on the rest."""
+        c, batch, dim = self.config, self.sampler(self.draws), int(self.stacked)
+        batch = batch._replace(
+            observations=self.scaled(batch.observations),
+            next_observations=self.scaled(batch.next_observations),
+        )
+        size = max(round(c.critic_share * c.batch), 1)
+        critic_batch = Transitions(*(column.narrow(dim, 0, size) for column in batch))
+        feasibility_loss, feasibility_info = self.feasibility_loss(critic_batch)
+        value_loss, value_info = self.value_loss(critic_batch)
+        optimizer_step(self.critic_optimiser, feasibility_loss + value_loss)
+        for name, target in self.targets.items():
+            polyak_update(target, self.critics[name], c.tau)
+        self.actor_optimiser.param_groups[0]["lr"] = self.learning_rate()
+        rest = (column.narrow(dim, size, c.batch - size) for column in batch)
+        for columns in zip(*(column.chunk(c.actor_steps, dim) for column in rest), strict=True):
+            actor_loss, actor_info = self.actor_loss(Transitions(*columns))
+            optimizer_step(self.actor_optimiser, actor_loss)
+            polyak_update(self.average, self.actor, c.actor_tau)
+        return {**feasibility_info, **value_info, **actor_info}
+
     def learning_rate(self) -> float:
-        """The actor's, along a cosine."""
-        share = min(self.updates / (self.config.cosine * self.planned_updates), 1.0)
-        return self.config.actor_lr * 0.5 * (1.0 + math.cos(math.pi * share))
+        """The actor's learning rate, on a cosine decay."""
+        done = min(self.updates / (self.config.lr_decay_ratio * self.planned_updates), 1.0)
+        return self.config.actor_lr * 0.5 * (1.0 + math.cos(math.pi * done))
+
+    # policy
 
     @torch.no_grad()
     def act(self, observations: Tensor, noise: Tensor) -> Tensor:
-        """Of N actions denoised from `noise` [n, N, T, a], the one with the least Qh [n, a]."""
+        """Denoise N actions from `noise` [n, N, T, a] and take that of the smallest Qh [n, a]."""
         n, samples, _, width = noise.shape
         states = self.scaled(observations).repeat_interleave(samples, 0)
         actions = self.diffusion.denoised(self.average, states, noise.flatten(0, 1))
@@ -250,32 +259,27 @@ class FISOR(Algorithm):
         """The learned policy, the same at every limit."""
         return FISORPolicy(self)
 
-    def parts(self) -> dict[str, Any]:
-        """Networks, targets, the actor's average and optimisers."""
-        names = "critics", "targets", "actor", "average", "critic_optimiser", "actor_optimiser"
-        return {name: getattr(self, name) for name in names}
-
 
 class FISORPolicy(Policy):
-    """Draws each episode's noise from a generator of its own, seeded by its first observation.
+    """Draws the noise of each episode from its own generator, seeded by its first observation.
 
-    So an episode is the same whatever others run beside it, and different starts have different
-    noise; those that start alike have the same.
+    An episode thus does not depend on the others in the batch; episodes with the same first
+    observation get the same noise.
     """
 
     def __init__(self, fisor: FISOR) -> None:
         self.fisor = fisor
         self.generators: dict[int, torch.Generator] = {}
 
-    def act(self, observations: Tensor, rows: Tensor) -> Tensor:
-        """The most feasible of the actions drawn."""
+    def act(self, observations: Tensor, env_ids: Tensor) -> Tensor:
+        """The most feasible of the sampled actions."""
         c = self.fisor.config
         shape = c.samples, c.diffusion_steps, self.fisor.problem.action_dim
-        noise = torch.empty(len(rows), *shape)
-        for i, row in enumerate(rows.tolist()):
-            if row not in self.generators:
+        noise = torch.empty(len(env_ids), *shape)
+        for i, env_id in enumerate(env_ids.tolist()):
+            if env_id not in self.generators:
                 start = observations[i].cpu().numpy().tobytes()
                 seed = zlib.crc32(start, self.fisor.seed % 2**32)
-                self.generators[row] = torch.Generator().manual_seed(seed)
-            torch.randn(shape, generator=self.generators[row], out=noise[i])
+                self.generators[env_id] = torch.Generator().manual_seed(seed)
+            torch.randn(shape, generator=self.generators[env_id], out=noise[i])
         return self.fisor.act(observations, noise.to(self.fisor.device))

@@ -1,9 +1,10 @@
 """Goal-Assisted Stitching (GAS; Liu, Li, Chen and Zhang, ICLR 2026, arXiv 2602.05323).
 
-Two goal functions learn, by expectile regression over relabelled segments, the reward V^R and the
-cost V^C that can be reached from a state within the time left, given what was asked for. A policy
-is then regressed on the segments, weighted towards those that do better than the goal, and is told
-the goals along with the request. One training serves every cost limit.
+Two goal functions, trained by expectile regression on relabelled segments, estimate the return V^R
+and the cost return V^C that can be reached from a state in the time left, given a target return and
+a target cost. The policy is trained by weighted behaviour cloning of the segments: those that do
+better than the goals weigh more. It takes the targets and the goals as inputs. One training serves
+every cost limit.
 """
 
 from __future__ import annotations
@@ -15,77 +16,60 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.common.errors import unknown_name
-from benchmarks.datasets.targets import (
-    TARGET_MARGIN,
-    TARGET_QUANTILE,
-    listed_targets,
-    parse_targets,
-    reward_targets,
-)
-from benchmarks.methods.algorithm import Policy, acting
+from benchmarks.methods.algorithm import Policy, eval_only
 from benchmarks.methods.losses import expectile_weight
 from gas.segments import Segments, relabel_costs, relabel_rewards
-from gas.stitching import BUDGETS, BudgetPolicy, Stitching, StitchingConfig
+from gas.stitching import BUDGETS, Stitching, StitchingConfig
+from gas.targets import TargetConfig, TargetPolicy, initial_targets
 
 
 @dataclass(frozen=True)
-class GASConfig(StitchingConfig):
+class GASConfig(TargetConfig, StitchingConfig):
     """Options of GAS. Defaults are the paper's where it states them."""
 
     alpha: float = 0.8
-    """Expectile of the goals and weight of the policy."""
+    """Expectile of the goals, and of the weights in the policy's loss."""
     delta: float = 0.1
-    """Reward targets are drawn within (1 - delta) R and (1 + delta) R."""
+    """Target returns are sampled between (1 - delta) R and (1 + delta) R."""
     cost_relabelling: str = "narrow"
-    """"full": cost targets up to C_max (paper); "narrow": up to `narrowness` of it above the
-    segment's own cost, less where less time is left (release); "none": the segment's own."""
+    """Range of target costs above the segment's cost: "full" up to C_max (paper); "narrow" up to
+    narrowness sqrt(time left) C_max more (release); "none" equal to the segment's cost."""
     narrowness: float = 0.3
-    """Of C_max (release; 0.2 on AntRun)."""
+    """See `cost_relabelling` (release: 0.3, and 0.2 on AntRun)."""
     goals: bool = True
-    """Tell the policy the goals and weight it by them; without, it is cloned for the targets
-    alone."""
+    """Condition the policy on the goals and weight its loss by them. Without, the policy is cloned
+    on the targets only."""
     indicator: bool = True
-    """Count a segment's reward as nothing in A^R where V^C exceeds the cost target."""
+    """Set a segment's return to 0 in A^R if V^C exceeds the target cost."""
     mask: bool = True
-    """Leave segments out of the policy loss where V^C exceeds the cost target (paper)."""
+    """Leave segments out of the policy's loss if V^C exceeds the target cost (paper)."""
     cost_filter: bool = True
-    """Leave segments out of the policy loss that cost more than V^C (the sign of a term in the
+    """Leave segments out of the policy's loss if they cost more than V^C (the sign of a term in the
     release; not in the paper)."""
-    reward_target: float | str | None = acting(None)
-    """R-hat at the start of an episode: a number, or numbers by limit such as "8:420 16:430", on
-    lines between them; None takes it from the data (`reward_targets`)."""
-    target_quantile: float = acting(TARGET_QUANTILE)
-    """Of the returns within the limit, less the margin, where R-hat is taken from the data."""
-    margin: float = acting(TARGET_MARGIN)
-    """Part of the limit that is not asked for, so that C-hat at the start is less than it."""
-    tighten: bool = acting(True)
-    """Ask for no more cost than the reward takes: at each step the policy is told the smaller of
-    C-hat and V^C (ours)."""
-    target_factor: float = acting(1.0)
-    """What R-hat at the start is multiplied by."""
-    halve_below: float = acting(0.0)
-    """With less budget left than this share of the largest cost, the policy (not the goals) is told
-    half of it (release: 0.1)."""
+    tighten: bool = eval_only(True)
+    """At each step of an episode, condition the policy on the smaller of C-hat and V^C (ours)."""
+    halve_below: float = eval_only(0.0)
+    """If the cost limit left is below this fraction of C_max, the policy, but not the goals, gets
+    half of it as target cost (release: 0.1)."""
 
     def __post_init__(self) -> None:
-        if self.cost_relabelling not in (known := ("full", "narrow", "none")):
-            raise unknown_name("gas.cost_relabelling", self.cost_relabelling, known)
-        if isinstance(self.reward_target, str):
-            parse_targets(self.reward_target)
+        if self.cost_relabelling not in (kinds := ("full", "narrow", "none")):
+            raise unknown_name("gas.cost_relabelling", self.cost_relabelling, kinds)
+        super().__post_init__()
 
 
-_FREE = 0.01
-"""Cost up to which the filter takes a segment for one that costs nothing (release)."""
+_NO_COST = 0.01
+"""Cost up to which the cost filter counts a segment as free of cost (release)."""
 
 
-class Request(NamedTuple):
-    """What the networks are asked, in scaled units: the first [B, o], the others [B]."""
+class Conditioning(NamedTuple):
+    """What the goals and the policy are conditioned on, scaled: [B, o], the others [B]."""
 
     observations: Tensor
     reward: Tensor
-    """R-hat."""
+    """R-hat, the target return."""
     cost: Tensor
-    """C-hat."""
+    """C-hat, the target cost."""
     steps: Tensor
     """t', the time left."""
 
@@ -98,150 +82,148 @@ class Goals(NamedTuple):
 
     @property
     def detached(self) -> Goals:
-        """The same as constants: a loss of the policy does not move them."""
+        """The same values without gradients."""
         return Goals(self.reward.detach(), self.cost.detach())
 
 
 class GAS(Stitching):
-    """Goal-Assisted Stitching: the paper's form with two pieces of the authors' release."""
+    """Goal-Assisted Stitching as in the paper, with two pieces of the authors' release."""
 
     name = "gas"
     config_class = GASConfig
     budgets: ClassVar = BUDGETS
-    policy_outputs: ClassVar[int] = 1
-    """The policy network's outputs for each component of an action."""
     config: GASConfig
 
-    def build(self) -> dict[str, nn.Module]:
-        """V^R, V^C, and the policy, which is told both."""
-        request = self.problem.observation_dim + 3  # with the two targets and the time left
-        self.reward_goal = self.network(request, 1)
-        self.cost_goal = self.network(request, 1)
-        told = request + 2 * self.config.goals
-        self.actor = self.network(told, self.policy_outputs * self.problem.action_dim)
-        return {"reward_goal": self.reward_goal, "cost_goal": self.cost_goal, "actor": self.actor}
+    # networks
 
-    def losses(self, segments: Segments) -> dict[str, Tensor]:
-        """Those of both goals and the policy on relabelled segments."""
+    def build_networks(self) -> tuple[nn.Module, ...]:
+        """V^R, V^C and the policy, which takes both as inputs."""
+        inputs = self.problem.observation_dim + 3  # target return, target cost, time left
+        self.reward_goal = self.network(inputs, 1)
+        self.cost_goal = self.network(inputs, 1)
+        self.actor = self.network(inputs + 2 * self.config.goals, self.problem.action_dim)
+        return self.reward_goal, self.cost_goal, self.actor
+
+    def goals(self, conditioning: Conditioning) -> Goals:
+        """V^R and V^C [B]."""
+        return Goals(
+            self.reward_goal(*conditioning).squeeze(-1), self.cost_goal(*conditioning).squeeze(-1)
+        )
+
+    def action(self, conditioning: Conditioning, goals: Goals) -> Tensor:
+        """The policy's action [B, a]."""
+        inputs = (*conditioning, *goals) if self.config.goals else conditioning
+        return torch.tanh(self.actor(*inputs))
+
+    # losses
+
+    def total_loss(self, segments: Segments) -> tuple[Tensor, dict[str, Tensor]]:
+        """The losses of the goals and of the policy on relabelled segments."""
         segments = self.scaled(segments)
-        request = self.request(segments)
-        goals = self.goals(request)
-        advantage = self.reward_advantage(segments, request, goals)
-        weight = self.expectile_weight(advantage.detach())
-        return {
-            "reward_goal_loss": (weight * advantage.square()).mean(-1),
-            "cost_goal_loss": (weight * (segments.costs - goals.cost).square()).mean(-1),
-            "policy_loss": self.policy_loss(segments, request, goals, weight),
-        }
+        conditioning = self.relabelled(segments)
+        goals = self.goals(conditioning)
+        value_loss, value_info = self.value_loss(segments, conditioning, goals)
+        actor_loss, actor_info = self.actor_loss(segments, conditioning, goals)
+        return value_loss + actor_loss, {**value_info, **actor_info}
 
-    def request(self, segments: Segments) -> Request:
-        """Transition-level relabelling: what each segment is taken for an answer to."""
-        room = (1.0 - segments.costs).clamp(min=0.0)
+    def relabelled(self, segments: Segments) -> Conditioning:
+        """Sample relabelled targets for each segment (transition-level relabelling)."""
+        width = (1.0 - segments.costs).clamp(min=0.0)
         if self.config.cost_relabelling == "narrow":
-            room = self.config.narrowness * segments.steps.sqrt()
+            width = self.config.narrowness * segments.steps.sqrt()
         elif self.config.cost_relabelling == "none":
-            room = torch.zeros_like(room)
-        return Request(
+            width = torch.zeros_like(width)
+        return Conditioning(
             segments.observations,
             relabel_rewards(segments.rewards, self.config.delta, self.draws),
-            relabel_costs(segments.costs, room, self.draws),
+            relabel_costs(segments.costs, width, self.draws),
             segments.steps,
         )
 
-    def goals(self, request: Request) -> Goals:
-        """V^R and V^C of a request [B]."""
-        return Goals(self.reward_goal(*request).squeeze(-1), self.cost_goal(*request).squeeze(-1))
+    def value_loss(
+        self, segments: Segments, conditioning: Conditioning, goals: Goals
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Expectile regression of V^R; regression of V^C with the same weights."""
+        advantage = self.reward_advantage(segments, conditioning, goals)
+        weight = self.expectile_weight(advantage.detach())
+        reward_loss = (weight * advantage.square()).mean(-1)
+        cost_loss = (weight * (segments.costs - goals.cost).square()).mean(-1)
+        info = {"reward_goal_loss": reward_loss.detach(), "cost_goal_loss": cost_loss.detach()}
+        return reward_loss + cost_loss, info
 
-    def reward_advantage(self, segments: Segments, request: Request, goals: Goals) -> Tensor:
-        """A^R = 1[V^C < C-hat] R - V^R [B]; without the indicator R - V^R."""
+    def actor_loss(
+        self, segments: Segments, conditioning: Conditioning, goals: Goals
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """1[V^C < C-hat] 1[C <= V^C] |alpha - 1[A^R < 0]| ||pi - a||^2, without gradients of V."""
+        goals = goals.detached
+        error = (self.action(conditioning, goals) - segments.actions).square().sum(-1)
+        if self.config.goals:
+            weight = self.expectile_weight(self.reward_advantage(segments, conditioning, goals))
+            if self.config.mask:
+                weight = weight * (goals.cost < conditioning.cost)
+            if self.config.cost_filter:
+                no_cost = _NO_COST / self.cost_scale
+                weight = weight * (segments.costs <= goals.cost.clamp(min=no_cost))
+            error = weight * error
+        loss = error.mean(-1)
+        return loss, {"actor_loss": loss.detach()}
+
+    def reward_advantage(
+        self, segments: Segments, conditioning: Conditioning, goals: Goals
+    ) -> Tensor:
+        """A^R = 1[V^C < C-hat] R - V^R [B]; R - V^R if the indicator is off."""
         reward = segments.rewards
         if self.config.indicator:
-            reward = reward * (goals.cost.detach() < request.cost)
+            reward = reward * (goals.cost.detach() < conditioning.cost)
         return reward - goals.reward
 
     def expectile_weight(self, advantage: Tensor) -> Tensor:
-        """|alpha - 1[A^R < 0]| [B], the weight of all three losses."""
+        """|alpha - 1[A^R < 0]| [B], the weight in all three losses."""
         return expectile_weight(advantage, self.config.alpha)
 
-    def policy_loss(
-        self, segments: Segments, request: Request, goals: Goals, weight: Tensor
-    ) -> Tensor:
-        """1[V^C < C-hat] 1[C <= V^C] |alpha - 1[A^R < 0]| ||pi - a||^2, the goals detached."""
-        given = goals.detached
-        error = (self.action(request, given) - segments.actions).square().sum(-1)
-        if not self.config.goals:
-            return error.mean(-1)
-        if self.config.mask:
-            weight = weight * (given.cost < request.cost)
-        if self.config.cost_filter:
-            weight = weight * (segments.costs <= given.cost.clamp(min=_FREE / self.cost_scale))
-        return (weight * error).mean(-1)
-
-    def told(self, request: Request, goals: Goals) -> tuple[Tensor, ...]:
-        """What the policy network is given."""
-        return (*request, *goals) if self.config.goals else tuple(request)
-
-    def action(self, request: Request, goals: Goals) -> Tensor:
-        """The policy's action for a request [B, a]."""
-        return torch.tanh(self.actor(*self.told(request, goals)))
-
-    def answer(self, request: Request) -> Tensor:
-        """The action in an episode [B, a]: the policy is told the goals of the request."""
-        request = self.tightened(request)
-        return self.action(self.halved(request), self.goals(request))
-
-    def tightened(self, request: Request) -> Request:
-        """The request with C-hat lowered to V^C, the cost that its reward is expected to take.
-
-        Near the end of an episode narrow relabelling has shown the policy a large C-hat only with
-        segments that cost much: a budget that is left over would be spent there.
-        """
-        if not self.config.tighten:
-            return request
-        needed = self.goals(request).cost.clamp(min=0.0)
-        return request._replace(cost=torch.minimum(request.cost, needed))
-
-    def halved(self, request: Request) -> Request:
-        """The request with half of what budget is left where that is little."""
-        little = request.cost < self.config.halve_below
-        return request._replace(cost=torch.where(little, 0.5 * request.cost, request.cost))
+    # policy
 
     def policy(self, limits: Tensor) -> Policy:
-        """The learned policy, asked for the reward target that belongs to each limit."""
-        c = self.config
-        limits, asked = limits.to(self.device), c.reward_target
-        budgets = (1.0 - c.margin) * limits
-        if asked is None:
-            data = self.problem.returns, self.problem.costs
-            targets = reward_targets(*data, budgets.cpu(), c.target_quantile).to(self.device)
-        elif isinstance(asked, str):
-            targets = listed_targets(parse_targets(asked), limits.cpu()).to(self.device)
-        else:
-            targets = torch.full_like(limits, asked)
-        return GASPolicy(self, c.target_factor * targets, budgets)
+        """The learned policy, conditioned on a target return for each cost limit."""
+        targets, budgets = initial_targets(self.config, self.problem, limits.cpu())
+        return GASPolicy(self, targets.to(self.device), budgets.to(self.device))
+
+    def eval_action(self, conditioning: Conditioning) -> Tensor:
+        """The action in an episode [B, a]."""
+        conditioning = self.tightened(conditioning)
+        return self.action(self.with_halved_cost(conditioning), self.goals(conditioning))
+
+    def tightened(self, conditioning: Conditioning) -> Conditioning:
+        """Lower C-hat to V^C, the cost that the target return is expected to take.
+
+        Narrow relabelling trains the policy on a large C-hat near the end of an episode only with
+        segments of high cost, so it would spend there what is left of the cost limit.
+        """
+        if not self.config.tighten:
+            return conditioning
+        expected = self.goals(conditioning).cost.clamp(min=0.0)
+        return conditioning._replace(cost=torch.minimum(conditioning.cost, expected))
+
+    def with_halved_cost(self, conditioning: Conditioning) -> Conditioning:
+        """Halve target costs below `halve_below`."""
+        cost = conditioning.cost
+        halved = torch.where(cost < self.config.halve_below, 0.5 * cost, cost)
+        return conditioning._replace(cost=halved)
 
 
-class GASPolicy(BudgetPolicy):
-    """Asks the goals at each step and acts on them; the targets shrink by what was received."""
+class GASPolicy(TargetPolicy):
+    """Evaluates the goals at each step and acts on them."""
 
     gas: GAS
 
-    def __init__(self, gas: GAS, reward_targets: Tensor, limits: Tensor) -> None:
-        super().__init__(gas, limits)
-        self.rewards_left = reward_targets.clone()
-
-    def respond(self, observations: Tensor, left: Tensor, rows: Tensor) -> Tensor:
-        """The policy's mean for the request that is left."""
+    def actions(self, observations: Tensor, env_ids: Tensor) -> Tensor:
+        """The policy's action for the targets that are left."""
         gas = self.gas
-        request = Request(
-            observations,
-            self.rewards_left[rows] / gas.reward_scale,
-            self.costs_left[rows].clamp(min=0.0) / gas.cost_scale,
-            left,
+        return gas.eval_action(
+            Conditioning(
+                gas.standardise(observations),
+                self.rewards_left[env_ids] / gas.reward_scale,
+                self.costs_left[env_ids].clamp(min=0.0) / gas.cost_scale,
+                self.time_left(env_ids),
+            )
         )
-        return gas.answer(request)
-
-    def observe(self, rewards: Tensor, costs: Tensor, rows: Tensor) -> None:
-        """R-hat -= r, C-hat -= c, one step less."""
-        self.rewards_left[rows] -= rewards
-        super().observe(rewards, costs, rows)

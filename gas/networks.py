@@ -1,4 +1,4 @@
-"""The networks of GAS: a plain residual MLP, without attention or history."""
+"""The networks of GAS: a residual MLP, without attention or history."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., B, width] to the same."""
-        change: Tensor = self.body(x)
-        return x + change
+        """[..., B, width] to the same shape."""
+        residual: Tensor = self.body(x)
+        return x + residual
 
 
 class ResidualMLP(nn.Module):
-    """Inputs joined in one linear layer, residual blocks, a linear head."""
+    """One linear layer for the concatenated inputs, residual blocks, a linear head."""
 
     def __init__(
         self,
@@ -51,8 +51,8 @@ class ResidualMLP(nn.Module):
         )
 
     def forward(self, *columns: Tensor) -> Tensor:
-        """Concatenate `columns` [..., B, n], after the first [..., B] too; [..., B, outputs]."""
+        """[..., B, outputs] from `columns` [..., B, n]; all but the first may be [..., B]."""
         dims = columns[0].dim()
-        joined = [column if column.dim() == dims else column[..., None] for column in columns]
-        result: Tensor = self.layers(torch.cat(joined, dim=-1))
+        inputs = [column if column.dim() == dims else column[..., None] for column in columns]
+        result: Tensor = self.layers(torch.cat(inputs, dim=-1))
         return result

@@ -1,18 +1,18 @@
-"""What the forms of GAS share: segments drawn from reshaped data, networks, optimiser, schedule."""
+"""What the forms of GAS share: networks, losses on segments, one update, policies with a budget."""
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from benchmarks.common.random_streams import Draws
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy, Problem
+from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy
 from benchmarks.methods.stacking import clip_gradients
 from gas.networks import ResidualMLP
 from gas.reshaping import best_rows
@@ -20,18 +20,10 @@ from gas.segments import Segments, SegmentSampler
 
 
 @dataclass(frozen=True)
-class StitchingConfig(Config):
-    """Options of every form of GAS. Defaults are the paper's where it states them."""
+class LearnerConfig(Config):
+    """Options of every form of GAS: batches, networks and optimiser."""
 
     batch: int = 2048
-    shortening: float = 1.0
-    """Segments cover at least (1 - shortening) of the rest of their episode; 1 is any length."""
-    quantile: float = 0.2
-    """q: share of the trajectories at each level of cost that make up D_q."""
-    reshaping_bins: int = 10
-    """Bins of cost, of equal count, in the reshaping."""
-    epsilon: float = 0.5
-    """Probability of drawing from D_q."""
     width: int = 256
     blocks: int = 3
     expansion: int = 4
@@ -39,8 +31,22 @@ class StitchingConfig(Config):
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     warmup: int = 500
-    """Updates in which the learning rate rises; it falls along a cosine after."""
+    """Updates over which the learning rate rises linearly."""
     max_grad_norm: float = 0.25
+
+
+@dataclass(frozen=True)
+class StitchingConfig(LearnerConfig):
+    """Options of the forms that reshape the data. Defaults are the paper's where it states them."""
+
+    shortening: float = 1.0
+    """Segments cover at least (1 - shortening) of the rest of their episode; 1 is any length."""
+    quantile: float = 0.2
+    """q: fraction of the trajectories in each bin of cost that make up D_q."""
+    reshaping_bins: int = 10
+    """Bins of cost, with equally many trajectories, in the reshaping."""
+    epsilon: float = 0.5
+    """Probability of sampling from D_q."""
 
 
 _QUICK = Budget.of(4_000, update_ms=15, batch=512, width=128, blocks=2, expansion=1, dropout=0.0)
@@ -51,50 +57,80 @@ BUDGETS: Mapping[str, Budget] = {
 }
 
 
-class Stitching(Algorithm):
-    """A form of GAS: subclasses say what their networks are, and what they learn from segments."""
+class SegmentLearner(Algorithm):
+    """Trains networks on batches of segments with one AdamW; each network is clipped separately.
 
-    conditions_on_limit = True
+    Subclasses implement `build_networks`, `total_loss`, and in `prepare` set `sampler`.
+    """
+
+    trains_per_limit = False
+    heeds_limit = True
     stackable = True
-    compilable = ("losses",)
-    config: StitchingConfig
+    compilable = ("total_loss",)
+    config: LearnerConfig
+    sampler: Callable[[Draws], Segments]
 
-    def __init__(
-        self,
-        problem: Problem,
-        config: StitchingConfig | None = None,
-        *,
-        limit: float | None = None,
-        seed: int = 0,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        c = config or self.config_class()
-        super().__init__(problem, c, limit=limit, seed=seed, device=device)
-        self.reward_scale = max(float(problem.returns.abs().max()), 1e-6)
-        self.cost_scale = problem.max_cost or 1.0
+    # networks
+
+    def build(self) -> None:
+        """The networks and their optimiser."""
+        self.cost_scale = self.problem.max_cost or 1.0
         """C_max, the task's maximum cost."""
-        self._mean = problem.observation_mean.to(self.device)
-        self._std = problem.observation_std.to(self.device) + 1e-6
-        with self.random():
-            self.modules = self.build()
-        self.networks = tuple(self.modules.values())
+        self.networks = self.build_networks()
         self.optimiser = torch.optim.AdamW(
-            [p for n in self.networks for p in n.parameters()],
+            [p for network in self.networks for p in network.parameters()],
             lr=self.config.learning_rate,
             weight_decay=self.config.weight_decay,
             fused=True,
         )
 
     @abstractmethod
-    def build(self) -> dict[str, nn.Module]:
-        """The networks, by name, made with `network`."""
+    def build_networks(self) -> tuple[nn.Module, ...]:
+        """Create the networks as attributes; returns all that are trained."""
+
+    # losses
 
     @abstractmethod
-    def losses(self, segments: Segments) -> dict[str, Tensor]:
-        """Losses on a batch of segments; each moves its own network, their sum is descended.
+    def total_loss(self, segments: Segments) -> tuple[Tensor, dict[str, Tensor]]:
+        """The sum of all losses, each with a gradient to its own network, and each loss by name.
 
         Segments and losses of a stack of seeds have a leading dimension.
         """
+
+    # update
+
+    def update(self) -> dict[str, Tensor | float]:
+        """One gradient step of all networks on one batch of segments."""
+        for network in self.networks:
+            network.train()
+        loss, info = self.total_loss(self.sampler(self.draws))
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.sum().backward()
+        for network in self.networks:
+            clip_gradients(network.parameters(), self.config.max_grad_norm, self.stacked)
+        self.optimiser.param_groups[0]["lr"] = self.learning_rate()
+        self.optimiser.step()
+        return {**info}
+
+    def learning_rate(self) -> float:
+        """Linear warm-up, then constant."""
+        rise = min((self.updates + 1) / max(self.config.warmup, 1), 1.0)
+        return self.config.learning_rate * rise
+
+
+class Stitching(SegmentLearner):
+    """A form of GAS that reshapes the data and scales them to order one."""
+
+    config: StitchingConfig
+
+    # networks
+
+    def build(self) -> None:
+        """Scales of the data, then the networks and their optimiser."""
+        self.reward_scale = max(float(self.problem.returns.abs().max()), 1e-6)
+        self._mean = self.problem.observation_mean.to(self.device)
+        self._std = self.problem.observation_std.to(self.device) + 1e-6
+        super().build()
 
     def network(self, inputs: int, outputs: int) -> ResidualMLP:
         """A network of the configured size."""
@@ -109,33 +145,8 @@ class Stitching(Algorithm):
             draws=self.draws,
         ).to(self.device)
 
-    def prepare(self, data: Trajectories) -> None:
-        """Put the segments, and those of D_q, on the device."""
-        c = self.config
-        self.sampler = SegmentSampler(
-            data,
-            c.batch,
-            self.device,
-            shortening=c.shortening,
-            preferred=best_rows(data, c.quantile, c.reshaping_bins),
-            epsilon=c.epsilon,
-        )
-
-    def update(self) -> dict[str, Tensor | float]:
-        """One step of all networks on one batch of segments."""
-        for network in self.networks:
-            network.train()
-        losses = self.losses(self.sampler(self.draws))
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.stack(list(losses.values())).sum().backward()
-        for network in self.networks:
-            clip_gradients(network.parameters(), self.config.max_grad_norm, self.stacked)
-        self.optimiser.param_groups[0]["lr"] = self.learning_rate()
-        self.optimiser.step()
-        return {name: loss.detach() for name, loss in losses.items()}
-
     def scaled(self, segments: Segments) -> Segments:
-        """Segments in the networks' units: standardised states, sums and times of order one."""
+        """Segments as the networks take them: standardised states, sums and times of order one."""
         return Segments(
             self.standardise(segments.observations),
             segments.actions,
@@ -146,41 +157,53 @@ class Stitching(Algorithm):
         )
 
     def standardise(self, observations: Tensor) -> Tensor:
-        """Observations with the data's mean 0 and standard deviation 1 [B, o]."""
+        """Observations scaled to mean 0 and standard deviation 1 over the dataset [B, o]."""
         return (observations - self._mean) / self._std
 
-    def learning_rate(self) -> float:
-        """Linear warm-up, then a cosine to zero at the planned end."""
-        rise = min((self.updates + 1) / max(self.config.warmup, 1), 1.0)
-        fall = 0.5 * (1.0 + math.cos(math.pi * min(self.updates / self.planned_updates, 1.0)))
-        return self.config.learning_rate * rise * fall
+    # update
 
-    def parts(self) -> dict[str, Any]:
-        """Networks and optimiser."""
-        return {**self.modules, "optimiser": self.optimiser}
+    def prepare(self, data: Trajectories) -> None:
+        """Put the trajectories on the device, and the indices of D_q."""
+        c = self.config
+        self.sampler = SegmentSampler(
+            data,
+            c.batch,
+            self.device,
+            shortening=c.shortening,
+            preferred=best_rows(data, c.quantile, c.reshaping_bins),
+            epsilon=c.epsilon,
+        )
+
+    def learning_rate(self) -> float:
+        """Linear warm-up, and a cosine decay to 0 at the planned end."""
+        decay = 0.5 * (1.0 + math.cos(math.pi * min(self.updates / self.planned_updates, 1.0)))
+        return super().learning_rate() * decay
 
 
 class BudgetPolicy(Policy):
-    """Acts within a budget of cost and a horizon; both shrink as an episode goes on."""
+    """Tracks what is left of each episode's cost limit and horizon."""
 
-    def __init__(self, gas: Stitching, limits: Tensor) -> None:
+    def __init__(self, gas: SegmentLearner, limits: Tensor) -> None:
         self.gas = gas
         self.costs_left = limits.clone()
         self.steps = torch.zeros_like(limits)
 
     @abstractmethod
-    def respond(self, observations: Tensor, left: Tensor, rows: Tensor) -> Tensor:
-        """Actions [n, a] for standardised observations, `left` [n] the share of time left."""
+    def actions(self, observations: Tensor, env_ids: Tensor) -> Tensor:
+        """Actions [n, a] for unscaled observations; the networks are in evaluation mode."""
 
     @torch.no_grad()
-    def act(self, observations: Tensor, rows: Tensor) -> Tensor:
-        """What the networks, as in evaluation, respond."""
+    def act(self, observations: Tensor, env_ids: Tensor) -> Tensor:
+        """`actions` with the networks in evaluation mode."""
         for network in self.gas.networks:
             network.eval()
-        left = 1.0 - self.steps[rows] / self.gas.problem.horizon
-        return self.respond(self.gas.standardise(observations), left, rows)
+        return self.actions(observations, env_ids)
 
-    def observe(self, rewards: Tensor, costs: Tensor, rows: Tensor) -> None:
-        """The budget shrinks by the cost, one step less."""
-        self.costs_left[rows] -= costs
-        self.steps[rows] += 1
+    def time_left(self, env_ids: Tensor) -> Tensor:
+        """Fraction of the horizon that is left [n]."""
+        return 1.0 - self.steps[env_ids] / self.gas.problem.horizon
+
+    def observe(self, rewards: Tensor, costs: Tensor, env_ids: Tensor) -> None:
+        """Subtract the costs and count the step."""
+        self.costs_left[env_ids] -= costs
+        self.steps[env_ids] += 1

@@ -11,7 +11,7 @@ from baselines.bear_lag import BEARLag
 from baselines.coptidice import COptiDICE
 from baselines.cpq import CPQ
 from baselines.osrl import acceleration
-from baselines.osrl.least import least, values
+from baselines.osrl.ensemble import ensemble_values, min_q
 
 from .test_baselines import build
 
@@ -39,7 +39,7 @@ def test_the_least_value_and_its_gradients_are_autograds(count, widths, rows, se
     parameters = [p for network in made for p in network.parameters()]
     weights = torch.randn(rows, dtype=torch.float64)
     expected = torch.stack([network(x)[:, 0] for network in made]).min(0).values
-    value = least(made, x)
+    value = min_q(made, x)
     assert torch.allclose(value, expected)
     ours, theirs = (
         torch.autograd.grad((weights * one).sum(), parameters) for one in (value, expected)
@@ -51,7 +51,7 @@ def test_the_least_value_and_its_gradients_are_autograds(count, widths, rows, se
 def test_only_the_rows_where_a_network_is_the_least_go_back():
     made = networks(2, [2, 3], 0)
     made[1][-2].bias.data += 1e6
-    least(made, torch.randn(4, 2, dtype=torch.float64)).sum().backward()
+    min_q(made, torch.randn(4, 2, dtype=torch.float64)).sum().backward()
     assert all(p.grad.abs().sum() == 0 for p in made[1].parameters())
     assert any(p.grad.abs().sum() > 0 for p in made[0].parameters())
 
@@ -67,7 +67,7 @@ def test_values_have_autograds_gradients_whichever_rows_have_one(
     weights = torch.randn(count, rows, dtype=torch.float64)
     weights *= torch.rand(count, rows) < 0.5  # of some networks often no row
     expected = torch.stack([network(x)[:, 0] for network in made])
-    given = values(made, x)
+    given = ensemble_values(made, x)
     assert torch.allclose(given, expected)
     asked = [x, *parameters] if trained else [x]
     ours, theirs = (torch.autograd.grad((weights * one).sum(), asked) for one in (given, expected))
@@ -78,16 +78,18 @@ def test_values_have_autograds_gradients_whichever_rows_have_one(
 def test_a_network_that_no_row_reaches_has_gradients_of_zero():
     """Not None: its optimiser would leave its momentum as it is."""
     made = networks(2, [2, 3], 0)
-    values(made, torch.randn(4, 2, dtype=torch.float64))[0].sum().backward()
+    ensemble_values(made, torch.randn(4, 2, dtype=torch.float64))[0].sum().backward()
     assert all(torch.equal(p.grad, torch.zeros_like(p)) for p in made[1].parameters())
 
 
 @pytest.mark.parametrize("cls", [BCQLag, BEARLag, CPQ])
 def test_critics_of_a_training_are_asked_once_for_each_loss(cls, monkeypatch):
     seen = []
-    original = acceleration.values
+    original = acceleration.ensemble_values
     monkeypatch.setattr(
-        acceleration, "values", lambda *given: seen.append(len(given[0])) or original(*given)
+        acceleration,
+        "ensemble_values",
+        lambda *given: seen.append(len(given[0])) or original(*given),
     )
     build(cls).update()
     assert seen == [2 if cls is CPQ else 4] * 4  # either critic's loss, and both in the actor's
@@ -103,26 +105,26 @@ def test_the_hyperbolic_tangent_of_a_target_is_torchs_but_for_rounding():
 
 def test_repeated_states_are_found_and_others_are_not():
     states = torch.arange(12.0).view(4, 3)
-    found = acceleration._unrepeated(states.repeat_interleave(5, 0), {1, 5})
+    found = acceleration._distinct_states(states.repeat_interleave(5, 0), {1, 5})
     assert torch.equal(found, states)
-    assert acceleration._unrepeated(states, {2}) is None
-    assert acceleration._unrepeated(states.repeat(5, 1), {5}) is None
+    assert acceleration._distinct_states(states, {2}) is None
+    assert acceleration._distinct_states(states.repeat(5, 1), {5}) is None
     odd = states.repeat_interleave(5, 0)
     odd[-1] += 1
-    assert acceleration._unrepeated(odd, {5}) is None
+    assert acceleration._distinct_states(odd, {5}) is None
 
 
 @pytest.mark.parametrize(("cls", "calls"), [(BCQLag, 12), (BEARLag, 9)])
 def test_a_training_asks_about_a_state_once(cls, calls, monkeypatch):
     """Both critics' targets: four networks each; two decoders and two actors, or one decoder."""
     asked = []
-    original = acceleration._joined
+    original = acceleration._repeated_states
 
     def joined(layers, states, actions):
         asked.append(len(actions) // len(states))
         return original(layers, states, actions)
 
-    monkeypatch.setattr(acceleration, "_joined", joined)
+    monkeypatch.setattr(acceleration, "_repeated_states", joined)
     algorithm = build(cls)
     algorithm.update()
     assert len(asked) == calls
@@ -131,9 +133,9 @@ def test_a_training_asks_about_a_state_once(cls, calls, monkeypatch):
 
 def test_a_training_of_coptidice_goes_back_through_the_least_alone(monkeypatch):
     seen = []
-    original = acceleration.least
+    original = acceleration.min_q
     monkeypatch.setattr(
-        acceleration, "least", lambda *given: seen.append(len(given[0])) or original(*given)
+        acceleration, "min_q", lambda *given: seen.append(len(given[0])) or original(*given)
     )
     algorithm = build(COptiDICE)
     algorithm.update()

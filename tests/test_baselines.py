@@ -65,7 +65,7 @@ def build(cls, data=None, limit=LIMIT, **options):
     algorithm = cls(
         Problem.of(data, HORIZON),
         cls.config_class(**{**SMALL[cls], **options}),
-        limit=None if cls.conditions_on_limit else limit,
+        limit=limit if cls.trains_per_limit else None,
         seed=3,
     )
     with algorithm.random():

@@ -46,7 +46,7 @@ class Histories:
 @pytest.mark.parametrize("at_once", [2, 10])
 @torch.no_grad()
 def test_actions_are_those_of_osrls_model(seed, layers, at_once, monkeypatch):
-    monkeypatch.setattr(cdt_acting, "_ROWS", at_once)
+    monkeypatch.setattr(cdt_acting, "_EPISODES", at_once)
     algorithm = build(CDT, seq_len=LENGTH, num_layers=layers, action_head_layers=1 + seed % 2)
     generator = torch.Generator().manual_seed(seed)
     for parameter in algorithm.model.parameters():

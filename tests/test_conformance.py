@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy
-from benchmarks.methods.conformance import HORIZON, check_algorithm, made_up_data
+from benchmarks.methods.conformance import HORIZON, check_algorithm, synthetic_data
 from benchmarks.methods.names import BUILT_IN
 from benchmarks.methods.registry import find_method
 
@@ -58,13 +58,9 @@ class Plain(Algorithm):
     """A method without a fault: clones actions, given the cost that is left."""
 
     name = "plain"
-    conditions_on_limit = True
+    trains_per_limit = False
+    heeds_limit = True
     config_class = PlainConfig
-
-    def __init__(self, problem, config, *, limit=None, seed=0, device="cpu"):
-        super().__init__(problem, config, limit=limit, seed=seed, device=device)
-        with self.random():
-            self.build()
 
     def build(self):
         self.actor = nn.Sequential(
@@ -96,7 +92,7 @@ class Plain(Algorithm):
         return PlainPolicy(self, limits)
 
     def parts(self):
-        return {"actor": self.actor, "optimiser": self.optimiser, "average": self.average}
+        return {**super().parts(), "average": self.average}
 
 
 class PlainPolicy(Policy):
@@ -104,23 +100,23 @@ class PlainPolicy(Policy):
         self.plain, self.left = plain, limits.clone()
 
     @torch.no_grad()
-    def act(self, observations, rows):
+    def act(self, observations, env_ids):
         self.plain.actor.eval()
-        given = torch.cat([observations, self.left[rows, None]], dim=1)
+        given = torch.cat([observations, self.left[env_ids, None]], dim=1)
         return (self.plain.actor(given) + self.plain.average).clamp(-1.0, 1.0)
 
-    def observe(self, rewards, costs, rows):
-        self.left[rows] -= costs
+    def observe(self, rewards, costs, env_ids):
+        self.left[env_ids] -= costs
 
 
 def acting(change):
-    """A class like `Plain` whose actions go through `change(policy, actions, rows)`."""
+    """A class like `Plain` whose actions go through `change(policy, actions, env_ids)`."""
 
     class Changed(Plain):
         def policy(self, limits):
             policy = super().policy(limits)
             right = policy.act
-            policy.act = lambda observations, rows: change(policy, right(observations, rows), rows)
+            policy.act = lambda observations, ids: change(policy, right(observations, ids), ids)
             return policy
 
     return Changed
@@ -147,11 +143,11 @@ def updating(change):
 
 
 def building(change):
-    """A class like `Plain` that calls `change(method)` at the end of its construction."""
+    """A class like `Plain` that calls `change(method)` at the end of `build`."""
 
     class Changed(Plain):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, **kwargs)
+        def build(self):
+            super().build()
             change(self)
 
     return Changed
@@ -172,18 +168,18 @@ class Nameless(Plain):
 
 
 class TakesEveryLimit(Plain):
-    def __init__(self, problem, config, *, limit=None, seed=0, device="cpu"):
+    def __init__(self, problem, config=None, *, limit=None, seed=0, device="cpu"):
         super().__init__(problem, config, limit=None, seed=seed, device=device)
 
 
 class IgnoresTheSeed(Plain):
-    def __init__(self, problem, config, *, limit=None, seed=0, device="cpu"):
+    def __init__(self, problem, config=None, *, limit=None, seed=0, device="cpu"):
         super().__init__(problem, config, limit=limit, seed=5, device=device)
 
 
 class BuildsOutside(Plain):
-    def __init__(self, problem, config, *, limit=None, seed=0, device="cpu"):
-        Algorithm.__init__(self, problem, config, limit=limit, seed=seed, device=device)
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
         self.build()
 
 
@@ -254,11 +250,11 @@ class StateOfObjects(Plain):
         return {**super().state(), "config": self.config}
 
 
-class RowsAsPositions(PlainPolicy):
-    """Takes its state by position in the batch where it should by row."""
+class IdsAsPositions(PlainPolicy):
+    """Indexes its state by the position in the batch instead of by `env_ids`."""
 
-    def observe(self, rewards, costs, rows):
-        self.left[: len(rows)] -= costs
+    def observe(self, rewards, costs, env_ids):
+        self.left[: len(env_ids)] -= costs
 
 
 class OneLimitForAll(PlainPolicy):
@@ -293,7 +289,7 @@ class Unrelated:
     width: int = 8
 
 
-def mixing(policy, actions, rows):
+def mixing(policy, actions, env_ids):
     return (actions + 0.01 * actions.mean(0)).clamp(-1.0, 1.0)
 
 
@@ -303,13 +299,32 @@ def drawing(method, losses):
 
 
 FAULTS = {
-    "name": (Nameless, "name None is no word"),
-    "name-with-a-dot": (configured(PlainConfig, name="my.method"), "name 'my.method' is no word"),
-    "condition": (
-        configured(PlainConfig, conditions_on_limit="yes"),
-        "conditions_on_limit is 'yes', not True or False",
+    "name": (Nameless, "name None is not a single word"),
+    "name-with-a-dot": (
+        configured(PlainConfig, name="my.method"),
+        "name 'my.method' is not a single word",
     ),
-    "limit": (TakesEveryLimit, "a limit against conditions_on_limit is taken"),
+    "trains-per-limit": (
+        configured(PlainConfig, trains_per_limit="yes"),
+        "trains_per_limit is 'yes', not True or False",
+    ),
+    "heeds-limit": (
+        configured(PlainConfig, heeds_limit=None),
+        "heeds_limit is None, not True or False",
+    ),
+    "contradiction": (
+        configured(PlainConfig, trains_per_limit=True, heeds_limit=False),
+        "train once if the limit is ignored",
+    ),
+    "heeds-it-after-all": (
+        configured(PlainConfig, heeds_limit=False),
+        "heeds_limit is False, but actions depend on limits",
+    ),
+    "outdated": (
+        configured(PlainConfig, conditions_on_limit=True),
+        "replace conditions_on_limit by trains_per_limit .* and heeds_limit",
+    ),
+    "limit": (TakesEveryLimit, "a limit against trains_per_limit is accepted"),
     "config-mutable": (configured(Unfrozen), "Unfrozen is no subclass of Config that is @data"),
     "config-unrelated": (configured(Unrelated), "Unrelated is no subclass of Config"),
     "config-demanding": (configured(Demanding), "options without a default: width"),
@@ -317,7 +332,7 @@ FAULTS = {
     "config-nan": (configured(NotANumber), "comes back from JSON as"),
     "budget": (
         configured(PlainConfig, budgets={"quick": Budget.of(10, depth=3)}),
-        "budget 'quick' sets what is no option: depth",
+        "budget 'quick' sets unknown options: depth",
     ),
     "init-torch": (BuildsOutside, "constructing it changes torch's random state"),
     "init-threads": (
@@ -338,11 +353,11 @@ FAULTS = {
         "constructing it changes the gradient mode",
     ),
     "act-torch": (
-        acting(lambda _, actions, rows: [torch.rand(1), actions][1]),
+        acting(lambda _, actions, ids: [torch.rand(1), actions][1]),
         "acting changes torch's random state",
     ),
     "act-threads": (
-        acting(lambda _, a, rows: [torch.set_num_threads(torch.get_num_threads() + 1), a][1]),
+        acting(lambda _, a, ids: [torch.set_num_threads(torch.get_num_threads() + 1), a][1]),
         "acting changes the number of threads",
     ),
     "nan": (updating(lambda _, losses: {"actor_loss": torch.tensor(torch.nan)}), "actor_loss not"),
@@ -351,28 +366,28 @@ FAULTS = {
         "goal_loss not finite at update 2: losses must be finite",
     ),
     "no-loss": (updating(lambda _, losses: {}), "update\\(\\) returns no loss"),
-    "seed-ignored": (IgnoresTheSeed, "the seed decides nothing"),
+    "seed-ignored": (IgnoresTheSeed, "different seeds gave identical parameters"),
     "seed-of-the-clock": (UnseededBatches, "differs in two trainings with one seed"),
-    "shape": (acting(lambda _, a, rows: a[:, :1]), r"actions are \(6, 1\), not \(6, 2\)"),
-    "dtype": (acting(lambda _, a, rows: a.double()), "actions are torch.float64"),
-    "gradient": (acting(lambda _, a, rows: a.requires_grad_()), "actions carry a gradient"),
-    "bounds": (acting(lambda _, a, rows: 1.0 + a.abs()), r"actions leave \[-1, 1\]"),
-    "act-nan": (acting(lambda _, a, rows: a * torch.nan), "or are not finite"),
+    "shape": (acting(lambda _, a, ids: a[:, :1]), r"actions are \(6, 1\), not \(6, 2\)"),
+    "dtype": (acting(lambda _, a, ids: a.double()), "actions are torch.float64"),
+    "gradient": (acting(lambda _, a, ids: a.requires_grad_()), "actions carry a gradient"),
+    "bounds": (acting(lambda _, a, ids: 1.0 + a.abs()), r"actions leave \[-1, 1\]"),
+    "act-nan": (acting(lambda _, a, ids: a * torch.nan), "or are not finite"),
     "random": (
-        acting(lambda _, a, rows: (a + np.random.default_rng().normal()).clamp(-1, 1)),
+        acting(lambda _, a, ids: (a + np.random.default_rng().normal()).clamp(-1, 1)),
         "acting is not deterministic",
     ),
     "batch-norm": (BatchNorm, "actions depend on which episodes run in the batch"),
     "batch-mean": (acting(mixing), "actions depend on which episodes run in the batch"),
     "other-limits": (having(OneLimitForAll), "depend on other episodes in the batch"),
-    "positions": (having(RowsAsPositions), "depend on the order of the rows in the batch"),
-    "forgets-actor": (without("actor"), "a loaded method acts otherwise"),
-    "forgets-average": (without("average"), "a loaded method acts otherwise"),
+    "positions": (having(IdsAsPositions), "depend on the order of env_ids in the batch"),
+    "forgets-actor": (without("actor"), "a restored method acts differently"),
+    "forgets-average": (without("average"), "a restored method acts differently"),
     "forgets-optimiser": (without("optimiser"), "two updates after loading, /parts/actor"),
     "forgets-generator": (OwnGenerator, "two updates after loading, /parts/average"),
     "forgets-counter": (CountsByItself, "after breaks at 1, 2, 6 of 9 updates, /parts/average"),
-    "replaces-a-part": (ReplacesAPart, "a loaded method acts otherwise"),
-    "idle": (LeavesTheActorIdle, "two updates after loading, .*leave no trace in training"),
+    "replaces-a-part": (ReplacesAPart, "a restored method acts differently"),
+    "idle": (LeavesTheActorIdle, "two updates after loading, .*must not affect training"),
     "objects": (StateOfObjects, "state\\(\\) holds more than plain values and tensors"),
 }
 
@@ -405,15 +420,15 @@ def test_planted_faults_are_found(fault):
 
 def test_a_missing_condition_is_found():
     bare = type("Bare", (Algorithm,), {"name": "bare"})
-    with pytest.raises(AssertionError, match="conditions_on_limit is None"):
+    with pytest.raises(AssertionError, match="trains_per_limit is None"):
         check_algorithm(bare)
 
 
-def test_made_up_data_are_uneven_and_costly():
-    data = made_up_data()
+def test_synthetic_data_are_uneven_and_costly():
+    data = synthetic_data()
     assert len(set(data.lengths)) > 5
     assert data.lengths.max() <= HORIZON
     assert 0 < data.costs.mean() < 1
     assert len(np.unique(data.episode_costs)) > 5
     assert 0 < data.terminals.sum() < len(data)
-    assert np.array_equal(data.observations, made_up_data().observations)
+    assert np.array_equal(data.observations, synthetic_data().observations)

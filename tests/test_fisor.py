@@ -6,18 +6,18 @@ import torch
 
 from baselines.diffusion import Diffusion
 from baselines.fisor import FISOR, FISORConfig
-from baselines.networks import descend, track
 from benchmarks.datasets.sampling import Transitions
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Problem
-from benchmarks.methods.conformance import HORIZON, made_up_data
+from benchmarks.methods.conformance import HORIZON, synthetic_data
+from benchmarks.methods.networks import optimizer_step, polyak_update
 
 SMALL = {"batch": 32, "hidden": 16, "width": 16, "blocks": 1}
 
 
 def build(data=None, seed=0, **options):
     """A small FISOR, prepared on `data`."""
-    data = data or made_up_data()
+    data = data or synthetic_data()
     fisor = FISOR(Problem.of(data, HORIZON), FISORConfig(**{**SMALL, **options}), seed=seed)
     with fisor.random():
         fisor.prepare(data)
@@ -89,11 +89,11 @@ def test_the_feasible_region_of_an_unstable_line_is_found():
     # Under the best action, a = -sign(x), |x'| = 1.25 |x| - 0.15, which is at most |x| where
     # |x| <= 0.15 / 0.25 = 0.6: from there no violation is ever needed. Beyond 0.6 the distance to
     # it grows by 1.25 a step whatever is done, until |x| > 1. So the largest feasible region is
-    # [-0.6, 0.6]. A violation k steps ahead weighs gamma^k (unsafe + 1) - 1, positive for k < 36,
+    # [-0.6, 0.6]. A violation k steps ahead weighs gamma^k (h + 1) - 1, positive for k < 36,
     # by which a distance of 0.0002 has grown past 1: discounting shifts the border by no more.
     # Without the maximum over time a single violation would soon be forgiven, and all be feasible.
-    # At unsafe = 25 and expectile .9 a state counts as feasible only where three actions in four of
-    # the data are safe; here a third is, at the border.
+    # At h = 25 and expectile .9 a state counts as feasible only where three actions in four of the
+    # data are safe; here a third is, at the border.
     rng = np.random.default_rng(0)
     x, a = rng.uniform(-1, 1, 20_000), rng.choice([-1.0, 0.0, 1.0], 20_000)
     following = 1.25 * x + 0.15 * a
@@ -103,7 +103,7 @@ def test_the_feasible_region_of_an_unstable_line_is_found():
         single_steps(x[:, None], a[:, None], following[:, None], costs),
         batch=256,
         hidden=64,
-        unsafe=2.0,
+        violation_value=2.0,
         feasibility_expectile=0.995,
         gamma=0.97,
     )
@@ -112,8 +112,8 @@ def test_the_feasible_region_of_an_unstable_line_is_found():
         for update in range(updates):
             fisor.critic_optimiser.param_groups[0]["lr"] = 5e-3 * (1.02 - update / updates)
             loss, _ = fisor.feasibility_loss(fisor.sampler())
-            descend(fisor.critic_optimiser, loss)
-            track(fisor.targets["feasible_q"], fisor.critics["feasible_q"], 0.03)
+            optimizer_step(fisor.critic_optimiser, loss)
+            polyak_update(fisor.targets["feasible_q"], fisor.critics["feasible_q"], 0.03)
     grid = torch.linspace(-1, 1, 2001)
     with torch.no_grad():
         found = fisor.critics["feasible_v"](grid[:, None]) <= 0
@@ -149,7 +149,7 @@ def test_the_actor_reproduces_a_weighted_mixture():
         actor_lr=4e-3,
         actor_tau=0.02,
         diffusion_steps=20,
-        cosine=1.0,
+        lr_decay_ratio=1.0,
     )
     fisor.weights = lambda states, actions: torch.where(actions[:, 0] * states[:, 0] > 0, 3.0, 1.0)
     fisor.planned_updates = updates = 1200
@@ -157,8 +157,8 @@ def test_the_actor_reproduces_a_weighted_mixture():
         for fisor.updates in range(updates):
             fisor.actor_optimiser.param_groups[0]["lr"] = fisor.learning_rate()
             loss, _ = fisor.actor_loss(fisor.sampler())
-            descend(fisor.actor_optimiser, loss)
-            track(fisor.average, fisor.actor, fisor.config.actor_tau)
+            optimizer_step(fisor.actor_optimiser, loss)
+            polyak_update(fisor.average, fisor.actor, fisor.config.actor_tau)
         noise = torch.randn(3000, 20, 2)
     for state, share in ((-1.0, 0.75), (1.0, 0.25)):
         states = torch.full((3000, 1), state)
@@ -193,7 +193,7 @@ def test_denoising_with_the_best_network_there_is(steps, share, mean, spread):
 
 
 def test_feasibility_loss_and_gradient_by_hand():
-    fisor = with_other_targets(build(unsafe=4.0, gamma=0.9, feasibility_expectile=0.8))
+    fisor = with_other_targets(build(violation_value=4.0, gamma=0.9, feasibility_expectile=0.8))
     batch = batch_of()
     values = by_hand(fisor, batch)
     h = np.where(batch.costs.numpy() > 0, 4.0, -1.0)
@@ -210,14 +210,14 @@ def test_feasibility_loss_and_gradient_by_hand():
     assert all(p.grad is None for p in fisor.targets.parameters())
 
 
-def test_reward_value_loss_and_gradient_by_hand():
+def test_value_loss_and_gradient_by_hand():
     fisor = with_other_targets(build(gamma=0.9, reward_expectile=0.7))
     batch = batch_of()
     values = by_hand(fisor, batch)
     going = 1 - batch.terminal.numpy()
     target = batch.rewards.numpy() + 0.9 * going * values["reward_v_next"]
     expected = hand_loss(values, "reward", target, 0.7, 1, values["reward_q_old"].min(0))
-    loss, _ = fisor.reward_value_loss(batch)
+    loss, _ = fisor.value_loss(batch)
     loss.backward()
     assert float(loss.detach()) == pytest.approx(expected[0], rel=1e-5)
     assert bias_gradients(fisor, "reward_q") == pytest.approx(expected[1], rel=1e-4)
@@ -335,7 +335,7 @@ def test_noise_belongs_to_the_start_of_an_episode():
 def test_an_update_divides_its_batch_and_the_targets_follow(actor_steps):
     fisor = build(critic_share=0.25, actor_steps=actor_steps, tau=0.25, actor_tau=0.5)
     before, seen = fisor.state()["parts"], []
-    for name in ("feasibility_loss", "reward_value_loss", "actor_loss"):
+    for name in ("feasibility_loss", "value_loss", "actor_loss"):
         method = getattr(fisor, name)
         setattr(fisor, name, lambda batch, of=method: (seen.append(batch), of(batch))[1])
     with fisor.random():
@@ -360,14 +360,14 @@ def test_an_update_divides_its_batch_and_the_targets_follow(actor_steps):
 
 
 def test_the_actors_rate_falls_along_a_cosine():
-    fisor = build(actor_lr=2.0, cosine=1.5)
+    fisor = build(actor_lr=2.0, lr_decay_ratio=1.5)
     fisor.planned_updates = 100
     for fisor.updates, rate in ((0, 2.0), (75, 1.0), (100, 0.5), (200, 0.0)):
         assert fisor.learning_rate() == pytest.approx(rate)
 
 
 def test_observations_and_rewards_are_as_the_options_say():
-    data = made_up_data()
+    data = synthetic_data()
     raw, scaled = build(data), build(data, standardise=True, reward_scale=0.1)
     observations = torch.as_tensor(data.observations)
     assert torch.equal(raw.scaled(observations), observations)

@@ -15,14 +15,14 @@ from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Problem
 from benchmarks.methods.registry import find_method
 from gas import GAS, GASConfig
-from gas.algorithm import Goals, Request
+from gas.algorithm import Conditioning, Goals
 from gas.segments import Segments
 
 from .gas_cases import QUICK, built, play, trained
 
 
 def batch_of(seed, size=24):
-    """Segments, a request and goals of no network, with advantages and masks of both kinds."""
+    """Segments, conditioning and goals of no network, with advantages and masks of both kinds."""
     torch.manual_seed(seed)
     segments = Segments(
         torch.randn(size, 2),
@@ -32,24 +32,24 @@ def batch_of(seed, size=24):
         torch.rand(size),
         torch.zeros(size),
     )
-    request = Request(
+    conditioning = Conditioning(
         segments.observations, torch.randn(size), segments.costs + torch.rand(size), segments.steps
     )
-    return segments, request, Goals(torch.randn(size), torch.rand(size) * 2)
+    return segments, conditioning, Goals(torch.randn(size), torch.rand(size) * 2)
 
 
-def by_hand(gas, segments, request, goals):
+def by_hand(gas, segments, conditioning, goals):
     """The three losses, written after the paper in numpy."""
     c = gas.config
     r, cost, asked, v_r, v_c = (
         x.detach().numpy().astype(np.float64)
-        for x in (segments.rewards, segments.costs, request.cost, goals.reward, goals.cost)
+        for x in (segments.rewards, segments.costs, conditioning.cost, goals.reward, goals.cost)
     )
     feasible = np.where(v_c < asked, 1.0, 0.0)
     advantage = (feasible * r if c.indicator else r) - v_r
     weight = np.where(advantage < 0, 1 - c.alpha, c.alpha)
     with torch.no_grad():
-        inputs = [*request, goals.reward, goals.cost]
+        inputs = [*conditioning, goals.reward, goals.cost]
         columns = [x if x.dim() == 2 else x[:, None] for x in inputs]
         acted = np.tanh(gas.actor.layers(torch.cat(columns, 1)).numpy())
     error = ((acted - segments.actions.numpy()) ** 2).sum(1)
@@ -59,7 +59,7 @@ def by_hand(gas, segments, request, goals):
     losses = {
         "reward_goal_loss": (weight * advantage**2).mean(),
         "cost_goal_loss": (weight * (cost - v_c) ** 2).mean(),
-        "policy_loss": (kept * weight * error).mean(),
+        "actor_loss": (kept * weight * error).mean(),
     }
     return advantage, weight, losses
 
@@ -69,23 +69,29 @@ def by_hand(gas, segments, request, goals):
 @pytest.mark.parametrize("cost_filter", [True, False])
 @QUICK
 @given(seed=st.integers(0, 10_000), alpha=st.floats(0.5, 0.99))
-def test_advantage_weight_and_policy_loss(indicator, mask, cost_filter, seed, alpha):
+def test_advantage_weight_and_losses(indicator, mask, cost_filter, seed, alpha):
     gas = built(indicator=indicator, mask=mask, cost_filter=cost_filter, alpha=alpha)
-    segments, request, goals = batch_of(seed)
-    advantage, weight, losses = by_hand(gas, segments, request, goals)
-    computed = gas.reward_advantage(segments, request, goals)
+    segments, conditioning, goals = batch_of(seed)
+    advantage, weight, losses = by_hand(gas, segments, conditioning, goals)
+    computed = gas.reward_advantage(segments, conditioning, goals)
     np.testing.assert_allclose(computed, advantage, atol=1e-6)
     assert 0 < (advantage < 0).mean() < 1
     np.testing.assert_allclose(gas.expectile_weight(computed), weight, atol=1e-6)
-    policy_loss = gas.policy_loss(segments, request, goals, torch.as_tensor(weight))
-    np.testing.assert_allclose(policy_loss.item(), losses["policy_loss"], rtol=1e-5)
+    for loss, info in (
+        gas.value_loss(segments, conditioning, goals),
+        gas.actor_loss(segments, conditioning, goals),
+    ):
+        assert loss.item() == pytest.approx(sum(info.values()).item(), rel=1e-5)
+        for name, value in info.items():
+            np.testing.assert_allclose(value.item(), losses.pop(name), rtol=1e-5)
+    assert not losses
 
 
-def update_on(gas, segments, request):
+def update_on(gas, segments, conditioning):
     """One update on a batch that is given."""
     gas.sampler = lambda draws: segments
     gas.scaled = lambda same: same
-    gas.request = lambda _: request
+    gas.relabelled = lambda _: conditioning
     return gas.update()
 
 
@@ -94,17 +100,19 @@ def update_on(gas, segments, request):
 @pytest.mark.parametrize("cost_filter", [True, False])
 def test_an_update_descends_the_papers_losses(indicator, mask, cost_filter):
     gas = built(indicator=indicator, mask=mask, cost_filter=cost_filter, max_grad_norm=1e9)
-    segments, request, _ = batch_of(1, size=200)
-    request = request._replace(cost=segments.costs + 0.3 * torch.randn(200))  # some infeasible
-    goals = gas.goals(request)
-    _, weight, expected = by_hand(gas, segments, request, goals)
-    feasible = (goals.cost < request.cost).float().detach()
+    segments, conditioning, _ = batch_of(1, size=200)
+    conditioning = conditioning._replace(
+        cost=segments.costs + 0.3 * torch.randn(200)
+    )  # some infeasible
+    goals = gas.goals(conditioning)
+    _, weight, expected = by_hand(gas, segments, conditioning, goals)
+    feasible = (goals.cost < conditioning.cost).float().detach()
     assert 0 < feasible.mean() < 1
     kept = (segments.costs <= goals.cost.clamp(min=0.01 / gas.cost_scale)).float()
     assert 0 < kept.mean() < 1
     weight = torch.as_tensor(weight, dtype=torch.float32)
     counted = segments.rewards * feasible if indicator else segments.rewards
-    inputs = [*request, goals.reward.detach(), goals.cost.detach()]
+    inputs = [*conditioning, goals.reward.detach(), goals.cost.detach()]
     error = (torch.tanh(gas.actor(*inputs)) - segments.actions).square().sum(1)
     alone = {
         gas.reward_goal: (weight * (counted - goals.reward) ** 2).mean(),
@@ -116,7 +124,7 @@ def test_an_update_descends_the_papers_losses(indicator, mask, cost_filter):
     gradients = {
         net: torch.autograd.grad(loss, list(net.parameters())) for net, loss in alone.items()
     }
-    losses = update_on(gas, segments, request)
+    losses = update_on(gas, segments, conditioning)
     assert list(losses) == list(expected)
     for name, loss in losses.items():
         assert loss.item() == pytest.approx(expected[name], rel=1e-4)
@@ -130,16 +138,15 @@ def test_an_update_descends_the_papers_losses(indicator, mask, cost_filter):
 def test_the_filter_keeps_what_costs_no_more_than_the_goal_or_next_to_nothing(goal):
     gas = built(mask=False)
     costs = torch.tensor([0.0, 0.01, 0.02, 0.29, 0.31]) / gas.cost_scale
-    segments, request, goals = batch_of(4, size=5)
+    segments, conditioning, goals = batch_of(4, size=5)
     segments = segments._replace(costs=costs)
     goals = Goals(goals.reward, torch.full((5,), goal / gas.cost_scale))
     alone = [
-        gas.policy_loss(
+        gas.actor_loss(
             Segments(*(part[[k]] for part in segments)),
-            Request(*(part[[k]] for part in request)),
+            Conditioning(*(part[[k]] for part in conditioning)),
             Goals(*(part[[k]] for part in goals)),
-            torch.ones(1),
-        ).item()
+        )[0].item()
         for k in range(5)
     ]
     assert [loss > 0 for loss in alone] == [
@@ -149,37 +156,34 @@ def test_the_filter_keeps_what_costs_no_more_than_the_goal_or_next_to_nothing(go
 
 def test_each_loss_trains_its_own_network_only():
     gas = built()
-    segments, request, _ = batch_of(2)
+    segments, conditioning, _ = batch_of(2)
     segments = segments._replace(costs=torch.zeros(24))  # so that the filter keeps them
-    goals = gas.goals(request)
-    advantage = gas.reward_advantage(segments, request, goals)
-    weight = gas.expectile_weight(advantage)
-    losses = {
-        gas.reward_goal: (weight * advantage.square()).mean(),
-        gas.cost_goal: (weight.detach() * (segments.costs - goals.cost).square()).mean(),
-        gas.actor: gas.policy_loss(segments, request, goals, weight),
-    }
-    for owner, loss in losses.items():
+    goals = gas.goals(conditioning)
+    losses = [
+        ((gas.reward_goal, gas.cost_goal), gas.value_loss(segments, conditioning, goals)),
+        ((gas.actor,), gas.actor_loss(segments, conditioning, goals)),
+    ]
+    for owners, (loss, _) in losses:
         for network in gas.networks:
             reached = torch.autograd.grad(
                 loss, list(network.parameters()), retain_graph=True, allow_unused=True
             )
             moved = any(g is not None and g.abs().max() > 0 for g in reached)
-            assert moved == (network is owner)
+            assert moved == (network in owners)
 
 
 def test_gradients_are_clipped_a_network():
     gas = built(max_grad_norm=1e-3)
-    segments, request, _ = batch_of(3)
+    segments, conditioning, _ = batch_of(3)
     segments = segments._replace(costs=torch.zeros(24))
-    update_on(gas, segments, request)
+    update_on(gas, segments, conditioning)
     for network in gas.networks:
         norm = math.sqrt(sum(p.grad.square().sum().item() for p in network.parameters()))
         assert norm == pytest.approx(1e-3, rel=1e-2)
 
 
 def fixed_point(alpha, rewards, costs):
-    """The V^R and V^C that minimise the two goal losses of GAS at one state and request."""
+    """The V^R and V^C that minimise the two goal losses of GAS at one state and conditioning."""
     gas = built(alpha=alpha, indicator=False)
     segments = Segments(None, None, torch.as_tensor(rewards), torch.as_tensor(costs), None, None)
     goals = Goals(segments.rewards.mean(), segments.costs.mean())
@@ -260,7 +264,7 @@ def test_own_arrays_train_in_ten_lines():
     gas = GAS(Problem.of(data, horizon=20), GASConfig(batch=64, width=32, blocks=1), seed=0)
     progress = list(gas.fit(data, updates=30, every=10))
     policy = gas.policy(limits=torch.tensor([2.0, 5.0]))
-    actions = policy.act(torch.zeros(2, 3), rows=torch.tensor([0, 1]))
+    actions = policy.act(torch.zeros(2, 3), env_ids=torch.tensor([0, 1]))
     assert [p.updates for p in progress] == [10, 20, 30]
     assert actions.shape == (2, 2)
     assert not torch.equal(actions[0], actions[1])

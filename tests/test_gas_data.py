@@ -143,7 +143,7 @@ def test_cost_targets_of_a_request(rule, draw):
     )
     scaled = gas.scaled(raw)
     many = Segments(*(part.repeat(300, *[1] * (part.dim() - 1)) for part in scaled))
-    asked = gas.request(many).cost.reshape(300, 6) * gas.cost_scale
+    asked = gas.relabelled(many).cost.reshape(300, 6) * gas.cost_scale
     top = torch.full((6,), gas.cost_scale)  # C_max
     if rule == "narrow":  # release: up to 0.3 C_max sqrt(time left) above
         top = raw.costs + 0.3 * gas.cost_scale * (steps / HORIZON).sqrt()

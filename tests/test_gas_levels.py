@@ -65,7 +65,9 @@ def softmax(logits):
 def test_losses_by_hand(seed, expectile, temperature):
     gas = built(expectile=expectile, temperature=temperature)
     segments = batch_of(gas, seed)
-    found = {name: loss.item() for name, loss in gas.losses(segments).items()}
+    loss, info = gas.total_loss(segments)
+    found = {name: value.item() for name, value in info.items()}
+    assert loss.item() == pytest.approx(sum(found.values()), rel=1e-5)
     edges, costs = gas.edges.numpy(), segments.costs.numpy()
     level = np.array([np.flatnonzero(edges >= c - 1e-9)[0] for c in costs])
     row, state = np.arange(len(level)), gas.standardise(segments.observations)
@@ -82,7 +84,7 @@ def test_losses_by_hand(seed, expectile, temperature):
         "chance_loss": -np.log(softmax(logits)[row, level]).mean(),
         "reward_loss": (np.where(advantage < 0, 1 - expectile, expectile) * advantage**2).mean(),
         "outcome_loss": -np.log(softmax(after)[row, level]).mean(),
-        "policy_loss": (weight / weight.mean() * error).mean(),
+        "actor_loss": (weight / weight.mean() * error).mean(),
     }
     assert found == pytest.approx(expected, rel=1e-3)
     assert (advantage > 0).any()
@@ -93,13 +95,13 @@ def test_noise_is_on_the_states_of_training_alone():
     gas, quiet = built(noise=0.3), built()
     scaled = gas.scaled(batch_of(gas, 0, size=4000))
     with gas.random():
-        blurred, again = gas.blurred(scaled), gas.blurred(scaled)
+        blurred, again = gas.with_noise(scaled), gas.with_noise(scaled)
     noise = blurred.observations - scaled.observations
     assert noise.std().item() == pytest.approx(0.3, rel=0.05)
     assert noise.mean().item() == pytest.approx(0.0, abs=0.02)
     assert not torch.equal(blurred.observations, again.observations)
     assert all(a is b for a, b in zip(blurred[1:], scaled[1:], strict=True))
-    assert quiet.blurred(scaled) is scaled
+    assert quiet.with_noise(scaled) is scaled
     for own, other in zip(gas.networks, quiet.networks, strict=True):
         other.load_state_dict(own.state_dict())
     states, left, budgets = torch.randn(9, 2), torch.rand(9), torch.rand(9)
@@ -109,18 +111,18 @@ def test_noise_is_on_the_states_of_training_alone():
 
 def test_each_loss_trains_its_own_network_only():
     gas = built()
-    owners = {
-        "chance_loss": gas.goal,
-        "reward_loss": gas.goal,
-        "outcome_loss": gas.outcome,
-        "policy_loss": gas.actor,
+    segments = batch_of(gas, 0)
+    level, scaled = gas.level(segments.costs), gas.scaled(segments)
+    goals = gas.goals(scaled.observations, scaled.steps)
+    losses = {
+        gas.goal: gas.value_loss(scaled, level, goals),
+        gas.outcome: gas.outcome_loss(scaled, level),
+        gas.actor: gas.actor_loss(scaled, level, goals),
     }
-    losses = gas.losses(batch_of(gas, 0))
-    assert losses.keys() == owners.keys()
-    for name, owner in owners.items():
+    for owner, (loss, _) in losses.items():
         for network in gas.networks:
             reached = torch.autograd.grad(
-                losses[name], list(network.parameters()), retain_graph=True, allow_unused=True
+                loss, list(network.parameters()), retain_graph=True, allow_unused=True
             )
             moved = any(g is not None and g.abs().max() > 0 for g in reached)
             assert moved == (network is owner)
@@ -132,8 +134,8 @@ def test_promises_are_of_segments_at_their_level():
     levels = gas.level(segments.costs)
     inputs = torch.zeros(len(levels), gas.problem.observation_dim, requires_grad=True)
     goals = gas.goals(inputs, segments.steps / HORIZON)
-    assert goals.rewards.shape == goals.chances.shape == (len(levels), 6)
-    torch.testing.assert_close(goals.chances.exp().sum(1), torch.ones(len(levels)))
+    assert goals.rewards.shape == goals.log_chances.shape == (len(levels), 6)
+    torch.testing.assert_close(goals.log_chances.exp().sum(1), torch.ones(len(levels)))
 
 
 @QUICK
@@ -212,7 +214,7 @@ def test_guidance_leads_away_from_the_mean_action_within_the_bounds(guidance):
     torch.manual_seed(0)
     observations, left, budgets = torch.randn(40, 2), torch.rand(40), torch.rand(40) * 9.0
     level, action = plain.choose(observations, left, budgets)
-    chances = plain.goals(observations, left).chances.exp()
+    chances = plain.goals(observations, left).log_chances.exp()
     mean = sum(
         chances[:, [k]] * plain.actions(observations, left, torch.full((40,), k)) for k in range(6)
     )

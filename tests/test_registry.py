@@ -27,20 +27,24 @@ class MineConfig(Config):
     width: int = 8
 
 class Nameless(Algorithm):
-    conditions_on_limit = True
+    trains_per_limit, heeds_limit = False, True
     config_class = MineConfig
 
+    def build(self): pass
     def prepare(self, data): pass
     def update(self): return {}
     def policy(self, limits): raise NotImplementedError
-    def parts(self): return {}
 
 class Mine(Nameless):
     name = "mine"
 
+class Outdated(Nameless):
+    name = "outdated"
+    conditions_on_limit = True
+
 class Half(Algorithm):
     name = "half"
-    conditions_on_limit = False
+    trains_per_limit, heeds_limit = True, True
 
     def prepare(self, data): pass
     def update(self): return {}
@@ -123,7 +127,7 @@ def test_an_edited_file_is_other_code(plugin):
 
 def test_what_is_wrong_with_a_file_is_told_in_one_line(plugin, tmp_path):
     assert complaint(f"{tmp_path}/no.py:Mine") == (
-        f"algorithm '{tmp_path}/no.py:Mine': there is no file {tmp_path}/no.py"
+        f"algorithm '{tmp_path}/no.py:Mine': file {tmp_path}/no.py does not exist"
     )
     assert complaint(f"{plugin}:Yours") == f"{plugin} has no class 'Yours'"
     assert complaint(f"{plugin}:answer").endswith(
@@ -132,8 +136,11 @@ def test_what_is_wrong_with_a_file_is_told_in_one_line(plugin, tmp_path):
     assert complaint(f"{plugin}:Unrelated").endswith(
         "is not a subclass of benchmarks.methods.algorithm.Algorithm"
     )
-    assert complaint(f"{plugin}:Half").endswith("does not implement parts, policy")
+    assert complaint(f"{plugin}:Half").endswith("does not implement build, policy")
     assert complaint(f"{plugin}:Nameless").endswith("does not state its 'name'")
+    outdated = complaint(f"{plugin}:Outdated")
+    assert "replace conditions_on_limit by trains_per_limit" in outdated
+    assert "heeds_limit" in outdated
     assert complaint(str(plugin)) == (
         f"algorithm '{plugin}': name the class in the file too, {plugin}:ClassName"
     )
@@ -185,7 +192,7 @@ def test_broken_entry_points_are_told_in_one_line_and_harm_no_other(installed):
     )
     assert "plugin 'lacking' (gas.algorithm:Nothing) fails to load: Attrib" in complaint("lacking")
     assert "'config' is not a subclass" in complaint("config")
-    assert complaint("base").endswith("does not implement parts, policy, prepare, update")
+    assert complaint("base").endswith("does not implement build, policy, prepare, update")
     assert find_method("gas").cls is GAS
 
 

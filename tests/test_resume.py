@@ -35,7 +35,7 @@ def make_job(name: str, small_data: SmallData, results: Path, **changes: Any) ->
     data = small_data.folder / TASKS["BallRun"].dataset_file
     cls = find_method(name).cls
     config, _ = configure(cls, "quick", dict(SMALL.get(name, {"batch": 16})))
-    limit = None if cls.conditions_on_limit else 40.0
+    limit = 40.0 if cls.trains_per_limit else None
     training = Training(name, "", asdict(config), "BallRun", file_checksum(data), 0, limit, UPDATES)
     limits = (8.0, 40.0) if limit is None else (40.0,)
     job = Job(

@@ -14,12 +14,12 @@ from torch import nn
 from benchmarks.common.random_streams import Draws, Dropout, StackedDraws
 from benchmarks.datasets.sampling import TransitionSampler
 from benchmarks.methods.algorithm import Algorithm, Config, MemorylessPolicy, Problem
-from benchmarks.methods.conformance import HORIZON, check_algorithm, made_up_data
+from benchmarks.methods.conformance import HORIZON, check_algorithm, synthetic_data
 from benchmarks.methods.names import BUILT_IN
 from benchmarks.methods.registry import find_method
 from benchmarks.methods.stacking import Stack, clip_gradients
 
-DATA = made_up_data()
+DATA = synthetic_data()
 SEEDS = (0, 1, 5)
 STACKABLE = [name for name in BUILT_IN if find_method(name).cls.stackable]
 # small rates: what a sum rounds to decides Adam's first steps where a gradient is nearly nothing
@@ -30,6 +30,7 @@ SMALL = RATES | {
     "expansion": 2,
     "dropout": 0.1,
     "hidden": 24,
+    "embedding": 8,
     "cost_bins": 6,
     "warmup": 4,
     "max_grad_norm": 0.05,
@@ -41,7 +42,7 @@ def build(name: str, seed: int, **options) -> Algorithm:
     known = cls.config_class.__dataclass_fields__
     small = {key: value for key, value in SMALL.items() if key in known}
     config = cls.config_class(**{"batch": 16, **small, **options})
-    limit = None if cls.conditions_on_limit else 8.0
+    limit = 8.0 if cls.trains_per_limit else None
     return cls(Problem.of(DATA, HORIZON), config, limit=limit, seed=seed)
 
 
@@ -232,13 +233,13 @@ class PlainConfig(Config):
 class Plain(Algorithm):
     """A method that is stackable, or says so and does wrong in one way or another."""
 
-    name, conditions_on_limit, config_class, stackable = "plain", True, PlainConfig, True
+    name, config_class, stackable = "plain", PlainConfig, True
+    trains_per_limit, heeds_limit = False, False
     config: PlainConfig
 
-    def __init__(self, problem, config, **more):
-        super().__init__(problem, config, **more)
-        with self.random():
-            self.actor = nn.Sequential(nn.Linear(problem.observation_dim, problem.action_dim))
+    def build(self):
+        sizes = self.problem.observation_dim, self.problem.action_dim
+        self.actor = nn.Sequential(nn.Linear(*sizes))
         self.optimiser = torch.optim.SGD(self.actor.parameters(), 0.1)
 
     def prepare(self, data):
@@ -261,9 +262,6 @@ class Plain(Algorithm):
 
     def policy(self, limits):
         return MemorylessPolicy(self.actor)
-
-    def parts(self):
-        return {"actor": self.actor, "optimiser": self.optimiser}
 
 
 def test_the_conformance_test_takes_a_stackable_method():

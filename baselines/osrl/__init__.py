@@ -1,1 +1,1 @@
-"""What wraps osrl's algorithms and makes them faster."""
+"""Wrappers around osrl's algorithms that also make them faster."""

@@ -1,7 +1,7 @@
-"""What the wrapped baselines share: osrl's modules, imported cleanly, as methods of this suite.
+"""Base classes of the wrapped baselines, which turn osrl's models into methods of this suite.
 
-osrl (Apache-2.0) brings the networks and the update rules; this suite brings the batches, the
-acting and the checkpoints. osrl is imported when a method is built, not before.
+osrl (Apache-2.0) provides the networks and update rules; this suite provides batches, policies and
+checkpoints. osrl is imported when a method is built, not before.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from baselines.osrl.acceleration import accelerate
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.sampling import TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.methods.algorithm import Algorithm, Config, Problem
+from benchmarks.methods.algorithm import Algorithm, Config
 
 
 class LossLog:
-    """All that osrl's trainers ask of a logger: it keeps the values stored last, by name."""
+    """The logger that osrl's trainers expect; it keeps the last value stored under each name."""
 
     def __init__(self) -> None:
         self.losses: dict[str, Tensor | float] = {}
 
     def store(self, tab: str | None = None, **values: Tensor | float) -> None:
-        """Keep `values`; osrl's prefix "loss/" is dropped from their names."""
+        """Keep `values`; the prefix "loss/" of their names is dropped."""
         self.losses |= {name.removeprefix("loss/"): value for name, value in values.items()}
 
 
 def import_osrl(module: str) -> ModuleType:
-    """The module `osrl.<module>`; a `UserError` where osrl or what it needs is not installed.
+    """Import `osrl.<module>`; raises `UserError` if osrl or a package it needs is not installed.
 
-    `osrl.algorithms` wants two loggers of fsrl, which would import tensorboard and wandb: stand-ins
-    take their place during the import, and are gone afterwards. What osrl prints is not shown.
+    `osrl.algorithms` imports two loggers of fsrl, which would import tensorboard and wandb.
+    Stand-ins replace them during the import only. The output of osrl's import is discarded.
     """
     try:
         with _fsrl_stand_in(), redirect_stdout(io.StringIO()):
@@ -71,33 +71,23 @@ def _fsrl_stand_in() -> Iterator[None]:
 
 
 class WrappedAlgorithm(Algorithm):
-    """A method whose networks and update are osrl's: subclasses build them and feed them."""
+    """A method whose networks and update rule are osrl's."""
 
     loose_tensors: ClassVar[tuple[str, ...]] = ()
-    """Tensors of the model, by dotted name, that training changes and `state_dict` leaves out."""
+    """Tensors of the model, by dotted name, that training changes but `state_dict` lacks."""
 
-    def __init__(
-        self,
-        problem: Problem,
-        config: Config | None = None,
-        *,
-        limit: float | None = None,
-        seed: int = 0,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        config = config or self.config_class()
-        super().__init__(problem, config, limit=limit, seed=seed, device=device)
+    def build(self) -> None:
+        """Create osrl's model and trainer, with faster network evaluation."""
         self.log = LossLog()
-        with self.random():
-            self.model, self.trainer = self.build()
+        self.model, self.trainer = self.build_osrl()
         accelerate(self.model, self.model, self.trainer)
 
     @abstractmethod
-    def build(self) -> tuple[Any, Any]:
-        """The model and the trainer of osrl; it logs to `self.log` and gets no environment."""
+    def build_osrl(self) -> tuple[Any, Any]:
+        """Create osrl's model and trainer, which logs to `self.log` and has no environment."""
 
     def parts(self) -> dict[str, Any]:
-        """The model, its loose tensors, and every optimiser and schedule of model and trainer."""
+        """The model, its loose tensors, and all optimisers and schedules of model and trainer."""
         parts = {"model": self.model}
         for owner in (self.model, self.trainer):
             for name, value in vars(owner).items():
@@ -108,7 +98,7 @@ class WrappedAlgorithm(Algorithm):
 
 @dataclass(frozen=True)
 class TransitionConfig(Config):
-    """Options of every method that learns from transitions."""
+    """Options of all methods that train on transitions."""
 
     batch: int = 512
     actor_lr: float = 1e-3
@@ -121,13 +111,14 @@ class TransitionConfig(Config):
 
 
 class TransitionAlgorithm(WrappedAlgorithm):
-    """A method that learns from transitions, trained for one limit."""
+    """A method that trains on transitions, once for each cost limit."""
 
-    conditions_on_limit = False
+    trains_per_limit = True
+    heeds_limit = True
     config: TransitionConfig
 
     def model_options(self) -> dict[str, Any]:
-        """What all of osrl's models of this kind ask for, by osrl's names."""
+        """Arguments that all osrl models of this kind take, by osrl's names."""
         c = self.config
         return {
             "state_dim": self.problem.observation_dim,
@@ -142,7 +133,7 @@ class TransitionAlgorithm(WrappedAlgorithm):
         }
 
     def trainer_options(self) -> dict[str, Any]:
-        """What all of osrl's trainers of this kind ask for, by osrl's names."""
+        """Arguments that all osrl trainers of this kind take, by osrl's names."""
         c = self.config
         return {
             "env": None,
@@ -159,35 +150,35 @@ class TransitionAlgorithm(WrappedAlgorithm):
         self.sampler = TransitionSampler(data, c.batch, self.device, reward_scale=c.reward_scale)
 
     def update(self) -> dict[str, Tensor | float]:
-        """One step of osrl's trainer, on one batch."""
-        self.trainer.train_one_step(*self.sampler()[:6])  # the columns of osrl's own batches
+        """One update by osrl's trainer, which computes its losses and steps its optimisers."""
+        self.trainer.train_one_step(*self.sampler()[:6])  # the columns of osrl's batches
         return self.log.losses
 
 
 @dataclass(frozen=True)
 class VAEConfig(TransitionConfig):
-    """Options of every method that models the data's actions by a VAE."""
+    """Options of all methods with a VAE, which models the behaviour policy."""
 
     vae_lr: float = 1e-3
     vae_hidden: int = 400
     """Width of the VAE's hidden layers."""
     sample_action_num: int = 10
-    """Actions drawn at each state: for a target's maximum, or to find those unlike the data's."""
+    """Actions sampled at each state, for a maximum of target values or for the penalty of CPQ."""
     tau: float = 0.005
-    """Share of the networks that enters their targets at each update."""
+    """Polyak coefficient of the target networks."""
     beta: float = 0.5
-    """Weight of the divergence in the VAE's loss."""
+    """Weight of the KL divergence in the VAE's loss."""
     num_q: int = 2
     num_qc: int = 2
 
 
 class VAEAlgorithm(TransitionAlgorithm):
-    """A method with ensembles of critics, their targets, and a VAE of the data's actions."""
+    """A method with ensembles of critics, target networks and a VAE of the behaviour policy."""
 
     config: VAEConfig
 
     def model_options(self) -> dict[str, Any]:
-        """Those of all, and those of the VAE, the targets and the ensembles."""
+        """Also the arguments of the VAE, the target networks and the ensembles."""
         c = self.config
         return super().model_options() | {
             "vae_hidden_sizes": c.vae_hidden,
@@ -199,36 +190,42 @@ class VAEAlgorithm(TransitionAlgorithm):
         }
 
     def trainer_options(self) -> dict[str, Any]:
-        """Those of all, and the VAE's rate."""
+        """Also the learning rate of the VAE."""
         return super().trainer_options() | {"vae_lr": self.config.vae_lr}
 
 
 @dataclass(frozen=True)
 class LagrangianConfig(VAEConfig):
-    """Options of the methods with a Lagrange multiplier set by a PID controller."""
+    """Options of the methods whose Lagrange multiplier is set by a PID controller.
+
+    The controller's error is the cost critic's value minus the discounted cost limit.
+    """
 
     lmbda: float = 0.75
-    """Weight of the least of two critics in a target; the greatest has the rest."""
+    """Weight of the smaller of two critics in a target value; the larger has 1 - lmbda."""
     kp: float = 0.1
-    """Multiplier per unit by which the cost's value exceeds the discounted limit."""
+    """Proportional gain: multiplier per unit of error."""
     ki: float = 0.003
-    """The same of the excess summed over the updates; the sum never falls below 0."""
+    """Integral gain, on the error summed over updates; the sum never falls below 0."""
     kd: float = 0.001
-    """The same of the excess's growth since the last update."""
+    """Derivative gain, on the growth of the error since the last update."""
 
 
 class LagrangianAlgorithm(VAEAlgorithm):
-    """A method whose actor pays for cost beyond the discounted limit, at a controller's price."""
+    """A method whose actor is penalised for cost beyond the discounted limit.
+
+    The Lagrange multiplier of the penalty is set by a PID controller.
+    """
 
     loose_tensors: ClassVar[tuple[str, ...]] = ("controller.error_old", "controller.error_integral")
     config: LagrangianConfig
 
     def model_options(self) -> dict[str, Any]:
-        """Those with a VAE, and those of the targets and the controller."""
+        """Also the weight of the smaller critic and the controller's gains."""
         c = self.config
         return super().model_options() | {"lmbda": c.lmbda, "PID": [c.kp, c.ki, c.kd]}
 
     def start_controller(self, model: Any) -> None:
-        """Make the controller's memory tensors from the start, so that a checkpoint holds it."""
+        """Make the controller's state tensors, so that checkpoints hold it."""
         model.controller.error_old = torch.zeros((), device=self.device)
         model.controller.error_integral = torch.zeros((), device=self.device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,20 @@ class Trajectories:
         total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
         sums: NDArray[np.float64] = np.repeat(total[self.starts[1:]], self.lengths) - total[:-1]
         return sums
+
+    def sum_range(self, values: Floats) -> tuple[float, float]:
+        """Least and largest sum of `values` [N] over consecutive steps, one or more, of an episode.
+
+        In one pass: the largest sum that ends at a step is the running total there less the least
+        running total before it.
+        """
+        total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
+        least, largest = np.inf, -np.inf
+        for start, end in pairwise(self.starts):
+            before, after = total[start:end], total[start + 1 : end + 1]
+            least = min(least, float((after - np.maximum.accumulate(before)).min()))
+            largest = max(largest, float((after - np.minimum.accumulate(before)).max()))
+        return least, largest
 
     def select(self, episodes: NDArray[np.intp]) -> Trajectories:
         """The given episodes only, in the given order."""

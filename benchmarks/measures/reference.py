@@ -69,7 +69,7 @@ def training(
     if not issubclass(cls, WrappedAlgorithm):
         raise UserError(f"{cls.name} has no counterpart in osrl: leave it out")
     algorithm = cls(Problem.of(data, horizon), config, limit=limit)
-    _, trainer = algorithm.build()
+    _, trainer = algorithm.build_osrl()
     name = type(trainer).__name__
     if name == "CDTTrainer":
         dataset = sequence_set(data, config)

@@ -80,7 +80,7 @@ def compare_rollouts(
 def _method(name: str, data: Trajectories, task: Task, limit: float) -> Algorithm:
     cls: Any = find_method(name).cls
     config = config_of(name, "paper", 16, {})
-    trained_limit = None if cls.conditions_on_limit else limit
+    trained_limit = limit if cls.trains_per_limit else None
     problem = Problem.of(data, task.horizon, task.max_cost)
     algorithm: Algorithm = cls(problem, config, limit=trained_limit)
     return algorithm
@@ -90,7 +90,7 @@ def _their_evaluation(
     name: str, data: Trajectories, task: Task, limits: list[float], episodes: int
 ) -> Any:
     algorithm: Any = _method(name, data, task, limits[1])
-    _, trainer = algorithm.build()
+    _, trainer = algorithm.build_osrl()
     trainer.env = _Environment(task)
 
     def run() -> None:

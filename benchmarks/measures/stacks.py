@@ -37,7 +37,7 @@ def seeds_update(
         Problem.of(data, task.horizon, task.max_cost),
         configure(cls, budget, {}, {}),
     )
-    limit = None if cls.conditions_on_limit else task.limit(0.2)
+    limit = task.limit(0.2) if cls.trains_per_limit else None
     agents = [cls(problem, config, limit=limit, seed=k, device=device) for k in range(seeds)]
     trained = agents[0] if seeds == 1 else Stack(agents).leader
     if compiled:

@@ -100,11 +100,11 @@ def _update(name: str, budget: str, data: Trajectories, task: Task, seconds: flo
 def _acting(name: str, budget: str, data: Trajectories, task: Task, seconds: float) -> Estimate:
     """Time of one policy step for all episodes of a job, at one limit or all limits."""
     cls = find_method(name).cls
-    limits = _LIMITS if cls.conditions_on_limit else 1
+    limits = 1 if cls.trains_per_limit else _LIMITS
     method = cls(
         Problem.of(data, task.horizon, task.max_cost),
         configure(cls, budget, {})[0],
-        limit=None if cls.conditions_on_limit else task.limit(0.2),
+        limit=task.limit(0.2) if cls.trains_per_limit else None,
     )
     count = limits * EPISODES
     policy, rows = method.policy(torch.full((count,), task.limit(0.2))), torch.arange(count)

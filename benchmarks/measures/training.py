@@ -30,7 +30,7 @@ def our_training(
     algorithm = cls(
         Problem.of(data, task.horizon, task.max_cost),
         config,
-        limit=None if cls.conditions_on_limit else limit,
+        limit=limit if cls.trains_per_limit else None,
     )
     with algorithm.random():
         algorithm.prepare(data)
@@ -51,7 +51,7 @@ def their_training(
 ) -> Workload:
     """Updates of osrl's trainer with osrl's loader."""
     cls: Any = find_method(method).cls
-    trained_limit = None if cls.conditions_on_limit else limit
+    trained_limit = limit if cls.trains_per_limit else None
     return reference.training(cls, data, task.horizon, config, trained_limit)
 
 

@@ -1,1 +1,1 @@
-"""The contract of a method, and what finds, configures, stacks and checks methods."""
+"""The contract of a method; finding, configuring, stacking and checking methods."""

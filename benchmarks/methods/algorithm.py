@@ -1,8 +1,9 @@
 """The contract that every method fulfils, GAS and the baselines alike.
 
-A method is one class. It declares its options once in a frozen config dataclass, trains by
-`update`, and gives a policy that acts on a batch of episodes. What it may know of the task and of
-the data besides the data themselves stands in `Problem`, which a checkpoint carries along.
+A method is one class. It declares its options once in a frozen config dataclass, creates its
+networks in `build`, trains in `update`, and returns a policy that acts on a batch of episodes.
+`Problem` holds everything that a method may know of the task and the dataset before `prepare`;
+checkpoints store it.
 """
 
 from __future__ import annotations
@@ -13,60 +14,66 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, final
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from benchmarks.common.random_streams import Draws
 from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.methods.generators import get_states, seeded_states, set_states
 
 LOG_EVERY = 500
-"""Updates from one reading of the losses to the next."""
+"""Updates between two reports of the losses."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """Options that every method has; a method's own config adds its own."""
+    """Options that every method has; the config of a method adds to them."""
 
     batch: int = 512
-    """Samples in one update."""
+    """Batch size of one update."""
 
 
-def acting(default: Any) -> Any:
-    """A config's field that changes how the trained policy acts, and nothing of the training.
+def eval_only(default: Any) -> Any:
+    """A config field used only at evaluation; training does not depend on it.
 
-    Policies read it from `Algorithm.config` when they are made; one training serves all its values.
+    A policy reads it from `Algorithm.config` when it is created, so that one training serves all
+    values.
     """
-    return field(default=default, metadata={"acting": True})
+    return field(default=default, metadata={"eval_only": True})
 
 
-def acting_options(config: Config) -> dict[str, Any]:
-    """The fields declared with `acting` that are not at their defaults."""
+def eval_options(config: Config) -> dict[str, Any]:
+    """The `eval_only` fields that differ from their defaults."""
     return {
-        one.name: getattr(config, one.name)
-        for one in fields(config)
-        if one.metadata.get("acting") and getattr(config, one.name) != one.default
+        option.name: getattr(config, option.name)
+        for option in fields(config)
+        if option.metadata.get("eval_only") and getattr(config, option.name) != option.default
     }
 
 
 def training_options(config: Config) -> dict[str, Any]:
-    """All fields, those declared with `acting` at their defaults: what a training depends on."""
+    """All fields, with `eval_only` fields at their defaults: what a training depends on."""
     return {
-        one.name: one.default if one.metadata.get("acting") else getattr(config, one.name)
-        for one in fields(config)
+        option.name: (
+            option.default if option.metadata.get("eval_only") else getattr(config, option.name)
+        )
+        for option in fields(config)
     }
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How long a method trains, and the options that differ at that length."""
+    """Number of updates, and the options that go with it."""
 
     updates: int
     options: Mapping[str, Any]
     update_ms: float
-    """Time of one update on one core, in milliseconds: for the plan's estimate only."""
+    """Milliseconds of one update on one core; only the plan's time estimate uses it."""
 
     @staticmethod
     def of(updates: int, *, update_ms: float = 10.0, **options: Any) -> Budget:
@@ -74,15 +81,16 @@ class Budget:
         return Budget(updates, options, update_ms)
 
     def extended(self, updates: int) -> Budget:
-        """The same options and updates of the same cost, more of them."""
+        """The same options with another number of updates."""
         return replace(self, updates=updates)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A task and its data in a few statistics: all that a method is built from.
+    """Statistics of a task and its dataset: all that a method is built from.
 
-    Moments are over all transitions, `returns` and `costs` [E] over the trajectories.
+    Means and standard deviations are over all transitions. `returns` and `costs` [E] are the return
+    and the cost return of each trajectory.
     """
 
     horizon: int
@@ -90,27 +98,30 @@ class Problem:
     observation_std: Tensor
     action_std: Tensor
     initial_fraction: float
-    """Share of the transitions that start an episode."""
+    """Fraction of the transitions that start an episode."""
     returns: Tensor
     costs: Tensor
     max_cost: float
-    """Largest cost that counts: the task's maximum, which limits in percent refer to."""
+    """The task's maximum cost return; cost limits in percent refer to it."""
+    min_segment_return: float
+    max_segment_return: float
+    """Smallest and largest sum of rewards over consecutive steps of a trajectory."""
 
     @property
     def observation_dim(self) -> int:
-        """Width of an observation."""
+        """Number of components of an observation."""
         return len(self.observation_mean)
 
     @property
     def action_dim(self) -> int:
-        """Width of an action; actions lie in [-1, 1]."""
+        """Number of components of an action, each in [-1, 1]."""
         return len(self.action_std)
 
     @staticmethod
     def of(data: Trajectories, horizon: int, max_cost: float | None = None) -> Problem:
         """The statistics of `data` for a task of `horizon` steps.
 
-        `max_cost` is the task's maximum cost, the largest of `data` where None.
+        `max_cost` is the task's maximum cost; None takes the largest cost return in `data`.
         """
 
         def tensor(values: Any) -> Tensor:
@@ -125,15 +136,16 @@ class Problem:
             tensor(data.returns),
             tensor(data.episode_costs),
             float(data.episode_costs.max()) if max_cost is None else max_cost,
+            *data.sum_range(data.rewards),
         )
 
     def state(self) -> dict[str, Any]:
-        """As plain values and tensors, for a checkpoint; `Problem(**state)` restores it."""
+        """Plain values and tensors for a checkpoint; `Problem(**state)` restores the problem."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
-class Progress(NamedTuple):
-    """How far a training is."""
+class TrainingProgress(NamedTuple):
+    """The state of a training when its losses are reported."""
 
     updates: int
     losses: dict[str, float]
@@ -141,112 +153,129 @@ class Progress(NamedTuple):
     """Time spent in updates since `fit` began."""
 
 
-def progress(updates: int, losses: dict[str, float], seconds: float) -> Progress:
-    """How far a training is; `FloatingPointError` for a loss that is not finite."""
+def checked_progress(updates: int, losses: dict[str, float], seconds: float) -> TrainingProgress:
+    """A `TrainingProgress`; raises `FloatingPointError` if a loss is not finite."""
     bad = [name for name, value in losses.items() if not np.isfinite(value)]
     if bad:
         raise FloatingPointError(f"{', '.join(bad)} not finite at update {updates}")
-    return Progress(updates, losses, seconds)
+    return TrainingProgress(updates, losses, seconds)
 
 
 class Policy(ABC):
-    """Acts in a batch of B episodes, each with its own limit.
+    """Acts in B episodes at once, each with its own cost limit.
 
-    `rows` [n] names the episodes that still run; observations, rewards and costs come in that
-    order. What an episode is given may depend on its own history only.
+    `env_ids` [n] are the indices of the episodes that still run; observations, rewards and costs
+    are in that order. The actions of an episode may depend on its own limit and history only.
     """
 
     @abstractmethod
-    def act(self, observations: Tensor, rows: Tensor) -> Tensor:
-        """Actions [n, a] in [-1, 1] for observations [n, o] of the episodes `rows`."""
+    def act(self, observations: Tensor, env_ids: Tensor) -> Tensor:
+        """Actions [n, a] in [-1, 1] for the observations [n, o] of the episodes `env_ids`."""
 
-    def observe(self, rewards: Tensor, costs: Tensor, rows: Tensor) -> None:  # noqa: B027
-        """Take in what the last action brought: rewards and costs [n]."""
+    def observe(self, rewards: Tensor, costs: Tensor, env_ids: Tensor) -> None:  # noqa: B027
+        """Receive the rewards and costs [n] of the last actions."""
 
 
 class MemorylessPolicy(Policy):
-    """Acts by a function of the observation alone, whatever the limit and the history."""
+    """Acts by a function of the observation alone; limits and history are ignored."""
 
     def __init__(self, actor: Callable[[Tensor], Tensor]) -> None:
         self.actor = actor
 
     @torch.no_grad()
-    def act(self, observations: Tensor, rows: Tensor) -> Tensor:
+    def act(self, observations: Tensor, env_ids: Tensor) -> Tensor:
         """The actor's actions, clamped to [-1, 1]."""
         return self.actor(observations).clamp(-1.0, 1.0)
 
 
 class Algorithm(ABC):
-    """A method: built from a problem, trained on data, saved and restored whole.
+    """A method: built from a problem, trained on a dataset, saved to and restored from checkpoints.
 
-    Subclasses set the class attributes, build their networks in `__init__` (after calling this
-    one), and implement `prepare`, `update`, `policy` and `parts`. Draw random numbers from torch's
-    default generator: `fit` and `__init__` keep it private to the method and reproducible. Build
-    networks inside `with self.random():`.
+    Subclasses set the class attributes and implement `build`, `prepare`, `update` and `policy`;
+    `parts` only if they train tensors outside modules. Random numbers come from torch's default
+    generator, which is seeded and private to the method during `build`, `prepare` and `update`.
     """
 
     name: ClassVar[str]
-    """Under which the method is listed, e.g. "cdt"."""
-    conditions_on_limit: ClassVar[bool]
-    """One training serves every cost limit; otherwise one training a limit."""
+    """The method's name in commands and tables, e.g. "cdt"."""
+    trains_per_limit: ClassVar[bool]
+    """Each cost limit needs its own training; False if one training serves all limits."""
+    heeds_limit: ClassVar[bool]
+    """The policy aims at keeping the cost limit; False if it is the same at every limit."""
     config_class: ClassVar[type[Config]] = Config
     stackable: ClassVar[bool] = False
-    """Several seeds can be trained as one; `benchmarks.methods.stacking` says what that needs."""
+    """Several seeds can train as one batched model; `benchmarks.methods.stacking` says how."""
     compilable: ClassVar[tuple[str, ...]] = ()
-    """Methods that `compile` compiles: functions of tensors, their random numbers from `draws`."""
+    """Methods that `compile` compiles: functions of tensors that draw from `draws` only."""
     stacked = False
-    """This one trains several seeds: tensors have a leading dimension for them."""
+    """This instance trains several seeds: its tensors have a leading dimension of seeds."""
     budgets: ClassVar[Mapping[str, Budget]] = {
         "quick": Budget.of(2_000),
         "standard": Budget.of(10_000),
         "paper": Budget.of(100_000),
     }
 
+    @final
     def __init__(
         self,
         problem: Problem,
-        config: Config,
+        config: Config | None = None,
         *,
         limit: float | None = None,
         seed: int = 0,
         device: torch.device | str = "cpu",
     ) -> None:
-        """`limit` is the cost limit to train for, None where one training serves all."""
-        if (limit is None) != self.conditions_on_limit:
-            wanted = "no limit" if self.conditions_on_limit else "a limit"
-            raise ValueError(f"{self.name} is trained with {wanted}, got limit={limit}")
-        self.problem, self.config, self.limit = problem, config, limit
+        """`config` None means the defaults.
+
+        `limit` is the cost limit to train for; None if one training serves all limits.
+        """
+        if (limit is not None) != self.trains_per_limit:
+            expected = "a cost limit" if self.trains_per_limit else "no cost limit"
+            raise ValueError(f"{self.name} is trained with {expected}, got limit={limit}")
+        self.problem, self.config, self.limit = problem, config or self.config_class(), limit
         self.device = torch.device(device)
         self.seed, self.updates = seed, 0
         self.planned_updates = 1
         self.draws = Draws()
-        self.generators = _generator_states(seed, self.device)
+        self.generators = seeded_states(seed, self.device)
+        with self.random():
+            self.build()
 
     @classmethod
     def options_on(cls, task: str, source: str) -> Mapping[str, Any]:
-        """Options that a task, by its name, or data of a source ask for; a budget's go before."""
+        """Default options for a task, by its name, or a data source; budget options override them.
+
+        `source` is "dsrl", "generated" or "own".
+        """
         return {}
 
     @abstractmethod
-    def prepare(self, data: Trajectories) -> None:
-        """Set up what `update` draws from; called before training and again when it goes on.
+    def build(self) -> None:
+        """Create networks and optimisers as attributes, from `problem`, `config` and `limit`."""
 
-        Random draws in here depend on the seed alone, so that both calls agree.
+    @abstractmethod
+    def prepare(self, data: Trajectories) -> None:
+        """Set up the samplers of `update`; called when a training starts and when it is resumed.
+
+        Random numbers drawn here depend on the seed only, so that both calls give the same.
         """
 
     @abstractmethod
     def update(self) -> dict[str, Tensor | float]:
-        """One update of all networks; the losses, detached and not yet read."""
+        """Update all networks once; returns the losses by name, detached and not yet read."""
 
     @abstractmethod
     def policy(self, limits: Tensor) -> Policy:
-        """A policy for B episodes with cost limits `limits` [B], deterministic."""
+        """A deterministic policy for B episodes with cost limits `limits` [B]."""
 
-    @abstractmethod
     def parts(self) -> dict[str, Any]:
-        """Everything that training changes, by name: objects with `state_dict` and
-        `load_state_dict`, or tensors that are restored in place.
+        """Everything that training changes, by name, for checkpoints.
+
+        By default all modules, optimisers and learning-rate schedules that are attributes. Values
+        have `state_dict` and `load_state_dict`, or are tensors, which are restored in place.
         """
+        kinds = nn.Module | Optimizer | LRScheduler
+        return {name: value for name, value in vars(self).items() if isinstance(value, kinds)}
 
     def fit(
         self,
@@ -254,25 +283,28 @@ class Algorithm(ABC):
         updates: int,
         every: int = LOG_EVERY,
         due: Callable[[], bool] = lambda: False,
-    ) -> Iterator[Progress]:
-        """Train up to `updates` updates in all; progress every `every` updates and at the end.
+    ) -> Iterator[TrainingProgress]:
+        """Train up to `updates` updates in all; report every `every` updates and at the end.
 
-        `due` is asked after each update: where it holds there is progress at once. Whenever there
-        is, `state()` may be saved; `from_state` and another `fit` then end as this one would have.
+        `due` is asked after each update; if it returns True, progress is reported at once. After
+        each report `state()` may be saved: `from_state` and another `fit` end with the same result.
         """
         for done, losses, seconds in self.advance(data, updates, every, due):
-            yield progress(done, losses, seconds)
+            yield checked_progress(done, losses, seconds)
 
     def advance(
         self, data: Trajectories, updates: int, every: int, due: Callable[[], bool]
     ) -> Iterator[tuple[int, dict[str, Any], float]]:
-        """What `fit` does: updates, losses (of a stack a list each) and seconds, not yet judged."""
+        """Train as `fit` does, without checking the losses: yields updates, losses and seconds.
+
+        The losses of a stack are lists, with one value a seed.
+        """
         self.planned_updates = updates
-        trained = self.generators
-        self.generators = _generator_states(self.seed, self.device)
+        generators = self.generators
+        self.generators = seeded_states(self.seed, self.device)
         with self.random():
             self.prepare(data)
-        self.generators = trained
+        self.generators = generators
         seconds = 0.0
         while self.updates < updates:
             start = time.perf_counter()
@@ -287,26 +319,26 @@ class Algorithm(ABC):
             yield self.updates, read, seconds
 
     def compile(self) -> None:
-        """Compile what is `compilable`; it computes the same, but for rounding."""
+        """Compile the `compilable` methods; results stay the same up to rounding."""
         self.draws.leave_out()
         for name in self.compilable:
             setattr(self, name, torch.compile(getattr(self, name), dynamic=False))
 
     @contextmanager
     def random(self) -> Iterator[None]:
-        """Make torch's default generator this method's own inside, and put it back after."""
-        outside = _get_generators(self.device)
-        _set_generators(self.generators)
+        """Inside, torch's default generator continues this method's stream; restored after."""
+        outside = get_states(self.device)
+        set_states(self.generators)
         try:
             yield
         finally:
-            self.generators = _get_generators(self.device)
-            _set_generators(outside)
+            self.generators = get_states(self.device)
+            set_states(outside)
 
     def state(self) -> dict[str, Any]:
-        """All that is needed to act and to train on exactly: plain values and tensors, copied."""
+        """A checkpoint: plain values and copied tensors, enough to act and to resume training."""
         parts = {
-            name: _copied(part if isinstance(part, Tensor) else part.state_dict())
+            name: _copy(part if isinstance(part, Tensor) else part.state_dict())
             for name, part in self.parts().items()
         }
         return {
@@ -321,7 +353,7 @@ class Algorithm(ABC):
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], device: torch.device | str = "cpu") -> Algorithm:
-        """The method as `state()` saved it."""
+        """Restore a method from what `state()` returned."""
         algorithm = cls(
             Problem(**state["problem"]),
             cls.config_class(**state["config"]),
@@ -334,40 +366,31 @@ class Algorithm(ABC):
             if isinstance(part, Tensor):
                 part.data.copy_(saved)
             else:
-                part.load_state_dict(deepcopy(saved))  # an optimiser would share the tensors
+                part.load_state_dict(deepcopy(saved))  # optimisers keep the tensors they are given
         algorithm.updates = state["updates"]
         algorithm.generators = {**algorithm.generators, **state["generators"]}
         return algorithm
 
 
-def _copied(value: Any) -> Any:
-    """A copy that holds no more than what is shown: `deepcopy` takes all that a view is one of."""
+def outdated(cls: type[Algorithm]) -> str:
+    """What to change in a class written for an earlier contract, in one line; empty if nothing."""
+    if not hasattr(cls, "conditions_on_limit"):
+        return ""
+    return (
+        "replace conditions_on_limit by trains_per_limit (True if each cost limit needs its own "
+        "training) and heeds_limit (True if the policy depends on the cost limit), and create "
+        "networks in build() instead of __init__"
+    )
+
+
+def _copy(value: Any) -> Any:
+    """Clone tensors; `deepcopy` would copy a view's whole storage."""
     if isinstance(value, Tensor):
         return value.detach().clone()
     if isinstance(value, Mapping):
-        return type(value)((key, _copied(one)) for key, one in value.items())  # type: ignore[call-arg]
-    return [_copied(one) for one in value] if isinstance(value, list) else deepcopy(value)
+        return type(value)((key, _copy(item)) for key, item in value.items())  # type: ignore[call-arg]
+    return [_copy(item) for item in value] if isinstance(value, list) else deepcopy(value)
 
 
 def _number(value: Tensor | float, stacked: bool) -> Any:
     return value.tolist() if stacked and isinstance(value, Tensor) else float(value)
-
-
-def _generator_states(seed: int, device: torch.device) -> dict[str, Tensor]:
-    states = {"cpu": torch.Generator().manual_seed(seed).get_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.Generator(device).manual_seed(seed).get_state()
-    return states
-
-
-def _get_generators(device: torch.device) -> dict[str, Tensor]:
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def _set_generators(states: Mapping[str, Tensor]) -> None:
-    torch.set_rng_state(states["cpu"])
-    if "cuda" in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state(states["cuda"])

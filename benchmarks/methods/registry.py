@@ -1,4 +1,4 @@
-"""Names of methods and the classes behind them, plugins included."""
+"""Finds methods by name, plugins included, and configures them."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from types import NoneType, UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from benchmarks.common.errors import UserError, describe, unknown_name
-from benchmarks.methods.algorithm import Algorithm, Config
+from benchmarks.methods.algorithm import Algorithm, Config, outdated
 from benchmarks.methods.names import BUILT_IN, known_names, plugins
 from benchmarks.methods.variants import MARK, label, split
 
 
 class Method(NamedTuple):
-    """A method as it is found: its class, the words that find it, and its code's identity."""
+    """A method or variant that `find_method` found."""
 
     cls: type[Algorithm]
     spec: str
-    """What to give `find_method` to get it again, in another process."""
+    """Argument of `find_method` that finds the method in another process."""
     code: str
-    """sha256 of a plugin file, empty for installed code."""
+    """sha256 of a plugin file; empty for installed code."""
     options: Mapping[str, Any] = {}
-    """Those that make it a variant, which stands in tables under its `label`."""
+    """Options of a variant, which tables list under its `label`."""
 
     @property
     def label(self) -> str:
-        """The method's name, and the options of a variant: "gas@alpha=0.9,mask=false"."""
+        """The method's name with the options of a variant, e.g. "gas@alpha=0.9,mask=false"."""
         return label(self.cls.name, self.options)
 
 
 def find_method(spec: str) -> Method:
-    """The method called `spec`, or the class that `path/to/file.py:ClassName` names.
+    """Find a method by name or as `path/to/file.py:ClassName`.
 
-    Built-in names win over plugins. Behind either may stand options, "gas@alpha=0.9,mask=false":
-    a variant. `UserError` for what is unknown or does not fulfil the contract.
+    Built-in names win over plugins. Options may follow, "gas@alpha=0.9,mask=false": a variant.
+    Raises `UserError` if the method is unknown or does not fulfil the contract.
     """
     plain, words = split(spec)
     if words:
         method = find_method(plain)
         if method.options:
-            raise UserError(f"algorithm {spec!r}: give all options behind one {MARK}")
+            raise UserError(f"algorithm {spec!r}: put all options after a single {MARK}")
         return method._replace(options=parse_options(method.cls, words))
     if ".py:" in spec:
         return _from_file(spec)
@@ -63,7 +63,7 @@ def find_method(spec: str) -> Method:
                 ) from None
             return Method(_checked(cls, spec), spec, "")
     if spec.endswith(".py"):
-        raise UserError(f"algorithm {spec!r}: name the class in the file too, {spec}:ClassName")
+        raise UserError(f"algorithm {spec!r}: name the class as well, {spec}:ClassName")
     raise unknown_name("algorithm", spec, known_names())
 
 
@@ -71,17 +71,17 @@ def _from_file(spec: str) -> Method:
     file, _, name = spec.rpartition(":")
     path = Path(file).resolve()
     if not path.is_file():
-        raise UserError(f"algorithm {spec!r}: there is no file {file}")
+        raise UserError(f"algorithm {spec!r}: file {file} does not exist")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     module_name = f"osrl_bench_plugin_{digest[:16]}"
     if module_name not in sys.modules:
-        found = importlib.util.spec_from_file_location(module_name, path)
-        assert found is not None
-        assert found.loader is not None
-        module = importlib.util.module_from_spec(found)
-        sys.modules[module_name] = module  # dataclasses look their module up by name
+        module_spec = importlib.util.spec_from_file_location(module_name, path)
+        assert module_spec is not None
+        assert module_spec.loader is not None
+        module = importlib.util.module_from_spec(module_spec)
+        sys.modules[module_name] = module  # dataclasses look up their module by name
         try:
-            found.loader.exec_module(module)
+            module_spec.loader.exec_module(module)
         except Exception as error:
             del sys.modules[module_name]
             raise UserError(f"{file} fails to load: {describe(error)}") from None
@@ -96,23 +96,25 @@ def _checked(cls: Any, spec: str) -> type[Algorithm]:
         raise UserError(
             f"algorithm {spec!r} is not a subclass of benchmarks.methods.algorithm.Algorithm"
         )
+    if message := outdated(cls):
+        raise UserError(f"algorithm {spec!r}: {message}")
     if inspect.isabstract(cls):
-        lacking = ", ".join(sorted(cls.__abstractmethods__))
-        raise UserError(f"algorithm {spec!r} does not implement {lacking}")
-    for attribute in ("name", "conditions_on_limit"):
+        missing = ", ".join(sorted(cls.__abstractmethods__))
+        raise UserError(f"algorithm {spec!r} does not implement {missing}")
+    for attribute in ("name", "trains_per_limit", "heeds_limit"):
         if not hasattr(cls, attribute):
             raise UserError(f"algorithm {spec!r} does not state its {attribute!r}")
     return cls
 
 
 def parse_options(cls: type[Algorithm], options: dict[str, str]) -> dict[str, Any]:
-    """Option values as the method's config declares them, from words like `{"alpha": "0.9"}`."""
+    """Parse option values such as `{"alpha": "0.9"}` into the types that the config declares."""
     hints = get_type_hints(cls.config_class)
-    known = [field.name for field in fields(cls.config_class)]
+    names = [field.name for field in fields(cls.config_class)]
     values = {}
     for name, text in options.items():
-        if name not in known:
-            raise unknown_name(f"option of {cls.name}", name, known)
+        if name not in names:
+            raise unknown_name(f"option of {cls.name}", name, names)
         values[name] = _parse(text, hints[name], f"{cls.name}.{name}")
     return values
 
@@ -127,7 +129,7 @@ def _parse(text: str, kind: Any, name: str) -> Any:
         float: ("a number", float),
         str: ("a word", str),
     }
-    expected = [casts[one] for one in casts if one in kinds]
+    expected = [cast for type_, cast in casts.items() if type_ in kinds]
     if not expected:
         raise UserError(f"option {name} ({kind}) cannot be set on the command line")
     for _, cast in expected:
@@ -135,8 +137,8 @@ def _parse(text: str, kind: Any, name: str) -> Any:
             return cast(text)
         except (KeyError, ValueError):
             continue
-    wanted = [words for words, _ in expected] + ["none"] * (NoneType in kinds)
-    raise UserError(f"option {name} is {' or '.join(wanted)}, not {text!r}")
+    allowed = [words for words, _ in expected] + ["none"] * (NoneType in kinds)
+    raise UserError(f"option {name} is {' or '.join(allowed)}, not {text!r}")
 
 
 def configure(
@@ -147,9 +149,9 @@ def configure(
 ) -> tuple[Config, int]:
     """Config and number of updates of a method at a named budget.
 
-    `options` overrule the budget's, and those overrule what the method has for the task.
+    `options` override the budget's options, which override `of_task` (`Algorithm.options_on`).
     """
     if budget not in cls.budgets:
         raise unknown_name(f"budget of {cls.name}", budget, cls.budgets)
-    chosen = cls.budgets[budget]
-    return cls.config_class(**{**(of_task or {}), **chosen.options, **options}), chosen.updates
+    values = {**(of_task or {}), **cls.budgets[budget].options, **options}
+    return cls.config_class(**values), cls.budgets[budget].updates

@@ -1,16 +1,17 @@
-"""Several seeds trained as one: their networks side by side in tensors with a leading dimension.
+"""Trains several seeds as one batched model: their networks have a leading dimension of seeds.
 
-Small networks leave most of a GPU idle: K of them in one product of matrices take little longer
-than one. Each seed keeps what is its own: initialisation, gradient (losses add up over the seeds,
-and no weight of one reaches another's loss), clipping, optimiser state and stream of random
-numbers. So each ends as it would have alone, but for the rounding of the products.
+Small networks use a small part of a GPU, so K of them in one matrix product take hardly longer than
+one. Each seed keeps its own initialisation, gradients (losses are added up, and no weight of one
+seed affects the loss of another), clipping, optimiser state and random stream. It therefore ends as
+if trained alone, up to the rounding of the products.
 
 A method can be stacked (`Algorithm.stackable`) if its `update`
-- draws random numbers from `self.draws` alone, and `prepare` draws none;
-- counts dimensions from the last, and keeps its losses apart: [B] becomes [K, B], a loss [K];
-- descends the sum of all losses and clips by `clip_gradients`;
-- uses linear layers, layer norms, dropout from `benchmarks.common.random_streams`, and layers
-  without parameters; a tensor among its `parts`, of shape s, becomes [K, *s].
+- draws random numbers from `self.draws` only, and `prepare` draws none;
+- counts dimensions from the last, and keeps losses apart: [B] becomes [K, B], a loss [K];
+- minimises the sum of all losses and clips by `clip_gradients`;
+- uses linear layers, layer norms, plain embeddings, dropout from
+  `benchmarks.common.random_streams`, and layers without parameters. Each layer is registered once;
+  a shared one is passed to `forward`. A tensor of shape s among its `parts` becomes [K, *s].
 """
 
 from __future__ import annotations
@@ -26,10 +27,15 @@ from torch.optim import Optimizer
 
 from benchmarks.common.random_streams import Draws, Dropout, StackedDraws
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.methods.algorithm import LOG_EVERY, Algorithm, Progress, progress
+from benchmarks.methods.algorithm import (
+    LOG_EVERY,
+    Algorithm,
+    TrainingProgress,
+    checked_progress,
+)
 
-_COUNT = "step"
-"""In an optimiser's state the count of its steps, which all seeds share."""
+_STEP = "step"
+"""Name of the step count in an optimiser's state, which all seeds share."""
 
 
 class StackedLinear(nn.Module):
@@ -41,12 +47,12 @@ class StackedLinear(nn.Module):
         self.bias = _stacked_parameter([layer.bias for layer in layers])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Each layer on its own rows."""
+        """Each layer on the batch of its seed."""
         return torch.baddbmm(self.bias[:, None], x, self.weight.transpose(1, 2))
 
 
 class StackedLayerNorm(nn.Module):
-    """K layer norms: [K, B, w] to the same."""
+    """K layer norms: [K, B, w] to the same shape."""
 
     def __init__(self, layers: Sequence[nn.LayerNorm]) -> None:
         super().__init__()
@@ -55,56 +61,72 @@ class StackedLayerNorm(nn.Module):
         self.bias = _stacked_parameter([layer.bias for layer in layers])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Each layer on its own rows."""
+        """Each layer on the batch of its seed."""
         normed = nn.functional.layer_norm(x, self.shape, eps=self.eps)
         return torch.addcmul(self.bias[:, None], normed, self.weight[:, None])
 
 
-class Stack:
-    """Algorithms that differ in their seed alone, trained as one; they are as far as it is.
+class StackedEmbedding(nn.Module):
+    """K embedding tables of the same size: whole numbers [K, B] to [K, B, e]."""
 
-    Their parameters and the state of their optimisers become views of the stack's. After each
-    progress `state()` of each is what it would be alone, so that any of them may be saved, and
-    taken up again alone or in another stack.
+    def __init__(self, layers: Sequence[nn.Embedding]) -> None:
+        super().__init__()
+        self.weight = _stacked_parameter([layer.weight for layer in layers])
+
+    def forward(self, index: Tensor) -> Tensor:
+        """Look up in one long table, in which the K tables lie one after another."""
+        seeds, size, width = self.weight.shape
+        offset = size * torch.arange(seeds, device=index.device)[:, None]
+        return nn.functional.embedding(index + offset, self.weight.view(-1, width))
+
+
+class Stack:
+    """Trains seeds as one batched model, kept in sync with the algorithm of each seed.
+
+    The parameters and optimiser states of the algorithms become views of the stack's. After each
+    report, `state()` of each algorithm is what it would be alone, so that it can be saved, and
+    resumed alone or in another stack.
     """
 
     def __init__(self, algorithms: Sequence[Algorithm]) -> None:
-        """Raises `ValueError` for algorithms that cannot be trained as one."""
+        """Raises `ValueError` if the algorithms cannot be stacked."""
         first = algorithms[0]
-        alike = [(type(a), a.config, a.limit, a.updates, a.device) for a in algorithms]
-        if not first.stackable or any(one != alike[0] for one in alike):
+        settings = [(type(a), a.config, a.limit, a.updates, a.device) for a in algorithms]
+        if not first.stackable or any(other != settings[0] for other in settings):
             raise ValueError(
-                f"only one method that is stackable, with the same options, limit and number of "
-                f"updates made can be stacked: {[a.name for a in algorithms]}"
+                f"cannot stack {[a.name for a in algorithms]}: all must be the same stackable "
+                "method with the same options, limit, device and number of updates"
             )
         self.algorithms, self.device = algorithms, first.device
         self.streams = [Generator(self.device) for _ in algorithms]
         for stream, algorithm in zip(self.streams, algorithms, strict=True):
             stream.set_state(algorithm.generators[self.device.type])
         draws = StackedDraws(self.streams)
-        of_each = [algorithm.parts() for algorithm in algorithms]
-        in_place: dict[int, Any] = {id(first.draws): draws}
+        all_parts = [algorithm.parts() for algorithm in algorithms]
+        # by the id of an object of the first algorithm: its stacked counterpart
+        stacked_by_id: dict[int, Any] = {id(first.draws): draws}
         self._optimisers: list[tuple[Optimizer, list[Optimizer]]] = []
-        by_name = [[parts[name] for parts in of_each] for name in of_each[0]]
-        for own in by_name:
-            if isinstance(own[0], nn.Module):
-                _stack_modules(own, draws, in_place)
-            elif isinstance(own[0], Tensor):
-                in_place[id(own[0])] = _stacked_tensor(own)
-        for own in by_name:  # once all that they step is in place
-            if isinstance(own[0], Optimizer):
-                in_place[id(own[0])] = _stack_optimiser(own, in_place)
-                self._optimisers.append((in_place[id(own[0])], own))
-        for part in list(in_place.values()):
-            if isinstance(part, nn.Module):  # tensors and optimisers that it keeps as attributes
-                vars(part).update({n: in_place.get(id(v), v) for n, v in vars(part).items()})
+        by_name = [[parts[name] for parts in all_parts] for name in all_parts[0]]
+        for per_seed in by_name:
+            if isinstance(per_seed[0], nn.Module):
+                _stack_modules(per_seed, draws, stacked_by_id)
+            elif isinstance(per_seed[0], Tensor):
+                stacked_by_id[id(per_seed[0])] = _stack_tensors(per_seed)
+        for per_seed in by_name:  # last, since they refer to the stacked parameters
+            if isinstance(per_seed[0], Optimizer):
+                stacked = _stack_optimisers(per_seed, stacked_by_id)
+                stacked_by_id[id(per_seed[0])] = stacked
+                self._optimisers.append((stacked, per_seed))
+        for part in list(stacked_by_id.values()):
+            if isinstance(part, nn.Module):  # its attributes may be tensors and optimisers
+                vars(part).update({n: stacked_by_id.get(id(v), v) for n, v in vars(part).items()})
         self.leader = copy(first)
         self.leader.stacked = True
         for name, value in vars(first).items():
-            setattr(self.leader, name, _replaced(value, in_place))
+            setattr(self.leader, name, _replaced(value, stacked_by_id))
 
     def compile(self) -> None:
-        """As `Algorithm.compile`."""
+        """Like `Algorithm.compile`."""
         self.leader.compile()
 
     def fit(
@@ -113,26 +135,28 @@ class Stack:
         updates: int,
         every: int = LOG_EVERY,
         due: Callable[[], bool] = lambda: False,
-    ) -> Iterator[list[Progress]]:
-        """As `Algorithm.fit`, with the progress of each."""
+    ) -> Iterator[list[TrainingProgress]]:
+        """Like `Algorithm.fit`, with a list of the progress of each seed."""
         for done, losses, seconds in self.leader.advance(data, updates, every, due):
-            self._share(done, updates)
+            self._synchronise(done, updates)
             yield [
-                progress(done, {name: _of_seed(row, k) for name, row in losses.items()}, seconds)
+                checked_progress(
+                    done, {name: _of_seed(values, k) for name, values in losses.items()}, seconds
+                )
                 for k in range(len(self.algorithms))
             ]
 
-    def _share(self, updates: int, planned: int) -> None:
-        """Let each algorithm have what the stack has come to."""
+    def _synchronise(self, updates: int, planned: int) -> None:
+        """Copy the stack's state back to each algorithm."""
         for algorithm, stream in zip(self.algorithms, self.streams, strict=True):
             algorithm.updates, algorithm.planned_updates = updates, planned
             algorithm.generators[self.device.type] = stream.get_state()
-        for stacked, own in self._optimisers:
-            _share_optimiser(stacked, own)
+        for stacked, per_seed in self._optimisers:
+            _synchronise_optimisers(stacked, per_seed)
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], largest: float, stacked: bool) -> None:
-    """Scale the gradient, of each seed by itself, to a norm of at most `largest`."""
+    """Scale the gradient to a norm of at most `largest`; the gradient of each seed separately."""
     if not stacked:
         nn.utils.clip_grad_norm_(parameters, largest)
         return
@@ -143,82 +167,94 @@ def clip_gradients(parameters: Iterable[nn.Parameter], largest: float, stacked: 
         gradient.mul_(scale.view(-1, *[1] * (gradient.dim() - 1)))
 
 
-def _stacked_parameter(own: Sequence[Tensor]) -> nn.Parameter:
-    return nn.Parameter(torch.stack([one.detach() for one in own]), own[0].requires_grad)
+def _stacked_parameter(per_seed: Sequence[Tensor]) -> nn.Parameter:
+    values = torch.stack([parameter.detach() for parameter in per_seed])
+    return nn.Parameter(values, per_seed[0].requires_grad)
 
 
-def _stacked_tensor(own: Sequence[Tensor]) -> Tensor:
-    """[K, ...] for one tensor of each, which become views of it."""
-    stacked = torch.stack([one.detach() for one in own]).requires_grad_(own[0].requires_grad)
-    _become_views(own, stacked)
+def _stack_tensors(per_seed: Sequence[Tensor]) -> Tensor:
+    """A tensor [K, ...]; the tensors of the seeds become views of it."""
+    stacked = torch.stack([tensor.detach() for tensor in per_seed])
+    stacked.requires_grad_(per_seed[0].requires_grad)
+    _make_views(per_seed, stacked)
     return stacked
 
 
-def _become_views(own: Sequence[Tensor], stacked: Tensor) -> None:
-    for one, part in zip(own, stacked.detach(), strict=True):
-        one.data = part
+def _make_views(per_seed: Sequence[Tensor], stacked: Tensor) -> None:
+    for tensor, view in zip(per_seed, stacked.detach(), strict=True):
+        tensor.data = view
 
 
-def _stack_modules(own: Sequence[nn.Module], draws: Draws, in_place: dict[int, Any]) -> nn.Module:
-    """One module that does what each of `own` does; fills `in_place`: theirs to the stack's."""
-    first = own[0]
+def _stack_modules(
+    per_seed: Sequence[nn.Module], draws: Draws, stacked_by_id: dict[int, Any]
+) -> nn.Module:
+    """One module that evaluates the modules of all seeds; adds its parts to `stacked_by_id`."""
+    first = per_seed[0]
     if isinstance(first, nn.Linear):
-        stacked: nn.Module = StackedLinear(own)  # type: ignore[arg-type]
+        stacked: nn.Module = StackedLinear(per_seed)  # type: ignore[arg-type]
     elif isinstance(first, nn.LayerNorm):
-        stacked = StackedLayerNorm(own)  # type: ignore[arg-type]
+        stacked = StackedLayerNorm(per_seed)  # type: ignore[arg-type]
+    elif isinstance(first, nn.Embedding):
+        stacked = StackedEmbedding(per_seed)  # type: ignore[arg-type]
     elif isinstance(first, Dropout):
         stacked = Dropout(first.share, draws)
     else:
         stacked = copy(first)
         stacked._parameters, stacked._modules = {}, {}
         for name, value in list(vars(stacked).items()):
-            if isinstance(value, partial):  # a faster method of that one module
+            if isinstance(value, partial):  # an accelerated method, bound to the first module
                 delattr(stacked, name)
         for name, _ in first.named_parameters(recurse=False):
-            each = [getattr(one, name) for one in own]
-            stacked.register_parameter(name, _stacked_parameter(each))
+            parameters = [getattr(module, name) for module in per_seed]
+            stacked.register_parameter(name, _stacked_parameter(parameters))
         if any(True for _ in first.buffers(recurse=False)):
             raise TypeError(f"{type(first).__name__} has buffers: it cannot be stacked")
         for name, _ in first.named_children():
-            children = [getattr(one, name) for one in own]
-            stacked.add_module(name, _stack_modules(children, draws, in_place))
+            children = [getattr(module, name) for module in per_seed]
+            stacked.add_module(name, _stack_modules(children, draws, stacked_by_id))
     stacked.train(first.training)
     for name, parameter in stacked.named_parameters(recurse=False):
-        each = [getattr(one, name) for one in own]
-        _become_views(each, parameter)
-        in_place[id(each[0])] = parameter
-    in_place[id(first)] = stacked
+        parameters = [getattr(module, name) for module in per_seed]
+        _make_views(parameters, parameter)
+        stacked_by_id[id(parameters[0])] = parameter
+    stacked_by_id[id(first)] = stacked
     return stacked
 
 
-def _stack_optimiser(own: Sequence[Optimizer], in_place: Mapping[int, Any]) -> Optimizer:
-    """One of the same kind over the stack's parameters, with the state that `own` have."""
+def _stack_optimisers(per_seed: Sequence[Optimizer], stacked_by_id: Mapping[int, Any]) -> Optimizer:
+    """An optimiser of the same kind over the stacked parameters, with the states of all seeds."""
     groups = [
-        {**group, "params": [in_place[id(one)] for one in group["params"]]}
-        for group in own[0].param_groups
+        {**group, "params": [stacked_by_id[id(parameter)] for parameter in group["params"]]}
+        for group in per_seed[0].param_groups
     ]
-    kind: Any = type(own[0])
+    kind: Any = type(per_seed[0])
     stacked: Optimizer = kind(groups)
-    for target, *each in zip(_parameters(stacked), *map(_parameters, own), strict=True):
-        kept = [one.state.get(parameter, {}) for one, parameter in zip(own, each, strict=True)]
-        if kept[0]:
+    by_parameter = zip(_parameters(stacked), *map(_parameters, per_seed), strict=True)
+    for target, *sources in by_parameter:
+        states = [
+            optimiser.state.get(source, {})
+            for optimiser, source in zip(per_seed, sources, strict=True)
+        ]
+        if states[0]:
             stacked.state[target] = {
-                name: value.clone() if name == _COUNT else torch.stack([one[name] for one in kept])
-                for name, value in kept[0].items()
+                name: value.clone()
+                if name == _STEP
+                else torch.stack([state[name] for state in states])
+                for name, value in states[0].items()
             }
     return stacked
 
 
-def _share_optimiser(stacked: Optimizer, own: Sequence[Optimizer]) -> None:
-    """Let each of `own` have its rates and its part of the state, as views."""
-    for k, optimiser in enumerate(own):
-        for group, its in zip(stacked.param_groups, optimiser.param_groups, strict=True):
-            its.update({name: value for name, value in group.items() if name != "params"})
+def _synchronise_optimisers(stacked: Optimizer, per_seed: Sequence[Optimizer]) -> None:
+    """Give the optimiser of each seed the stack's settings and, as views, its part of the state."""
+    for k, optimiser in enumerate(per_seed):
+        for source_group, group in zip(stacked.param_groups, optimiser.param_groups, strict=True):
+            group.update({name: v for name, v in source_group.items() if name != "params"})
         for source, target in zip(_parameters(stacked), _parameters(optimiser), strict=True):
-            if kept := stacked.state.get(source):
+            if state := stacked.state.get(source):
                 optimiser.state[target] = {
-                    name: value.clone() if name == _COUNT else value[k]
-                    for name, value in kept.items()
+                    name: value.clone() if name == _STEP else value[k]
+                    for name, value in state.items()
                 }
 
 
@@ -230,12 +266,12 @@ def _of_seed(losses: list[float] | float, k: int) -> float:
     return losses[k] if isinstance(losses, list) else losses
 
 
-def _replaced(value: Any, in_place: Mapping[int, Any]) -> Any:
-    """What the stack has in place of `value`, within tuples, lists and dictionaries too."""
-    if id(value) in in_place:
-        return in_place[id(value)]
+def _replaced(value: Any, stacked_by_id: Mapping[int, Any]) -> Any:
+    """The stacked counterpart of `value`, or `value`; searches tuples, lists and dictionaries."""
+    if id(value) in stacked_by_id:
+        return stacked_by_id[id(value)]
     if isinstance(value, tuple | list) and not hasattr(value, "_fields"):
-        return type(value)(_replaced(one, in_place) for one in value)
+        return type(value)(_replaced(item, stacked_by_id) for item in value)
     if isinstance(value, dict):
-        return {key: _replaced(one, in_place) for key, one in value.items()}
+        return {key: _replaced(item, stacked_by_id) for key, item in value.items()}
     return value

@@ -1,4 +1,4 @@
-"""How a variant of a method, which is the method with other options, is written."""
+"""Notation of variants: a method with other options, such as "gas@alpha=0.9,mask=false"."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from typing import Any
 from benchmarks.common.errors import UserError
 
 MARK = "@"
-"""Between a method and the options of a variant: "gas@alpha=0.9,mask=false"."""
+"""Separates a method and the options of a variant."""
 
 
 def label(name: str, options: Mapping[str, Any]) -> str:
-    """What a method with these options is called; the method's name where there are none."""
+    """The name of a variant; without options the name of the method."""
     words = ",".join(f"{option}={_word(value)}" for option, value in options.items())
     return f"{name}{MARK}{words}" if words else name
 
 
 def split(spec: str) -> tuple[str, dict[str, str]]:
-    """A method and the words of its options; `UserError` where an option is given twice."""
+    """The method and the options, as text, of a variant; raises `UserError` if one is malformed."""
     name, mark, words = spec.rpartition(MARK)
     if not mark or "=" not in words:
         return spec, {}
-    given = dict[str, str]()
+    options = dict[str, str]()
     for word in words.split(","):
         option, equals, value = word.partition("=")
-        if not equals or option in given:
-            raise UserError(f"algorithm {spec!r}: {word!r} is not one option=value")
-        given[option] = value
-    return name, given
+        if not equals or option in options:
+            raise UserError(f"algorithm {spec!r}: {word!r} is not one option=value pair")
+        options[option] = value
+    return name, options
 
 
 def values(words: Mapping[str, str]) -> dict[str, Any]:
-    """The options' values as a table tells them apart: numbers, true, false, none, or text."""
+    """Parse the options of a variant into numbers, True, False, None or text."""
     return {option: _value(word) for option, word in words.items()}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.common.errors import UserError, unknown_name
 from benchmarks.datasets.source import DataSet
-from benchmarks.methods.algorithm import acting_options, training_options
+from benchmarks.methods.algorithm import eval_options, training_options
 from benchmarks.methods.registry import Method, configure, parse_options
 from benchmarks.runs.jobs import Job, Training, joined_code
 from benchmarks.tasks.suites import Limit
@@ -103,7 +103,7 @@ class RunSpec:
             cls, self.budget, self._options_of(method), cls.options_on(task.name, data.source)
         )
         updates = self.updates or updates
-        groups = [tuple(limits)] if cls.conditions_on_limit else [(limit,) for limit in limits]
+        groups = [(limit,) for limit in limits] if cls.trains_per_limit else [tuple(limits)]
         training_seconds = updates * cls.budgets[self.budget].update_ms / 1000
         return [
             Job(
@@ -114,7 +114,7 @@ class RunSpec:
                     task=task.name,
                     checksum=checksum,
                     seed=self.seeds[0],
-                    limit=None if cls.conditions_on_limit else group[0],
+                    limit=group[0] if cls.trains_per_limit else None,
                     updates=updates,
                 ),
                 limits=group,
@@ -127,7 +127,7 @@ class RunSpec:
                 core_seconds=training_seconds + _evaluation_seconds(task, group, self.episodes),
                 task_file=task.file,
                 variant=method.label if method.options else "",
-                eval_options=acting_options(config),
+                eval_options=eval_options(config),
                 seeds_per_job=self.seeds_per_job if cls.stackable else 1,
             )
             for group in groups
@@ -172,7 +172,7 @@ def plan_text(
         of_method = [job for job in jobs if job.display_name == method.label]
         minutes = sum(job.core_seconds for job in of_method) / 60
         updates = of_method[0].training.updates if of_method else 0
-        each = "one for all limits" if method.cls.conditions_on_limit else "one a limit"
+        each = "one a limit" if method.cls.trains_per_limit else "one for all limits"
         lines.append(
             f"  {method.label:12} {len(of_method):4} trainings ({each}) of {updates} updates, "
             f"about {minutes:.1f} core minutes"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common.errors import UserError
-from benchmarks.methods.algorithm import Progress
+from benchmarks.methods.algorithm import TrainingProgress
 from benchmarks.runs.jobs import Job
 
 _PACKAGES = {"tensorboard": "tensorboard", "wandb": "wandb"}
@@ -39,10 +39,12 @@ def chosen(*, tensorboard: bool = False, wandb: str | None = None) -> tuple[str,
 
 
 @contextmanager
-def open_trackers(job: Job, folder: Path, updates: int) -> Iterator[Callable[[Progress], None]]:
+def open_trackers(
+    job: Job, folder: Path, updates: int
+) -> Iterator[Callable[[TrainingProgress], None]]:
     """Open the trackers of `job`, whose training is at `updates`; yield a logger to all of them."""
     with ExitStack() as stack:
-        tracks: Sequence[Callable[[Progress], None]] = [
+        tracks: Sequence[Callable[[TrainingProgress], None]] = [
             stack.enter_context(
                 _wandb(job, tracker.partition(":")[2])
                 if tracker.startswith("wandb:")
@@ -51,7 +53,7 @@ def open_trackers(job: Job, folder: Path, updates: int) -> Iterator[Callable[[Pr
             for tracker in job.trackers
         ]
 
-        def track(progress: Progress) -> None:
+        def track(progress: TrainingProgress) -> None:
             for track_one in tracks:
                 track_one(progress)
 
@@ -59,12 +61,12 @@ def open_trackers(job: Job, folder: Path, updates: int) -> Iterator[Callable[[Pr
 
 
 @contextmanager
-def _tensorboard(folder: Path, updates: int) -> Iterator[Callable[[Progress], None]]:
+def _tensorboard(folder: Path, updates: int) -> Iterator[Callable[[TrainingProgress], None]]:
     writer_class = importlib.import_module("torch.utils.tensorboard").SummaryWriter
     # Drop what a killed attempt wrote after its last checkpoint: it is logged again.
     writer: Any = writer_class(str(folder / "tensorboard"), purge_step=updates + 1)
 
-    def track(progress: Progress) -> None:
+    def track(progress: TrainingProgress) -> None:
         for name, value in progress.losses.items():
             writer.add_scalar(name, value, progress.updates)
 
@@ -75,7 +77,7 @@ def _tensorboard(folder: Path, updates: int) -> Iterator[Callable[[Progress], No
 
 
 @contextmanager
-def _wandb(job: Job, project: str) -> Iterator[Callable[[Progress], None]]:
+def _wandb(job: Job, project: str) -> Iterator[Callable[[TrainingProgress], None]]:
     training = job.training
     run: Any = importlib.import_module("wandb").init(
         project=project,

@@ -13,7 +13,7 @@ import torch
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.methods.algorithm import LOG_EVERY, Algorithm, Problem, Progress
+from benchmarks.methods.algorithm import LOG_EVERY, Algorithm, Problem, TrainingProgress
 from benchmarks.methods.registry import find_method
 from benchmarks.methods.stacking import Stack
 from benchmarks.runs import provenance
@@ -139,14 +139,14 @@ def _train(
 
 def _fit(
     attempts: Sequence[_Attempt], data: Trajectories, due: Callable[[], bool]
-) -> Iterator[Sequence[Progress]]:
+) -> Iterator[Sequence[TrainingProgress]]:
     """Update the methods, as one stack where they are several; yield the progress of each."""
     job, algorithms = attempts[0].job, [attempt.algorithm for attempt in attempts]
     trained = Stack(algorithms) if len(algorithms) > 1 else algorithms[0]
     if job.compiled:
         trained.compile()
     for progress in trained.fit(data, job.training.updates, LOG_EVERY, due):
-        yield [progress] if isinstance(progress, Progress) else progress
+        yield [progress] if isinstance(progress, TrainingProgress) else progress
 
 
 def _load(job: Job) -> tuple[Task, Trajectories]:
@@ -200,14 +200,14 @@ class _CheckpointClock:
 
 
 @contextmanager
-def _open_log(attempt: _Attempt) -> Iterator[Callable[[Progress, float], None]]:
+def _open_log(attempt: _Attempt) -> Iterator[Callable[[TrainingProgress, float], None]]:
     """Open the logger of losses: to losses.csv, the attempt's `loss_lines` and the trackers."""
     folder, lines = attempt.run.folder, attempt.loss_lines
     with (folder / "losses.csv").open("w", buffering=1) as file:
         file.writelines(lines)  # without lines from after the checkpoint: they are logged again
         with open_trackers(attempt.job, folder, attempt.algorithm.updates) as track:
 
-            def log(progress: Progress, seconds: float) -> None:
+            def log(progress: TrainingProgress, seconds: float) -> None:
                 if not lines:
                     lines.append(",".join(["updates", "seconds", *progress.losses]) + "\n")
                     file.write(lines[0])

@@ -70,6 +70,7 @@ SUITES: dict[str, Suite] = {
             "gas@epsilon=0",
             "gas@halve_below=0.1",
             "gas-released",
+            "gas-released@bounded=false",
             "gas-levels",
         ),
     ),

@@ -1,0 +1,37 @@
+"""Networks, target networks and gradient steps that several methods use."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+
+def mlp(*sizes: int) -> nn.Sequential:
+    """Linear layers of these widths, inputs first and outputs last, with ReLUs between them."""
+    layers = list[nn.Module]()
+    for inputs, outputs in pairwise(sizes):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def make_target(module: nn.Module) -> Any:
+    """A target network: a copy in evaluation mode that takes no gradient."""
+    return deepcopy(module).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def polyak_update(target: nn.Module, source: nn.Module, tau: float) -> None:
+    """Move the parameters of `target` by the fraction `tau` towards those of `source`."""
+    torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), tau)
+
+
+def optimizer_step(optimiser: Optimizer, loss: Tensor) -> None:
+    """One gradient step on `loss`; the losses [K] of a stack of seeds are added up."""
+    optimiser.zero_grad(set_to_none=True)
+    loss.sum().backward()
+    optimiser.step()
