@@ -157,7 +157,7 @@ def test_a_disk_that_is_full_and_then_has_room_again(
 def test_a_disk_that_has_become_read_only(small_data: SmallData, small_disk: Path) -> None:
     job = make_job("bc-all", small_data, small_disk)
     with pytest.raises(StoppedError):
-        run_job(job, stopping=stopping_after(3))
+        run_job(job, stop_requested=stopping_after(3))
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(OSError, match="Read-only file system") as raised:
         run_job(job)

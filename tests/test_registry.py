@@ -142,7 +142,7 @@ def test_what_is_wrong_with_a_file_is_told_in_one_line(plugin, tmp_path):
     assert "replace conditions_on_limit by trains_per_limit" in outdated
     assert "heeds_limit" in outdated
     assert complaint(str(plugin)) == (
-        f"algorithm '{plugin}': name the class in the file too, {plugin}:ClassName"
+        f"algorithm '{plugin}': name the class as well, {plugin}:ClassName"
     )
 
 

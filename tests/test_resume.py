@@ -94,7 +94,7 @@ def test_every_method_ends_the_same_however_often_it_is_stopped(
     while not Run.of(broken).trained:
         attempts += 1
         try:
-            run_job(broken, stopping=stopping_after(attempts % 2))
+            run_job(broken, stop_requested=stopping_after(attempts % 2))
         except StoppedError:
             assert (failure := Run.of(broken).failure())
             assert failure["interrupted"]
@@ -172,7 +172,7 @@ def test_a_checkpoint_that_cannot_be_used_is_as_good_as_none(
 ) -> None:
     job, whole = (make_job("bc-all", small_data, tmp_path / one) for one in ("job", "whole"))
     with pytest.raises(StoppedError):
-        run_job(job, stopping=stopping_after(3))
+        run_job(job, stop_requested=stopping_after(3))
     path = Run.of(job).folder / "resume.pt"
     if damage == "other":
         torch.save({"algorithm": {"updates": 3}}, path)
@@ -279,7 +279,7 @@ def test_errors_are_told_apart() -> None:
 def test_a_store_that_was_moved_goes_on(small_data: SmallData, tmp_path: Path) -> None:
     job = make_job("bc-all", small_data, tmp_path / "one")
     with pytest.raises(StoppedError):
-        run_job(job, stopping=stopping_after(4))
+        run_job(job, stop_requested=stopping_after(4))
     shutil.move(tmp_path / "one", tmp_path / "other")
     moved = replace(job, results=str(tmp_path / "other"))
     run_job(moved)

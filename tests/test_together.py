@@ -211,7 +211,7 @@ def test_a_stopped_stack_goes_on_where_it_was(small_data: SmallData, tmp_path: P
         job = replace(base, results=str(tmp_path / way))
         asked = iter([False] * 3 + [True] * 1000)
         with pytest.raises(StoppedError):
-            run_job(replace(job, checkpoint_seconds=0.0), stopping=lambda: next(asked))  # noqa: B023
+            run_job(replace(job, checkpoint_seconds=0.0), stop_requested=lambda: next(asked))  # noqa: B023
         runs = [Run.of(one) for one in job.per_seed]
         saved = [run.saved_progress() for run in runs]
         assert len({one["algorithm"]["updates"] for one in saved if one}) == 1

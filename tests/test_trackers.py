@@ -68,7 +68,7 @@ def test_wandb_gets_the_losses_of_one_run_that_goes_on(
 ) -> None:
     job = make_job("bc-all", small_data, tmp_path, stage="train", trackers=("wandb:safe",))
     with pytest.raises(StoppedError):
-        run_job(job, stopping=stopping_after(5))
+        run_job(job, stop_requested=stopping_after(5))
     run_job(job)
     begin = ("init", "safe", job.training.key[:16], "allow")
     logged = [(step, ["loss_actor"]) for step in (3, 6, 7)]
@@ -83,7 +83,7 @@ def test_tensorboard_forgets_what_was_written_after_the_checkpoint(
 ) -> None:
     job = make_job("bc-all", small_data, tmp_path, stage="train", trackers=("tensorboard",))
     with pytest.raises(StoppedError):
-        run_job(job, stopping=stopping_after(5))
+        run_job(job, stop_requested=stopping_after(5))
     run_job(job)
     opened = [one for one in recorder.said if one[0] == "tensorboard"]
     assert opened[0] == ("tensorboard", 1)
