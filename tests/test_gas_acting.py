@@ -13,7 +13,7 @@ from baselines.cdt import CDT
 from benchmarks.datasets.targets import TARGET_QUANTILE, reward_targets
 from benchmarks.methods.algorithm import Problem
 from gas import GAS
-from gas.algorithm import Goals, Request
+from gas.algorithm import Conditioning, Goals
 
 from .gas_cases import HORIZON, QUICK, SMALL, built, check_episodes_alone, made_up, trained
 
@@ -151,15 +151,15 @@ def test_an_exceeded_limit_is_remembered():
 @pytest.mark.parametrize("tighten", [True, False])
 def test_no_more_cost_is_asked_for_than_the_reward_takes(tighten):
     gas = built(tighten=tighten)
-    request = Request(torch.zeros(4, 2), torch.ones(4), torch.full((4,), 0.5), torch.ones(4))
-    needed = torch.tensor([-0.2, 0.1, 0.5, 0.9])
-    told = []
-    gas.goals = lambda request: Goals(request.cost, needed)
-    gas.action = lambda request, goals: told.append(request) or torch.zeros(4, 2)
-    gas.answer(request)
-    expected = [0.0, 0.1, 0.5, 0.5] if tighten else [0.5] * 4
-    torch.testing.assert_close(told[0].cost, torch.tensor(expected))
-    assert torch.equal(told[0].reward, request.reward)
+    halves = torch.full((4,), 0.5)
+    conditioning = Conditioning(torch.zeros(4, 2), torch.ones(4), halves, torch.ones(4))
+    expected_cost, passed = torch.tensor([-0.2, 0.1, 0.5, 0.9]), []
+    gas.goals = lambda conditioning: Goals(conditioning.cost, expected_cost)
+    gas.action = lambda conditioning, _: passed.append(conditioning) or torch.zeros(4, 2)
+    gas.eval_action(conditioning)
+    target_cost = [0.0, 0.1, 0.5, 0.5] if tighten else [0.5] * 4
+    torch.testing.assert_close(passed[0].cost, torch.tensor(target_cost))
+    assert torch.equal(passed[0].reward, conditioning.reward)
 
 
 def test_policies_share_nothing():

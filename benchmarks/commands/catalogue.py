@@ -36,7 +36,7 @@ def flags_of(cls: type[Algorithm]) -> dict[str, str]:
     """What a class states of itself, in words."""
     return {
         "trainings": "one a limit" if cls.trains_per_limit else "one for all limits",
-        "heeds limit": _yes(cls.heeds_limit),
+        "heeds the limit": _yes(cls.heeds_limit),
         "seeds as one": _yes(cls.stackable),
         "compiled": _yes(bool(cls.compilable)),
     }
@@ -102,12 +102,12 @@ def check(spec: str) -> int:
     """Run the conformance test and print a line a check; 1 at the first that fails."""
     method = find_method(spec)
 
-    def report(passed: str) -> None:
+    def tell(passed: str) -> None:
         print(f"passed: {passed}", flush=True)
 
     try:
         config = method.cls.config_class(**{"batch": 16, **method.options})
-        check_algorithm(method.cls, config, report)
+        check_algorithm(method.cls, config, tell)
     except AssertionError as error:
         print(f"FAILED: {' '.join(str(error).split())}")
         return 1

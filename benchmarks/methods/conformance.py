@@ -35,9 +35,9 @@ def check_algorithm(
 ) -> None:
     """Train and evaluate `cls` on small synthetic data, in seconds and without a simulator.
 
-    `config` should make the method small; None takes the defaults with a batch of 16. Raises an
-    `AssertionError` that names the fault and what the contract asks for. `report` is called with
-    a sentence for each check that has passed.
+    `config` should make the method small; None takes the defaults with a batch of 16. `report`
+    receives a line for each check that passed. Raises an `AssertionError` that names the fault and
+    what the contract asks for.
     """
     _check_class(cls)
     config = config or cls.config_class(batch=16)
@@ -51,7 +51,7 @@ def check_algorithm(
         raise AssertionError("a limit against trains_per_limit is accepted: leave __init__ alone")
     with _globals_untouched("constructing it"):
         first, same, other = (cls(problem, config, limit=limit, seed=seed) for seed in (0, 0, 1))
-    report("a cost limit is accepted or refused as the class states")
+    report("a cost limit is accepted or refused as stated; construction changes no globals")
     training = first.fit(data, 5, every=1)
     for run in (training, same.fit(data, 5, every=1), other.fit(data, 5, every=1)):
         _train(run, 3)
@@ -63,7 +63,7 @@ def check_algorithm(
     assert where, "different seeds gave identical parameters"
     report("equal seeds give equal trainings, different seeds different ones")
     actions = _check_policy(first, problem)
-    report("actions are in [-1, 1], deterministic, and independent of the rest of the batch")
+    report("actions are in [-1, 1], deterministic, and independent of the other episodes")
     loaded, unused = (cls.from_state(_through_a_file(saved)) for _ in range(2))
     where = _difference(saved, loaded.state())
     assert not where, f"{where} of state() differs after from_state()"
@@ -77,12 +77,12 @@ def check_algorithm(
         f"two updates after loading, {where} differs from a training without a break: parts() must "
         "name all that training changes (optimisers too), and acting must not affect training"
     )
-    report("its next updates equal those of the original")
+    report("the next updates of a restored method equal those of the original")
     _check_resuming(lambda: cls(problem, config, limit=limit), data)
-    report("a training that is interrupted repeatedly ends as an uninterrupted one")
+    report("a training that is interrupted again and again ends as an uninterrupted one")
     if cls.stackable:
         _check_stack(lambda seed: cls(problem, config, limit=limit, seed=seed), data)
-        report("seeds trained as one batched model end as each does alone")
+        report("seeds trained as one end as each does alone")
 
 
 def synthetic_data(episodes: int = 24, seed: int = 0) -> Trajectories:
