@@ -73,6 +73,9 @@ def test_every_method_is_listed_with_its_flags_and_paper(
     assert "one for all limits" in shown["gas"]
     assert "one a limit" in shown["cpq"]
     assert shown["bc-all"].endswith("–")
+    # heeds limit, seeds as one, compiled
+    assert shown["gas"].split()[5:8] == ["yes", "yes", "yes"]
+    assert shown["bc-all"].split()[5:8] == ["no", "yes", "no"]
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

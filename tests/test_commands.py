@@ -90,7 +90,7 @@ def refused(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> 
         (["leaderboard", "--format", "pdf"], "unknown format 'pdf'"),
         (["methods", "gsa"], "unknown algorithm 'gsa': did you mean gas?"),
         (["tasks", "BalRun"], "unknown task 'BalRun': did you mean BallRun?"),
-        (["check", "nowhere.py:Method"], "there is no file nowhere.py"),
+        (["check", "nowhere.py:Method"], "file nowhere.py does not exist"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
