@@ -46,8 +46,9 @@ class GASConfig(TargetConfig, StitchingConfig):
     cost_filter: bool = True
     """Leave segments out of the policy's loss if they cost more than V^C (the sign of a term in the
     release; not in the paper)."""
-    tighten: bool = eval_only(True)
-    """At each step of an episode, condition the policy on the smaller of C-hat and V^C (ours)."""
+    tightening: int = eval_only(2)
+    """How many times the policy's target cost is lowered to V^C at each step, so that no more cost
+    is asked for than the return takes (ours); 0 leaves it as it is."""
     halve_below: float = eval_only(0.0)
     """If the cost limit left is below this fraction of C_max, the policy, but not the goals, gets
     half of it as target cost (release: 0.1)."""
@@ -194,15 +195,16 @@ class GAS(Stitching):
         return self.action(self.with_halved_cost(conditioning), self.goals(conditioning))
 
     def tightened(self, conditioning: Conditioning) -> Conditioning:
-        """Lower C-hat to V^C, the cost that the target return is expected to take.
+        """Lower the target cost to V^C, the cost that the target return is expected to take.
 
-        Narrow relabelling trains the policy on a large C-hat near the end of an episode only with
-        segments of high cost, so it would spend there what is left of the cost limit.
+        With narrow relabelling, the segments with a large target cost and little time left are
+        those that cost much: the policy would spend there what is left of the cost limit.
         """
-        if not self.config.tighten:
-            return conditioning
-        expected = self.goals(conditioning).cost.clamp(min=0.0)
-        return conditioning._replace(cost=torch.minimum(conditioning.cost, expected))
+        for _ in range(self.config.tightening):
+            expected = self.goals(conditioning).cost.clamp(min=0.0)
+            lower = torch.minimum(conditioning.cost, expected)
+            conditioning = conditioning._replace(cost=lower)
+        return conditioning
 
     def with_halved_cost(self, conditioning: Conditioning) -> Conditioning:
         """Halve target costs below `halve_below`."""

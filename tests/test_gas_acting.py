@@ -105,7 +105,7 @@ def recorded(**options):
 @QUICK
 @given(st.data())
 def test_targets_shrink_by_what_was_received(draw):
-    gas = recorded(margin=0.0, tighten=False)
+    gas = recorded(margin=0.0, tightening=0)
     limits = [0.0, 2.0, 9.0]
     policy = gas.policy(torch.tensor(limits))
     targets = reward_targets(gas.problem.returns, gas.problem.costs, torch.tensor(limits)).numpy()
@@ -140,7 +140,7 @@ def test_targets_shrink_by_what_was_received(draw):
 
 
 def test_an_exceeded_limit_is_remembered():
-    gas, row = recorded(margin=0.0, tighten=False), torch.tensor([0])
+    gas, row = recorded(margin=0.0, tightening=0), torch.tensor([0])
     policy = gas.policy(torch.tensor([3.0]))
     for cost, left in [(5.0, 0.0), (-4.0, 2.0)]:  # a refund counts against what was overspent
         policy.observe(torch.zeros(1), torch.tensor([cost]), row)
@@ -148,22 +148,22 @@ def test_an_exceeded_limit_is_remembered():
         assert gas.asked.cost.item() * gas.cost_scale == pytest.approx(left)
 
 
-@pytest.mark.parametrize("tighten", [True, False])
-def test_no_more_cost_is_asked_for_than_the_reward_takes(tighten):
-    gas = built(tighten=tighten)
+@pytest.mark.parametrize("times", [0, 1, 2])
+def test_no_more_cost_is_asked_for_than_the_return_takes(times):
+    gas = built(tightening=times)
     halves = torch.full((4,), 0.5)
     conditioning = Conditioning(torch.zeros(4, 2), torch.ones(4), halves, torch.ones(4))
-    expected_cost, passed = torch.tensor([-0.2, 0.1, 0.5, 0.9]), []
-    gas.goals = lambda conditioning: Goals(conditioning.cost, expected_cost)
+    offset, passed = torch.tensor([-0.7, -0.2, 0.0, 0.4]), []
+    gas.goals = lambda conditioning: Goals(conditioning.cost, conditioning.cost + offset)
     gas.action = lambda conditioning, _: passed.append(conditioning) or torch.zeros(4, 2)
     gas.eval_action(conditioning)
-    target_cost = [0.0, 0.1, 0.5, 0.5] if tighten else [0.5] * 4
+    target_cost = [[0.5] * 4, [0.0, 0.3, 0.5, 0.5], [0.0, 0.1, 0.5, 0.5]][times]
     torch.testing.assert_close(passed[0].cost, torch.tensor(target_cost))
     assert torch.equal(passed[0].reward, conditioning.reward)
 
 
 def test_policies_share_nothing():
-    gas, limits = recorded(margin=0.0, tighten=False), torch.tensor([3.0, 4.0])
+    gas, limits = recorded(margin=0.0, tightening=0), torch.tensor([3.0, 4.0])
     one, other = gas.policy(limits), gas.policy(limits)
     one.observe(torch.ones(2), torch.ones(2), torch.arange(2))
     assert limits.tolist() == [3.0, 4.0]

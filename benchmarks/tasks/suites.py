@@ -69,6 +69,12 @@ SUITES: dict[str, Suite] = {
             "gas@mask=false",
             "gas@epsilon=0",
             "gas@halve_below=0.1",
+            "gas@cost_relabelling=full",
+            "gas@cost_filter=false",
+            "gas@tightening=0",
+            "gas@margin=0",
+            # the paper's equations and no more
+            "gas@cost_relabelling=full,cost_filter=false,tightening=0,margin=0",
             "gas-released",
             "gas-released@bounded=false",
             "gas-levels",
