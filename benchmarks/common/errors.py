@@ -52,5 +52,5 @@ def exit_status(command: Callable[[], int]) -> int:
         print(f"error: {error}: free disk space and repeat the command", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nstopped: repeat the command to resume", file=sys.stderr)
+        print("\nstopped: run the same command again to go on", file=sys.stderr)
         return 130
