@@ -16,8 +16,9 @@ from benchmarks.datasets.generation.rollouts import Recipe, generate
 from benchmarks.datasets.trajectories import file_checksum
 from benchmarks.tasks.tasks import TASKS
 
-task = replace(TASKS[sys.argv[1]], horizon=int(sys.argv[2]))
-recipe = Recipe(even=20, aimed=12)
+wide = {"min_return": -1e9, "max_return": 1e9}
+task = replace(TASKS[sys.argv[1]], horizon=int(sys.argv[2]), **wide)
+recipe = Recipe(candidates=32, per_round=20)
 print(file_checksum(generate(task, Path(sys.argv[3]), processes=1, recipe=recipe)))
 """
 

@@ -86,7 +86,7 @@ def test_a_process_that_dies_is_told_of():
     with Lockstep(TASKS["BallRun"], 2, processes=2) as simulators:
         os.kill(simulators._children[1].pid, signal.SIGKILL)
         simulators._children[1].join()
-        with pytest.raises(RuntimeError, match="simulates BallRun died"):
+        with pytest.raises(RuntimeError, match="simulator process of BallRun died"):
             simulators.reset([0, 1])
 
 
