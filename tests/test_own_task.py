@@ -602,7 +602,7 @@ def test_metadrive_is_trained_and_not_evaluated(
     ).save(tmp_path / task.dataset_file)
     results = tmp_path / "results"
     arguments = as_planned("easysparse", results, "--data", str(tmp_path))
-    assert "Give --stage train" in refused(arguments, results, capsys)
+    assert "Use --stage train" in refused(arguments, results, capsys)
     for job in planned("easysparse", results, "train", str(tmp_path)):
         run_job(job)
     assert main([*arguments, "--stage", "train"]) == 0
