@@ -15,7 +15,7 @@ from benchmarks.datasets import dsrl
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.simulators.vector import Lockstep
 from benchmarks.tasks.tasks import TASKS
-from tests.loopback import CONTENT, Server
+from tests.support.loopback import CONTENT, Server
 
 
 @pytest.fixture(scope="session", autouse=True)

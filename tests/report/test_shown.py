@@ -1,0 +1,300 @@
+"""Tables as a reader sees them: each figure is that of the tidy tables, in every format.
+
+The tidy tables themselves are checked against the truth by `test_synthetic_store` and
+`test_intervals`.
+"""
+
+import html
+import json
+import math
+import re
+
+import pandas as pd
+import pytest
+
+from benchmarks.commands import rebuilding
+from benchmarks.leaderboard import main
+from benchmarks.report import tidy
+from benchmarks.report.render import report
+from tests.support.known_store import METHODS, SEEDS, TASKS, make, table
+from tests.support.synthetic_store import COMMIT, seconds_of
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = make(tmp_path_factory.mktemp("store"))
+    formats = [f"--format={name}" for name in ("csv", "markdown", "latex", "html")]
+    with pytest.MonkeyPatch.context() as patch:  # drawing takes seconds, and is not asked here
+        patch.setattr(report, "render", lambda _, kinds: dict.fromkeys(kinds, b""))
+        assert main([str(folder), *formats]) == 0
+    return folder
+
+
+def shown(folder):
+    """Of the Markdown's sections the tables: rows of words with their marks, header first."""
+    found = {}
+    for section in (folder / "leaderboard.md").read_text().split("\n## ")[1:]:
+        title, *lines = section.splitlines()
+        rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines if line.startswith("|")]
+        if rows:
+            del rows[1]  # the rule
+            found[title] = [[re.sub(r"\\(.)", r"\1", word.strip()) for word in r] for r in rows]
+    return found
+
+
+def two(value):
+    return "–" if math.isnan(value) else f"{round(value, 2) + 0.0:.2f}"
+
+
+def ranged(row, name, low="", high=""):
+    """A figure and its interval, by their columns."""
+    bounds = row[low or f"{name}_low"], row[high or f"{name}_high"]
+    text = two(row[name])
+    return text if math.isnan(bounds[0]) else f"{text} [{two(bounds[0])}, {two(bounds[1])}]"
+
+
+def order(folder):
+    return list(table(folder, "overall")["algorithm"])
+
+
+def test_the_overall_table(folder):
+    expected = []
+    for _, row in table(folder, "overall").iterrows():
+        safe = f"{ranged(row, 'safe_rate')} ({row['safe_runs']}/{row['runs']})"
+        full = row["algorithm"] != "broken"
+        scores = [ranged(row, x) for x in ("reward", "iqm", "cost", "violation", "safe_reward")]
+        safe += "" if full else " † (2 of 4 cells)"
+        expected.append([row["algorithm"], safe, *scores, "3" if full else "2 †"])
+    header, *rows = shown(folder)["Overall"]
+    assert header[1:-1] == [
+        *("safe runs", "reward", "IQM of reward", "cost", "violation", "safe reward")
+    ]
+    assert rows == expected
+
+
+def test_the_averages_of_the_limits(folder):
+    found = table(folder, "limits").set_index(["algorithm", "fraction"])
+    header, *rows = shown(folder)["Average over tasks"]
+    assert header == ["method", "10%", "20%"]
+    assert [row[0] for row in rows] == order(folder)
+    for method, *words in rows:
+        for fraction, text in zip((0.1, 0.2), words, strict=True):
+            one = found.loc[(method, fraction)]
+            scores = f"{two(one['reward'])} / {two(one['cost'])}"
+            expected = f"{scores} ({one['safe']:.0f}/{one['cells']:.0f} safe)"
+            assert text == expected + " † (1 of 2 cells)" * (method == "broken")
+
+
+def test_the_tables_of_the_tasks(folder):
+    every = table(folder, "leaderboard").set_index(["task", "algorithm", "limit"])
+    for task, limits in (("BallRun", (8.0, 16.0)), ("CarRun", (4.0, 8.0))):
+        header, *rows = shown(folder)[task]
+        assert header[1:] == [f"limit {limits[0]:g} (10%)", f"limit {limits[1]:g} (20%)"]
+        assert [row[0] for row in rows] == order(folder)
+        for method, *words in rows:
+            for limit, text in zip(limits, words, strict=True):
+                one = every.loc[(task, method, limit)]
+                if (method, task) == ("broken", "CarRun"):
+                    assert text == "failed"
+                    continue
+                cost = two(one["cost"])
+                cost = ">1.00" if cost == "1.00" and one["cost"] > 1 else cost
+                scores = f"{two(one['reward'])} ± {two(one['reward_std'])} / "
+                scores += f"{cost} ± {two(one['cost_std'])}"
+                safe = one["cost"] <= 1
+                best = every.loc[task].xs(limit, level="limit")
+                best = best[best["cost"] <= 1]["reward"].max()
+                mark = "*" if not safe else "**" if one["reward"] == best else ""
+                lost = " (2/3 seeds)" if method == "broken" else ""
+                assert text == f"{mark}{scores} {'✓' if safe else '✗'}{lost}{mark}"
+
+
+def test_the_comparison_matrix(folder):
+    ranks = table(folder, "ranks")
+    found = table(folder, "comparison").set_index(["algorithm", "other"])
+    names = list(ranks["algorithm"])
+    header, *rows = shown(folder)["Methods against each other"]
+    assert header == ["method", "average rank", *names]
+    assert [row[0] for row in rows] == names
+    for place, (method, rank, *words) in zip(ranks.itertuples(), rows, strict=True):
+        assert rank == two(place.rank) + (" †" if method == "broken" else "")
+        for other, text in zip(names, words, strict=True):
+            if method == other:
+                assert text == "–"
+                continue
+            expected = ranged(found.loc[(method, other)], "probability", "low", "high")
+            assert text == expected + " † (2 of 4 cells)" * ("broken" in (method, other))
+
+
+def test_the_rewards_where_both_are_safe(folder):
+    found = table(folder, "both-safe").set_index(["algorithm", "other"])
+    names = order(folder)
+    header, *rows = shown(folder)["Where both are safe"]
+    assert header == ["method", *names]
+    assert [row[0] for row in rows] == names
+    for method, *words in rows:
+        for other, text in zip(names, words, strict=True):
+            one = found.loc[(method, other)]
+            scores = [two(one["reward"]), two(one["other_reward"])]
+            shown_scores = " / ".join(scores if method != other and one["safe"] else scores[:1])
+            expected = f"{shown_scores} ({one['safe']:.0f})"
+            assert text == expected + " † (2 of 4 cells)" * ("broken" in (method, other))
+
+
+def test_the_costs_of_the_methods(folder):
+    found = table(folder, "costs").set_index("algorithm")
+    expected = []
+    for method in order(folder):
+        one = found.loc[method]
+        expected.append(
+            [
+                *(method, f"{one['trainings']}" + " † (of 12)" * (method == "broken"), "1000"),
+                *(f"{one['train_seconds']:.1f} s", f"{one['updates_per_second']:.4g}"),
+                *(f"{one['evaluation_seconds']:.1f} s", f"{one['peak_memory_mb']:.0f} MB"),
+                "cpu: some make",
+            ]
+        )
+    header, *rows = shown(folder)["Time and memory"]
+    assert header[1:5] == ["trainings", "updates", "training", "updates/s"]
+    assert rows == expected
+
+
+def test_the_published_numbers_and_what_they_differ_by(folder):
+    expected = []
+    for _, row in table(folder, "published").iterrows():
+        words = [row["algorithm"], row["task"], row["limits"]]
+        for name in ("reward", "cost"):
+            theirs = row[f"published_{name}"]
+            words += [ranged(row, name), two(theirs), f"{row[name] - theirs:+.2f}"]
+        expected.append([*words, "Paper, table 1"])
+    _, *rows = shown(folder)["Published numbers"]
+    assert rows == expected
+    _, *rows = shown(folder)["Published numbers that cannot be compared"]
+    assert [(row[1], row[4]) for row in rows] == [
+        ("calm", "other limits: theirs 10% 30%, of which not all are run here"),
+        ("broken", "other numbers of seeds: theirs 3, ours 2"),
+    ]
+
+
+def test_what_is_missing_and_where_all_comes_from(folder):
+    found = shown(folder)
+    _, *rows = found["Missing or failed"]
+    assert rows == [
+        ["broken", "BallRun", "8 (10%)", "2", "missing", "not run yet"],
+        ["broken", "BallRun", "16 (20%)", "2", "missing", "not run yet"],
+        ["broken", "CarRun", "4 (10%)", "0, 1, 2", "failed", "ArithmeticError: planted"],
+        ["broken", "CarRun", "8 (20%)", "0, 1, 2", "failed", "ArithmeticError: planted"],
+    ]
+    ((commit, count, packages, *_),) = found["Provenance"][1:]
+    assert (commit, count, packages) == (COMMIT[:12], "34", "python 3.11.0, torch 2.13.0")
+    text = (folder / "leaderboard.md").read_text()
+    assert "> **Attention:**" not in text
+    for task, (_, low, high) in TASKS.items():
+        assert f"R\\_min {low:g}, R\\_max {high:g}; sha256 of the data sum-{task}." in text
+
+
+UNTEX = {
+    **{r"\%": "%", r"\$": "$", r"\_": "_", "{[}": "[", "{]}": "]", r"$\pm$": "±"},
+    **{r"$^\dagger$": "†", r"\textgreater{}": ">", r"\textbar{}": "|", "--": "–"},
+}
+
+
+def test_latex_and_html_show_the_same(folder):
+    tables = shown(folder)
+    figures = [rows for title, rows in tables.items() if "commit" not in rows[0]]
+    figures = [
+        rows for rows in figures if rows[0][-1] not in ("reason", "source") or "cost" in rows[0]
+    ]
+    marks = {"best": "**", "unsafe": "*", "": ""}
+
+    text = (folder / "leaderboard.tex").read_text()
+    for known, plain in UNTEX.items():
+        text = text.replace(known, plain)
+    text = re.sub(
+        r"\\textbf\{(.*?)\}", r"**\1**", re.sub(r"\\textcolor\{gray\}\{(.*?)\}", r"*\1*", text)
+    )
+    parts = re.findall(r"\\toprule\n(.*?)\n\\midrule\n(.*?)\n\\bottomrule", text, re.S)
+    found = [
+        [line.removesuffix(r" \\").split(" & ") for line in (head, *body.splitlines())]
+        for head, body in parts
+    ]
+    assert found == [[[re.sub(" ?[✓✗]", "", word) for word in row] for row in t] for t in figures]
+
+    text = (folder / "leaderboard.html").read_text()
+    found = []
+    for one in re.findall(r"<table>(.*?)</table>", text, re.S):
+        rows = []
+        for row in re.findall(r"<tr>(.*?)</tr>", one, re.S):
+            words = re.findall(r"<t[hd](?: class=\"(\w*)\")?>(.*?)</t[hd]>", row)
+            rows.append([f"{marks[m]}{html.unescape(word)}{marks[m]}" for m, word in words])
+        found.append(rows)
+    assert found == list(tables.values())
+
+
+def test_every_figure_that_the_page_sorts_and_filters(folder):
+    text = (folder / "leaderboard.html").read_text()
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
+    every = table(folder, "leaderboard")
+    assert len(data["results"]) == len(every)
+    for shown_row, (_, row) in zip(data["results"], every.iterrows(), strict=True):
+        assert shown_row["method"] == row["algorithm"]
+        for name in ("task", "limit", "fraction", "seeds", "status"):
+            assert shown_row[name] == row[name]
+        for name in ("reward", "reward_std", "cost", "cost_std"):
+            if math.isnan(row[name]):
+                assert shown_row[name] is None
+            else:
+                assert shown_row[name] == pytest.approx(row[name], rel=1e-5)
+        assert shown_row["safe"] == (None if pd.isna(row["safe"]) else row["cost"] <= 1)
+        alike = every[(every["task"] == row["task"]) & (every["limit"] == row["limit"])]
+        best = alike[alike["cost"] <= 1]["reward"].max()
+        assert shown_row["best"] == (row["cost"] <= 1 and row["reward"] == best)
+    # of each task and seed a training at each limit, but one for all limits where that is enough
+    assert len(data["jobs"]) == len(TASKS) * len(SEEDS) * (2 * len(METHODS) - 1)
+    done = [job for job in data["jobs"] if job["status"] == "finished"]
+    assert len(done) == 6 + 12 + 12 + 4
+    for job in done:
+        seconds = seconds_of(job["method"], job["seed"])
+        assert job["train_seconds"] == seconds + 5
+        assert job["speed"] == pytest.approx(1000 / seconds, rel=1e-5)
+        assert job["evaluation_seconds"] == 2.5 * (2 if job["method"] == "calm" else 1)
+        assert (job["memory"], job["updates"]) == (500 + job["seed"], 1000)
+
+
+def test_parquet_holds_the_same_frames(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(tidy, "require_parquet", lambda: None)  # it need not be installed
+    monkeypatch.setattr(rebuilding, "require_parquet", lambda: None)
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", lambda frame, file, **_: frame.to_pickle(file))
+    other = make(tmp_path)
+    assert main([str(other), "--format", "parquet"]) == 0
+    found = sorted(path.relative_to(other) for path in other.rglob("*.parquet"))
+    same = [path.with_suffix(".csv") for path in found]
+    # `missing.csv` is what the leaderboard is made of
+    assert same == sorted(
+        p.relative_to(folder) for p in folder.rglob("*.csv") if p.stem != "missing"
+    )
+    for path, csv in zip(found, same, strict=True):
+        assert tidy.csv(pd.read_pickle(other / path)) == (folder / csv).read_bytes()
+
+
+def test_the_terminal_shows_the_same(folder, capsys):
+    capsys.readouterr()
+    assert main([str(folder), "--format", "csv"]) == 0
+    text = capsys.readouterr().out
+    for _, row in table(folder, "overall").iterrows():
+        full = row["algorithm"] != "broken"
+        words = [
+            f"{row['algorithm']} {row['safe_runs']}/{row['runs']}",
+            *([] if full else ["+ (2 of 4 cells)"]),
+            *(ranged(row, "reward"), two(row["iqm"]), ranged(row, "cost")),
+            "3" if full else "2 +",
+        ]
+        assert " ".join(words) in [" ".join(line.split()) for line in text.splitlines()]
+    for row in table(folder, "leaderboard").dropna(subset="reward").itertuples():
+        start = text.index(f"{row.task} (reward / cost)")
+        (line,) = (
+            x for x in text[start:].split("\n\n")[0].splitlines() if x.startswith(row.algorithm)
+        )
+        cost = ">1.00" if two(row.cost) == "1.00" and row.cost > 1 else two(row.cost)
+        assert f"{two(row.reward)} / {cost} {'ok' if row.cost <= 1 else 'X'}" in line
+    assert "Runs without a result: 2 missing, 6 failed." in text

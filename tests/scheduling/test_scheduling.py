@@ -1,0 +1,476 @@
+"""What runs when, and what is made of processes that end in other ways than they should."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.runs.jobs import ExitStatus, Job, Training
+from benchmarks.runs.store import BusyError, Run
+from benchmarks.scheduling.devices import GIB, DevicePool, MemoryEstimates
+from benchmarks.scheduling.local import WorkerProcess, visible_gpu
+from benchmarks.scheduling.progress import print_failures, show_progress
+from benchmarks.scheduling.protocol import Event, ProcessExit, WorkItem
+from benchmarks.scheduling.scheduler import Scheduler
+
+FAKE = (sys.executable, "-S", str(Path(__file__).parents[1] / "support" / "fake_worker.py"))
+launch = functools.partial(WorkerProcess, command=FAKE)
+
+
+def make_job(results: Path, number: int = 0, script: str = "", **changes: object) -> Job:
+    training = Training("fake", "", {"batch": 1}, "BallRun", "ab", number, None, 1)
+    folder = Run(results, training).folder
+    given = {
+        "training": training,
+        "limits": (8.0, 16.0),
+        "episodes": 2,
+        "method_spec": "fake",
+        "data": str(folder),
+        "source": script,
+        "results": str(results),
+    }
+    return Job(**{**given, **changes})
+
+
+def ends(events: Iterator[Event]) -> list[Event]:
+    return [event for event in events if event.phase not in ("train", "evaluate")]
+
+
+def tries(job: Job) -> list[str]:
+    return (Run.of(job).folder / "tries").read_text().splitlines()
+
+
+def run(jobs: list[Job], slots: int = 2, **options) -> list[Event]:
+    return ends(Scheduler(DevicePool({"cpu": slots}), launch, **options).run(jobs))
+
+
+def test_every_job_is_done_once(tmp_path: Path) -> None:
+    jobs = [make_job(tmp_path, i) for i in range(7)]
+    events = run(jobs, slots=3)
+    assert sorted(event.job.training.seed for event in events) == list(range(7))
+    assert {event.phase for event in events} == {"done"}
+    assert [tries(job) for job in jobs] == [["both cpu cpu"]] * 7
+
+
+FAULTS = {
+    "exception": ("exit 1", "failed", "left no result"),
+    "segmentation fault": (f"signal {signal.SIGSEGV:d}", "failed", "ended by SIGSEGV"),
+    "abort": (f"signal {signal.SIGABRT:d}", "failed", "ended by SIGABRT"),
+    "killed": (f"signal {signal.SIGKILL:d}", "interrupted", "SIGKILL (out of memory?)"),
+    "terminated": (f"signal {signal.SIGTERM:d}", "interrupted", "ended by SIGTERM"),
+    "out of memory": (f"exit {ExitStatus.OUT_OF_MEMORY:d}", "failed", "out of memory"),
+    "full disk": (f"exit {ExitStatus.NO_SPACE:d}", "interrupted", "disk cannot be written"),
+    "too slow": ("sleep 60", "failed", "took longer than 0.01 minutes"),
+    "too slow and deaf": ("deaf sleep 60", "failed", "took longer than 0.01 minutes"),
+    "nothing stored": ("exit 0", "failed", "status 0 and left no result"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_recorded_and_harms_no_other(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script, phase, reason = FAULTS[fault]
+    monkeypatch.setattr("benchmarks.scheduling.scheduler.STOP_SECONDS", 0.3)
+    bad, good = make_job(tmp_path, 0, script), make_job(tmp_path, 1)
+    slow = "sleep" in script
+    jobs, timeout = ([bad], 0.6) if slow else ([bad, good], None)
+    events = {e.job.training.seed: e for e in run(jobs, timeout=timeout) if e.phase != "retry"}
+    assert slow or events[1].phase == "done"
+    assert events[0].phase == phase
+    assert reason in events[0].reason
+    assert (failure := Run.of(bad).failure())
+    assert reason in failure["reason"]
+    assert failure["interrupted"] == (phase == "interrupted")
+    assert ("last words" in failure["traceback"]) == script.startswith("signal")
+
+
+def test_what_is_killed_is_tried_again_with_fewer_neighbours(tmp_path: Path) -> None:
+    killed = make_job(tmp_path, 0, f"signal {signal.SIGKILL:d}")
+    jobs = [killed, *(make_job(tmp_path, i, "sleep 0.2") for i in range(1, 4))]
+    running: list[tuple[int, int | None]] = []
+
+    def watching(item: WorkItem, on_message) -> WorkerProcess:
+        there = len(scheduler._running)
+        if item.job == killed:
+            running.append((there, item.max_neighbours))
+        return launch(item, on_message)
+
+    scheduler = Scheduler(DevicePool({"cpu": 4}), watching)
+    phases = [e.phase for e in ends(scheduler.run(jobs)) if e.job == killed]
+    assert phases == ["retry", "retry", "interrupted"]
+    (_, most), (some, fewer), (none, zero) = running
+    assert most is None
+    assert fewer is not None
+    assert some <= fewer < 3
+    assert none == zero == 0
+
+
+def test_what_was_killed_once_succeeds_in_the_same_run(tmp_path: Path) -> None:
+    job = make_job(tmp_path, 0, f"once signal {signal.SIGKILL:d}")
+    assert [event.phase for event in run([job])] == ["retry", "done"]
+    assert len(tries(job)) == 2
+    assert Run.of(job).failure() is None
+
+
+def test_the_loss_of_a_node_crowds_out_nobody(tmp_path: Path) -> None:
+    lost = make_job(tmp_path, 0, f"once signal {signal.SIGKILL:d}")
+    jobs = [lost, *(make_job(tmp_path, i, "sleep 0.2") for i in range(1, 4))]
+    seen: list[int | None] = []
+
+    def watching(item: WorkItem, on_message) -> WorkerProcess:
+        seen.append(item.max_neighbours)
+        return launch(item, on_message)
+
+    scheduler = Scheduler(DevicePool({"cpu": 4}, one_machine=False), watching)
+    assert len([e for e in ends(scheduler.run(jobs)) if e.phase == "done"]) == 4
+    assert set(seen) == {None}
+
+
+def test_a_full_disk_starts_nothing_new(tmp_path: Path) -> None:
+    full = make_job(tmp_path, 0, f"exit {ExitStatus.NO_SPACE:d}")
+    others = [make_job(tmp_path, i, "sleep 0.3") for i in range(1, 5)]
+    scheduler = Scheduler(DevicePool({"cpu": 2}), launch)
+    phases = [event.phase for event in ends(scheduler.run([full, *others]))]
+    assert sorted(phases) == ["done", "interrupted"], "what runs may end, nothing is begun"
+    assert scheduler.halt_reason
+
+
+def test_stopping_ends_what_runs_within_seconds_and_starts_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.scheduling.scheduler.STOP_SECONDS", 0.5)
+    jobs = [make_job(tmp_path, i, "deaf sleep 60") for i in range(4)]
+    begin = time.monotonic()
+    started = all_of(tmp_path, 2)
+    events = ends(Scheduler(DevicePool({"cpu": 2}), launch).run(jobs, started))
+    assert time.monotonic() - begin < 5
+    assert [(event.phase, event.reason) for event in events] == [("interrupted", "stopped")] * 2
+    assert not Run.of(jobs[2]).folder.exists()
+
+
+def test_what_does_not_even_die_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a node that does not answer any more."""
+    monkeypatch.setattr("benchmarks.scheduling.scheduler.STOP_SECONDS", 0.2)
+
+    class Undead:
+        def __init__(self, item: WorkItem, on_message) -> None:
+            self.on_message, self.killed = on_message, 0
+            attempts.append(self)
+
+        def stop(self) -> None:
+            pass
+
+        def kill(self) -> None:
+            self.killed += 1
+
+    attempts: list[Undead] = []
+    scheduler = Scheduler(DevicePool({"cpu": 2}), Undead)
+    begin = time.monotonic()
+    events = scheduler.run([make_job(tmp_path, i) for i in range(3)], lambda: len(attempts) == 2)
+    phases = [event.phase for event in events]
+    assert phases == ["interrupted"] * 2
+    assert [attempt.killed for attempt in attempts] == [1, 1]
+    assert time.monotonic() - begin < 4
+
+
+def all_of(results: Path, count: int):
+    """Whether so many jobs have begun."""
+    return lambda: len(list(results.glob("runs/*/tries"))) >= count
+
+
+def test_jumps_of_the_clock_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    years = itertools.cycle([0.0, 4e9, 1e9, -1.0])
+    monkeypatch.setattr(time, "time", lambda: next(years))
+    jobs = [make_job(tmp_path, i, "sleep 0.1") for i in range(4)]
+    assert [event.phase for event in run(jobs, timeout=30.0)] == ["done"] * 4
+
+
+def test_leaving_the_loop_ends_the_processes(tmp_path: Path) -> None:
+    scheduler = Scheduler(DevicePool({"cpu": 2}), launch)
+    jobs = [make_job(tmp_path, 0), make_job(tmp_path, 1, "sleep 60")]
+    events = scheduler.run(jobs)
+    assert next(events).job == jobs[0]
+    (process,) = [attempt._process for attempt in scheduler._running.values()]
+    events.close()
+    assert process.wait(timeout=5) == -signal.SIGKILL
+
+
+class Gone:
+    """A process that has ended."""
+
+    def stop(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+def test_two_schedulers_share_the_work(tmp_path: Path) -> None:
+    # long enough for the other to begin before one has done all, on a busy machine too
+    jobs = [make_job(tmp_path, i, "sleep 0.4") for i in range(12)]
+    found: dict[str, list[Event]] = {}
+
+    def locked(item: WorkItem, on_message):
+        """As a worker does: keep the run locked while the process lives."""
+        held = Run.of(item.job).locked()
+        try:
+            held.__enter__()
+        except BusyError:  # the other was first, or looks whether it is locked
+            on_message(ProcessExit(ExitStatus.BUSY, ""))
+            return Gone()
+
+        def free(message) -> None:
+            if isinstance(message, ProcessExit):
+                held.__exit__(None, None, None)
+            on_message(message)
+
+        return launch(item, free)
+
+    def work(name: str) -> None:
+        found[name] = ends(Scheduler(DevicePool({"cpu": 1}), locked).run(jobs))
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("one", "other")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert sorted(found) == ["one", "other"]
+    assert [len(tries(job)) for job in jobs] == [1] * 12
+    for events in found.values():
+        assert len(events) == 12
+        assert {event.phase for event in events} == {"done"}
+        assert 2 <= sum(event.reason == "" for event in events) <= 10
+
+
+def test_what_failed_elsewhere_meanwhile_is_not_repeated(tmp_path: Path) -> None:
+    jobs = [make_job(tmp_path, 0, "sleep 0.1"), make_job(tmp_path, 1), make_job(tmp_path, 2)]
+    Run.of(jobs[2]).record_failure("long ago", "")
+    events = Scheduler(DevicePool({"cpu": 1}), launch).run(jobs)
+    first = next(events)
+    Run.of(jobs[1]).record_failure("a fault", "")
+    later = ends(events)
+    assert [event.phase for event in (first, *later)] == ["done", "failed", "done"]
+    assert "a fault" in later[0].reason
+    assert not (Run.of(jobs[1]).folder / "tries").exists()
+
+
+def test_efficiency_with_unequal_jobs(tmp_path: Path) -> None:
+    lengths = sorted((0.02 + 0.2 * (i * 7 % 60) / 60 for i in range(60)), reverse=True)
+    jobs = [make_job(tmp_path, i, f"sleep {length}") for i, length in enumerate(lengths)]
+    spent: list[float] = []
+
+    def timing(item: WorkItem, on_message) -> WorkerProcess:
+        begin = time.monotonic()
+
+        def hear(message) -> None:
+            if isinstance(message, ProcessExit):
+                spent.append(time.monotonic() - begin)
+            on_message(message)
+
+        return launch(item, hear)
+
+    begin = time.monotonic()
+    events = ends(Scheduler(DevicePool({"cpu": 2}), timing).run(jobs))
+    makespan = time.monotonic() - begin
+    assert len(events) == len(spent) == 60
+    assert sum(spent) / (2 * makespan) >= 0.9
+
+
+# GPUs, simulated
+
+
+class Gpus:
+    """A made-up inventory: so much memory on each, less what running items have told."""
+
+    def __init__(self, sizes: dict[str, int], running=lambda: ()) -> None:
+        self.sizes, self.running = sizes, running
+
+    def free(self, place: str) -> int | None:
+        return self.sizes[place] - sum(p.gpu_memory for p in self.running() if p.device == place)
+
+
+def test_training_goes_to_gpus_and_evaluation_to_the_cpu_beside_it(tmp_path: Path) -> None:
+    jobs = [make_job(tmp_path, i, "sleep 0.1") for i in range(4)]
+    overlaps: list[set[str]] = []
+
+    def watching(item: WorkItem, on_message) -> WorkerProcess:
+        overlaps.append({one.device for one in scheduler._running} | {item.device})
+        return launch(item, on_message)
+
+    scheduler = Scheduler(DevicePool({"cuda:0": 1, "cuda:1": 1, "cpu": 1}), watching)
+    events = ends(scheduler.run(jobs))
+    assert [event.phase for event in events] == ["done"] * 4
+    for job in jobs:
+        trained, evaluated = tries(job)
+        assert trained in ("train cuda 0", "train cuda 1")
+        assert evaluated == "evaluate cpu cpu"
+    assert {"cuda:0", "cpu"} <= set.union(*overlaps)
+    assert any("cpu" in places and len(places) > 1 for places in overlaps)
+
+
+def test_out_of_memory_is_retried_until_it_fits(tmp_path: Path) -> None:
+    # five gigabytes each of a made-up card of twelve, and an estimate of one
+    jobs = [make_job(tmp_path, i, "memory 5 12") for i in range(6)]
+    places = DevicePool({"cuda:0": 6, "cpu": 2}, None, MemoryEstimates(1))
+    events = ends(Scheduler(places, launch).run(jobs))
+    phases = [event.phase for event in events]
+    assert phases.count("done") == 6
+    assert set(phases) <= {"done", "retry"}
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(
+    st.lists(st.integers(1, 12), min_size=1, max_size=12),
+    st.integers(1, 4),
+    st.integers(4, 16),
+    st.integers(1, 8),
+)
+def test_promised_memory_never_exceeds_what_a_gpu_has(
+    needs: list[int], cards: int, size: int, slots: int
+) -> None:
+    names = [f"cuda:{i}" for i in range(cards)]
+    running: list[WorkItem] = []
+    places = DevicePool(
+        {**dict.fromkeys(names, slots), "cpu": 1},
+        Gpus(dict.fromkeys(names, size * GIB), lambda: running),
+        MemoryEstimates(3 * GIB),
+    )
+    waiting = [WorkItem(make_job(Path("x"), i), "train", True) for i in range(len(needs))]
+    for i, item in enumerate(waiting):  # a method each, some of them seen before
+        training = replace(item.job.training, config={"batch": i})
+        item.job = replace(item.job, training=training)
+        if i % 2:
+            places.estimates.observe(item.job, needs[i] * GIB)
+    clock = itertools.count()
+    while waiting or running:
+        for item in list(waiting):
+            place = places.choose(item, running)
+            if place is None:
+                continue
+            item.device = place
+            waiting.remove(item)
+            running.append(item)
+        for name in names:
+            there = [item for item in running if item.device == name]
+            assert len(there) <= slots
+            if len(there) > 1:
+                assert sum(places.estimates.of(one.job) for one in there) <= size * GIB
+        assert running, "with nothing running there is room for one more, whatever it takes"
+        running.pop(next(clock) % len(running))
+
+
+def test_estimates_follow_what_was_seen() -> None:
+    job = make_job(Path("x"))
+    estimates = MemoryEstimates(1000)
+    assert estimates.of(job) == 1000
+    estimates.observe(job, 100)
+    assert estimates.of(job) == 110
+    estimates.observe(job, 50)
+    assert estimates.of(job) == 110
+    estimates.raise_after_failure(job)
+    assert estimates.of(job) > 150
+    other = replace(job, training=replace(job.training, config={"batch": 2}))
+    assert estimates.of(other) == 1000
+    assert estimates.of(replace(job, training=replace(job.training, seed=9))) > 150
+
+
+def test_what_was_seen_is_known_to_the_next_run(tmp_path: Path) -> None:
+    path = tmp_path / "runs" / "gpu-memory.json"
+
+    def together(results: Path) -> int:
+        """Most jobs at a time that take five of a made-up card of twelve."""
+        beside: list[int] = []
+
+        def watching(item: WorkItem, on_message) -> WorkerProcess:
+            beside.append(sum(one.device == "cuda:0" for one in scheduler._running))
+            return launch(item, on_message)
+
+        gpus = Gpus({"cuda:0": 12}, lambda: scheduler._running)
+        places = DevicePool({"cuda:0": 6, "cpu": 2}, gpus, MemoryEstimates(1, path))
+        scheduler = Scheduler(places, watching)
+        jobs = [make_job(results, i, "memory 5 12") for i in range(6)]
+        assert [e.phase for e in ends(scheduler.run(jobs)) if e.phase != "retry"] == ["done"] * 6
+        return 1 + max(beside)
+
+    assert together(tmp_path / "first") == 6, "a guess of one fills all slots"
+    assert together(tmp_path / "second") == 2
+    assert list(json.loads(path.read_text()).values()) == [5], "what was seen, and no expectation"
+
+
+def test_runners_that_share_estimates_lose_none(tmp_path: Path) -> None:
+    path, job = tmp_path / "seen", make_job(Path("x"))
+    kinds = [replace(job, training=replace(job.training, config={"batch": i})) for i in range(3)]
+    one, other = MemoryEstimates(1, path), MemoryEstimates(1, path)
+    one.observe(kinds[0], 100)
+    other.observe(kinds[1], 200)
+    other.observe(kinds[0], 50)
+    one.observe(kinds[2], 300)
+    assert one.of(kinds[1]) == 220, "it learns from the other"
+    assert [MemoryEstimates(1, path).of(kind) for kind in kinds] == [110, 220, 330]
+    assert [file.name for file in tmp_path.iterdir()] == ["seen"]
+
+
+def test_an_expectation_ends_with_its_run(tmp_path: Path) -> None:
+    job = make_job(Path("x"))
+    estimates = MemoryEstimates(1000, tmp_path / "seen")
+    estimates.observe(job, 100)
+    estimates.raise_after_failure(job)
+    assert estimates.of(job) == 165
+    assert MemoryEstimates(1000, tmp_path / "seen").of(job) == 110
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"{", b"[1]", b"\xff", b'{"%s": 1.5}', b'{"%s": -9}', b'{"%s": true}']
+)
+def test_damaged_estimates_are_guessed_anew(damage: bytes, tmp_path: Path) -> None:
+    path, job = tmp_path / "seen", make_job(Path("x"))
+    kind = json.dumps(MemoryEstimates._key(job))[1:-1]
+    path.write_bytes(damage.replace(b"%s", kind.encode()))
+    estimates = MemoryEstimates(1000, path)
+    assert estimates.of(job) == 1000
+    estimates.observe(job, 100)
+    assert MemoryEstimates(1000, path).of(job) == 110
+
+
+def test_estimates_that_cannot_be_kept_are_used_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    estimates = MemoryEstimates(1000, tmp_path / "file" / "seen")
+    estimates.observe(make_job(Path("x")), 100)
+    assert estimates.of(make_job(Path("x"))) == 110
+
+
+def test_a_gpu_is_shown_to_one_process_as_its_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert visible_gpu("cuda:1") == {"CUDA_VISIBLE_DEVICES": "1"}
+    assert visible_gpu("cpu") == {"CUDA_VISIBLE_DEVICES": ""}
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5, GPU-1a2b")
+    assert visible_gpu("cuda:0") == {"CUDA_VISIBLE_DEVICES": "5"}
+    assert visible_gpu("cuda:1") == {"CUDA_VISIBLE_DEVICES": "GPU-1a2b"}
+
+
+def test_the_summary_says_what_failed_and_where_to_read_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad, good = make_job(tmp_path, 0, "exit 1"), make_job(tmp_path, 1)
+    lost = show_progress(Scheduler(DevicePool({"cpu": 2}), launch).run([bad, good]), [bad, good], 2)
+    print_failures(lost, "", "--retry-failed")
+    captured = capsys.readouterr()
+    assert "seed 1: done" in captured.out
+    error = captured.err
+    assert "1 jobs failed" in error
+    assert str(Run.of(bad).folder) in error
+    assert "--retry-failed runs them again" in error
+    assert "no more jobs" not in error
