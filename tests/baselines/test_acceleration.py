@@ -12,7 +12,7 @@ from baselines.coptidice import COptiDICE
 from baselines.cpq import CPQ
 from baselines.osrl import acceleration
 from baselines.osrl.ensemble import ensemble_values, min_q
-from tests.baselines.test_baselines import build
+from tests.support.baseline_cases import build
 
 quick = settings(deadline=None, max_examples=30)
 sizes = st.lists(st.integers(1, 5), min_size=1, max_size=4)

@@ -6,7 +6,7 @@ import pytest
 from baselines.bc import BCFrontier, near_front
 from baselines.osrl.adapter import import_osrl
 from benchmarks.datasets.trajectories import Trajectories
-from tests.baselines.test_baselines import build, drawn_from
+from tests.support.baseline_cases import build, drawn_from
 
 
 class Front:

@@ -5,7 +5,7 @@ import torch
 
 from baselines.cdt import CDT
 from baselines.osrl import cdt_acting
-from tests.baselines.test_baselines import HORIZON, build
+from tests.support.baseline_cases import HORIZON, build
 
 LENGTH = 5
 LIMITS = torch.tensor([1.0, 5.0, 9.0, 15.0, 20.0, 30.0])

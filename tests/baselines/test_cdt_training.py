@@ -6,7 +6,7 @@ import torch
 from baselines.cdt import CDT
 from baselines.osrl import cdt_training
 from baselines.osrl.cdt_training import keep_mask, train_step
-from tests.baselines.test_baseline_parity import cdt_batch, osrl_cdt, torchs_mask, twins
+from tests.support.osrl_cases import cdt_batch, osrl_cdt, torchs_mask, twins
 
 
 @pytest.mark.parametrize("state_weight", [0.0, 0.7])

@@ -6,8 +6,8 @@ import torch
 
 from baselines.coptidice import COptiDICE, COptiDICEPerStep
 from baselines.cpq import CPQ, CPQPenalised
-from tests.baselines.test_baseline_parity import osrl_cpq, transitions, twins
-from tests.baselines.test_baselines import HORIZON, build, small_data
+from tests.support.baseline_cases import HORIZON, build, small_data
+from tests.support.osrl_cases import osrl_cpq, transitions, twins
 
 
 def cost_gradients(model):

@@ -21,8 +21,8 @@ from benchmarks.runs.jobs import ExitStatus, Job, Training
 from benchmarks.runs.store import Run
 from benchmarks.runs.worker import run_job
 from benchmarks.scheduling.protocol import ProcessExit, WorkItem
-from tests.conftest import SmallData
-from tests.runs.test_resume import make_job
+from tests.support.jobs import make_job
+from tests.support.small_data import SmallData
 
 PLUGIN = "from baselines.bc import BCAll\n\nclass Mine(BCAll):\n    name = 'mine'\n"
 

@@ -16,8 +16,8 @@ from benchmarks.common.interrupts import stop_on_interrupt
 from benchmarks.run import main
 from benchmarks.runs.jobs import ExitStatus
 from benchmarks.scheduling.protocol import ProcessExit, WorkItem
-from tests.conftest import SmallData
 from tests.support.runs import FAILING, children, command, evaluations, start, wait_for
+from tests.support.small_data import SmallData
 
 
 def test_a_failing_method_harms_no_other(

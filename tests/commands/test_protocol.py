@@ -13,7 +13,7 @@ from benchmarks.commands import protocol
 from benchmarks.commands.config import RunConfig
 from benchmarks.common.errors import UserError
 from benchmarks.run import configure, main, parser
-from tests.conftest import SmallData
+from tests.support.small_data import SmallData
 
 WHOLE = """
 suite = ["tight", "loose"]

@@ -19,8 +19,8 @@ from benchmarks.run import main
 from benchmarks.runs.provenance import commit
 from benchmarks.runs.store import Run
 from benchmarks.tasks.tasks import TASKS
-from tests.conftest import SmallData
 from tests.support.runs import command, evaluations, files
+from tests.support.small_data import SmallData
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from benchmarks.datasets.sequences import (
     relabel_beyond_front,
     typical_trajectories,
 )
-from tests.baselines.test_baselines import small_data
+from tests.support.baseline_cases import small_data
 
 SCALE = 0.1
 MORE = Relabelled(np.array([4, 4, 0]), np.array([50.0, 60.0, 70.0]), np.array([20.0, 3.5, 9.0]))

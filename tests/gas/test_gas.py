@@ -17,24 +17,8 @@ from benchmarks.methods.registry import find_method
 from gas import GAS, GASConfig
 from gas.algorithm import Conditioning, Goals
 from gas.segments import Segments
-from tests.support.gas_cases import QUICK, built, play, trained
-
-
-def batch_of(seed, size=24):
-    """Segments, conditioning and goals of no network, with advantages and masks of both kinds."""
-    torch.manual_seed(seed)
-    segments = Segments(
-        torch.randn(size, 2),
-        torch.rand(size, 2) * 2 - 1,
-        torch.randn(size),
-        torch.rand(size),
-        torch.rand(size),
-        torch.zeros(size),
-    )
-    conditioning = Conditioning(
-        segments.observations, torch.randn(size), segments.costs + torch.rand(size), segments.steps
-    )
-    return segments, conditioning, Goals(torch.randn(size), torch.rand(size) * 2)
+from tests.support.gas_cases import QUICK, batch_of, built, trained
+from tests.support.two_rooms import BEST, HALF, SAFE, play_rooms, two_rooms
 
 
 def by_hand(gas, segments, conditioning, goals):
@@ -269,37 +253,6 @@ def test_own_arrays_train_in_ten_lines():
     assert not torch.equal(actions[0], actions[1])
 
 
-HALF, SAFE = 4, 1.0
-"""Two rooms of HALF steps each, and the cost limit."""
-
-
-def room(step):
-    return [1.0 if step < HALF else -1.0]
-
-
-def outcome(step, action):
-    """In the first room only the direction's cost differs, in the second only its reward."""
-    if step < HALF:
-        return 1.0, float(action > 0)
-    return (1.0 if action > 0.4 else 0.75 if action > -0.4 else 0.5), 0.0
-
-
-def two_rooms():
-    """Episodes that go right at first, or left: none of these goes right enough in the second.
-
-    Those that earn more in the second room go less far left in the first: chance, not need.
-    """
-    rng, rows = np.random.default_rng(0), []
-    for pair in [(0.8, 0.8), (0.8, -0.8), (-0.8, -0.8), (-0.25, 0.0)] * 10:
-        for step in range(2 * HALF):
-            action = pair[step >= HALF] + rng.uniform(-0.1, 0.1)
-            end = step == 2 * HALF - 1
-            rows.append((room(step), [action], *outcome(step, action), False, end))
-    return Trajectories.from_arrays(*map(list, zip(*rows, strict=True)))
-
-
-BEST = 2.0 * HALF
-"""What the best path earns; left, then right, at no cost."""
 TINY = GASConfig(
     batch=128,
     width=32,
@@ -310,10 +263,6 @@ TINY = GASConfig(
     learning_rate=3e-3,
     reward_target=BEST,
 )
-
-
-def play_rooms(method):
-    return play(method, SAFE, 2 * HALF, room, outcome)
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -14,9 +14,9 @@ from benchmarks.methods.algorithm import Problem
 from gas import LevelGAS, LevelsConfig
 from gas.levels import Goals, level_edges
 from gas.segments import Segments
-from tests.gas.test_gas import BEST, HALF, play_rooms, two_rooms
 from tests.support.gas_cases import HORIZON, QUICK, check_episodes_alone, made_up, play, trained
 from tests.support.gas_cases import built as build
+from tests.support.two_rooms import BEST, HALF, play_rooms, two_rooms
 
 SMALL = LevelsConfig(batch=32, width=16, blocks=1, expansion=1, dropout=0.0, cost_bins=6)
 

@@ -15,8 +15,7 @@ from benchmarks.tasks.tasks import TASKS
 from gas import GAS, GASConfig, ReleasedConfig, ReleasedGAS
 from gas.algorithm import Goals
 from gas.segments import Segments
-from tests.gas.test_gas import batch_of
-from tests.support.gas_cases import HORIZON, QUICK, check_episodes_alone, made_up, trained
+from tests.support.gas_cases import HORIZON, QUICK, batch_of, check_episodes_alone, made_up, trained
 from tests.support.gas_cases import built as build
 
 RELEASED = ReleasedConfig(batch=32, width=16, blocks=1, expansion=1, dropout=0.0, embedding=4)

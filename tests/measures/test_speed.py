@@ -15,7 +15,7 @@ from benchmarks.measures.tables import table
 from benchmarks.measures.timing import Comparison, compare, peak_mib
 from benchmarks.speed import main
 from benchmarks.tasks.tasks import find_task
-from tests.baselines.test_baselines import small_data
+from tests.support.baseline_cases import small_data
 
 
 def test_sides_take_turns_after_a_warm_up() -> None:

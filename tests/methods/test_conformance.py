@@ -12,23 +12,7 @@ from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy
 from benchmarks.methods.conformance import HORIZON, check_algorithm, synthetic_data
 from benchmarks.methods.names import BUILT_IN
 from benchmarks.methods.registry import find_method
-
-SMALL = {
-    "gas": {"batch": 16, "width": 16, "blocks": 1},
-    "gas-levels": {"batch": 16, "width": 16, "blocks": 1},
-    "gas-released": {"batch": 16, "width": 16, "blocks": 1},
-    "cdt": {"batch": 16, "seq_len": 5, "embedding_dim": 16, "num_layers": 1, "num_heads": 2},
-    "cpq": {"batch": 16, "hidden": 16, "vae_hidden": 16},
-    "coptidice": {"batch": 16, "hidden": 16},
-    "fisor": {"batch": 16, "hidden": 16, "width": 16, "blocks": 1},
-    "bc-all": {"batch": 16, "hidden": 16},
-    "bc-safe": {"batch": 16, "hidden": 16},
-    "bc-frontier": {"batch": 16, "hidden": 16},
-    "bcq-lag": {"batch": 16, "hidden": 16, "vae_hidden": 16},
-    "bear-lag": {"batch": 16, "hidden": 16, "vae_hidden": 16},
-    "cpq-penalised": {"batch": 16, "hidden": 16, "vae_hidden": 16},
-    "coptidice-perstep": {"batch": 16, "hidden": 16},
-}
+from tests.support.small_options import SMALL
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

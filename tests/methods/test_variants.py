@@ -20,10 +20,10 @@ from benchmarks.runs.worker import run_job
 from benchmarks.tasks.suites import SUITES, parse_limit
 from benchmarks.tasks.tasks import TASKS
 from gas import GAS
-from tests.conftest import SmallData
-from tests.runs.test_plan import planned, request
-from tests.runs.test_resume import make_job
+from tests.support.jobs import make_job
+from tests.support.plans import planned, request
 from tests.support.runs import command
+from tests.support.small_data import SmallData
 
 SPECS = ("gas", "gas@target_factor=2", "gas@alpha=0.9,mask=false")
 

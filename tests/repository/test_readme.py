@@ -12,7 +12,7 @@ import pytest
 from benchmarks.methods.conformance import check_algorithm
 from benchmarks.methods.registry import find_method
 from benchmarks.run import main
-from tests.conftest import SmallData
+from tests.support.small_data import SmallData
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

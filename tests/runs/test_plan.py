@@ -2,22 +2,18 @@
 
 import json
 from dataclasses import asdict, fields, replace
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from baselines.bc import BCSafe
 from benchmarks.common.errors import UserError
-from benchmarks.datasets.source import DataSet
-from benchmarks.methods.algorithm import Budget
 from benchmarks.methods.registry import Method
 from benchmarks.runs.jobs import Job, Training
-from benchmarks.runs.plan import RunSpec
 from benchmarks.tasks.suites import Limit, find_suite
 from benchmarks.tasks.tasks import TASKS
 from gas import GAS, GASConfig
+from tests.support.plans import GAS_METHOD, SLOW, TIGHT, Slow, planned, request
 
 QUICK = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 TRAINING = Training(
@@ -147,35 +143,6 @@ def test_a_training_knows_no_place_time_or_machine():
 
 
 # Jobs
-
-
-class Slow(BCSafe):
-    """Trains once for each limit, for long."""
-
-    name = "slow"
-    budgets = {"quick": Budget.of(100_000, update_ms=50.0, batch=8)}  # noqa: RUF012
-
-
-GAS_METHOD = Method(GAS, "gas", "")
-SLOW = Method(Slow, "dir/slow.py:Slow", "ff")
-TIGHT = find_suite("tight").limits
-
-
-def request(
-    methods=(GAS_METHOD, SLOW),
-    tasks=("BallRun", "AntCircle"),
-    limits=TIGHT,
-    seeds=(0, 1),
-    path="data",
-    **others,
-):
-    data = [DataSet(TASKS[task], Path(path) / task, "generated") for task in tasks]
-    given = {"budget": "quick", "episodes": 5, "options": {}, **others}
-    return RunSpec(methods=methods, data=data, limits=limits, seeds=seeds, **given)
-
-
-def planned(results="results", **choices):
-    return request(**choices).jobs(results, dict.fromkeys(TASKS, "sum"))
 
 
 def test_seeds_are_outermost_and_the_longest_come_first():

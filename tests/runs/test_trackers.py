@@ -15,8 +15,8 @@ from benchmarks.common.errors import UserError
 from benchmarks.runs import trackers
 from benchmarks.runs.training import StoppedError
 from benchmarks.runs.worker import run_job
-from tests.conftest import SmallData
-from tests.runs.test_resume import make_job, stopping_after
+from tests.support.jobs import make_job, stopping_after
+from tests.support.small_data import SmallData
 
 
 class Recorder(ModuleType):

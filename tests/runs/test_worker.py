@@ -14,7 +14,7 @@ from benchmarks.runs.jobs import Job, Training
 from benchmarks.runs.store import Run
 from benchmarks.runs.worker import run_job
 from benchmarks.tasks.tasks import TASKS
-from tests.conftest import SmallData
+from tests.support.small_data import SmallData
 
 
 @pytest.fixture

@@ -21,10 +21,10 @@ from benchmarks.runs.jobs import ExitStatus, Job
 from benchmarks.runs.store import Run, is_done
 from benchmarks.runs.training import StoppedError
 from benchmarks.runs.worker import exit_status_of, run_job
-from tests.conftest import SmallData
-from tests.runs.test_resume import losses, make_job, same, stopping_after
 from tests.support.forked import Runner
+from tests.support.jobs import losses, make_job, same, stopping_after
 from tests.support.runs import FAILING, children, command, evaluations, start, wait_for
+from tests.support.small_data import SmallData
 
 STAMPED = ("training.json", "checkpoint.pt", "evaluation-*.json")
 """Files that say that something is done, and are never written again."""

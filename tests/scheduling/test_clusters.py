@@ -23,9 +23,9 @@ from benchmarks.scheduling.node import (
     with_absolute_paths,
     write_run_files,
 )
-from tests.conftest import SmallData
-from tests.runs.test_resume import make_job, same
+from tests.support.jobs import make_job, same
 from tests.support.runs import FAILING, command, evaluations, start, wait_for
+from tests.support.small_data import SmallData
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
 import signal
-import sys
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,43 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.runs.jobs import ExitStatus, Job, Training
+from benchmarks.runs.jobs import ExitStatus
 from benchmarks.runs.store import BusyError, Run
 from benchmarks.scheduling.devices import GIB, DevicePool, MemoryEstimates
 from benchmarks.scheduling.local import WorkerProcess, visible_gpu
 from benchmarks.scheduling.progress import print_failures, show_progress
 from benchmarks.scheduling.protocol import Event, ProcessExit, WorkItem
 from benchmarks.scheduling.scheduler import Scheduler
-
-FAKE = (sys.executable, "-S", str(Path(__file__).parents[1] / "support" / "fake_worker.py"))
-launch = functools.partial(WorkerProcess, command=FAKE)
-
-
-def make_job(results: Path, number: int = 0, script: str = "", **changes: object) -> Job:
-    training = Training("fake", "", {"batch": 1}, "BallRun", "ab", number, None, 1)
-    folder = Run(results, training).folder
-    given = {
-        "training": training,
-        "limits": (8.0, 16.0),
-        "episodes": 2,
-        "method_spec": "fake",
-        "data": str(folder),
-        "source": script,
-        "results": str(results),
-    }
-    return Job(**{**given, **changes})
-
-
-def ends(events: Iterator[Event]) -> list[Event]:
-    return [event for event in events if event.phase not in ("train", "evaluate")]
-
-
-def tries(job: Job) -> list[str]:
-    return (Run.of(job).folder / "tries").read_text().splitlines()
-
-
-def run(jobs: list[Job], slots: int = 2, **options) -> list[Event]:
-    return ends(Scheduler(DevicePool({"cpu": slots}), launch, **options).run(jobs))
+from tests.support.fake_jobs import Gpus, ends, launch, make_job, run, tries
 
 
 def test_every_job_is_done_once(tmp_path: Path) -> None:
@@ -290,16 +258,6 @@ def test_efficiency_with_unequal_jobs(tmp_path: Path) -> None:
 
 
 # GPUs, simulated
-
-
-class Gpus:
-    """A made-up inventory: so much memory on each, less what running items have told."""
-
-    def __init__(self, sizes: dict[str, int], running=lambda: ()) -> None:
-        self.sizes, self.running = sizes, running
-
-    def free(self, place: str) -> int | None:
-        return self.sizes[place] - sum(p.gpu_memory for p in self.running() if p.device == place)
 
 
 def test_training_goes_to_gpus_and_evaluation_to_the_cpu_beside_it(tmp_path: Path) -> None:

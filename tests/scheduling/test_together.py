@@ -18,10 +18,10 @@ from benchmarks.runs.worker import exit_status_of, run_job
 from benchmarks.scheduling.devices import GIB, DevicePool, MemoryEstimates
 from benchmarks.scheduling.protocol import Event, OnMessage, ProcessExit, WorkItem
 from benchmarks.scheduling.scheduler import Scheduler
-from tests.conftest import SmallData
-from tests.runs.test_resume import make_job as real_job
-from tests.scheduling.test_scheduling import make_job as fake_job
+from tests.support.fake_jobs import make_job as fake_job
+from tests.support.jobs import make_job as real_job
 from tests.support.runs import command
+from tests.support.small_data import SmallData
 
 
 class Launched:

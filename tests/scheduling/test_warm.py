@@ -22,11 +22,11 @@ from benchmarks.scheduling.fork_server import AVAILABLE, ForkServer
 from benchmarks.scheduling.local import WorkerProcess
 from benchmarks.scheduling.protocol import ProcessExit, WorkItem
 from benchmarks.scheduling.scheduler import Scheduler
-from tests.conftest import SmallData
-from tests.runs.test_resume import losses, make_job, same
-from tests.scheduling.test_scheduling import FAKE
+from tests.support.fake_jobs import FAKE
 from tests.support.forked import FORK
+from tests.support.jobs import losses, make_job, same
 from tests.support.runs import wait_for
+from tests.support.small_data import SmallData
 
 pytestmark = pytest.mark.skipif(not AVAILABLE, reason="needs Linux")
 

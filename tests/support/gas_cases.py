@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Problem
 from gas import GAS, GASConfig
+from gas.algorithm import Conditioning, Goals
+from gas.segments import Segments
 
 QUICK = settings(
     max_examples=40,
@@ -85,3 +87,20 @@ def play(method, limit, steps, state, outcome):
         total += received
         policy.observe(*(torch.tensor([value]) for value in received), row)
     return total.tolist()
+
+
+def batch_of(seed, size=24):
+    """Segments, conditioning and goals of no network, with advantages and masks of both kinds."""
+    torch.manual_seed(seed)
+    segments = Segments(
+        torch.randn(size, 2),
+        torch.rand(size, 2) * 2 - 1,
+        torch.randn(size),
+        torch.rand(size),
+        torch.rand(size),
+        torch.zeros(size),
+    )
+    conditioning = Conditioning(
+        segments.observations, torch.randn(size), segments.costs + torch.rand(size), segments.steps
+    )
+    return segments, conditioning, Goals(torch.randn(size), torch.rand(size) * 2)

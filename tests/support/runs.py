@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.conftest import SmallData
+from tests.support.small_data import SmallData
 
 FAILING = """
 from benchmarks.methods.algorithm import Budget

@@ -30,8 +30,7 @@ from benchmarks.simulators.vector import Lockstep
 from benchmarks.tasks.suites import parse_limit
 from benchmarks.tasks.tasks import ALL_TASKS, Task
 from tests.support.runs import files
-
-from .own_task.reach import GOAL, Reach
+from tests.tasks.own_task.reach import GOAL, Reach
 
 EXAMPLE = Path(__file__).parent / "own_task"
 
