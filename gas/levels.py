@@ -44,9 +44,6 @@ class LevelsConfig(StitchingConfig):
     """Expectile estimating each level's return."""
     temperature: float = 1.0
     """Inverse temperature of the weights in the policy's loss; 0 weighs all segments equally."""
-    noise: float = 0.0
-    """Standard deviation of noise on the states in training, relative to the dataset's. Without
-    noise, sharp networks misjudge states that closed-loop drift leads to."""
     known: float = eval_only(0.01)
     """Smallest probability of a level at a state that makes it a candidate."""
     agreement: float = eval_only(0.97)
@@ -56,9 +53,6 @@ class LevelsConfig(StitchingConfig):
     """Fraction of the return that may be given up for a cheaper level."""
     margin: float = eval_only(0.1)
     """Fraction of the cost limit left that is kept in reserve."""
-    guidance: float = eval_only(0.0)
-    """Extrapolation of the action away from the mean action over all levels; 1 doubles the
-    difference."""
 
 
 class Goals(NamedTuple):
@@ -114,7 +108,7 @@ class LevelGAS(Stitching):
 
     def total_loss(self, segments: Segments) -> tuple[Tensor, dict[str, Tensor]]:
         """The losses of goals, outcomes and policy."""
-        level, scaled = self.level(segments.costs), self.with_noise(self.scaled(segments))
+        level, scaled = self.level(segments.costs), self.scaled(segments)
         goals = self.goals(scaled.observations, scaled.steps)
         value_loss, value_info = self.value_loss(scaled, level, goals)
         outcome_loss, outcome_info = self.outcome_loss(scaled, level)
@@ -147,14 +141,6 @@ class LevelGAS(Stitching):
         loss = (self.cloning_weight(advantage) * error.sum(-1)).mean(-1)
         return loss, {"actor_loss": loss.detach()}
 
-    def with_noise(self, scaled: Segments) -> Segments:
-        """Scaled segments with noise on their states."""
-        if not self.config.noise:
-            return scaled
-        states = scaled.observations
-        noise = self.config.noise * self.draws.normal_like(states)
-        return scaled._replace(observations=states + noise)
-
     def cloning_weight(self, advantage: Tensor) -> Tensor:
         """exp(temperature A / mean |A|), bounded and normalised to mean 1 [B]."""
         scale = advantage.abs().mean(-1, keepdim=True) + 1e-6
@@ -185,19 +171,7 @@ class LevelGAS(Stitching):
         chosen = (candidates & (goals.rewards >= best - c.slack * best.abs())).int().argmax(1)
         index = torch.zeros_like(candidates, dtype=torch.long)
         index[row, level] = torch.arange(len(row), device=row.device)
-        action = actions[index.gather(1, chosen[:, None]).squeeze(1)]
-        if c.guidance:
-            mean = self.mean_action(observations, steps, goals.log_chances.exp())
-            action = (action + c.guidance * (action - mean)).clamp(-1.0, 1.0)
-        return chosen, action
-
-    def mean_action(self, observations: Tensor, steps: Tensor, chances: Tensor) -> Tensor:
-        """The mean of all levels' actions, weighted by their probabilities `chances` [B, a]."""
-        batch, count = chances.shape
-        level = torch.arange(count, device=chances.device).repeat(batch)
-        states = observations.repeat_interleave(count, 0), steps.repeat_interleave(count)
-        actions = self.actions(*states, level).view(batch, count, -1)
-        return (chances[:, :, None] * actions).sum(1)
+        return chosen, actions[index.gather(1, chosen[:, None]).squeeze(1)]
 
     def policy(self, limits: Tensor) -> Policy:
         """The learned policy for each cost limit."""

@@ -90,24 +90,6 @@ def test_losses_by_hand(seed, expectile, temperature):
     assert (advantage < 0).any()
 
 
-def test_noise_is_on_the_states_of_training_alone():
-    gas, quiet = built(noise=0.3), built()
-    scaled = gas.scaled(batch_of(gas, 0, size=4000))
-    with gas.random():
-        blurred, again = gas.with_noise(scaled), gas.with_noise(scaled)
-    noise = blurred.observations - scaled.observations
-    assert noise.std().item() == pytest.approx(0.3, rel=0.05)
-    assert noise.mean().item() == pytest.approx(0.0, abs=0.02)
-    assert not torch.equal(blurred.observations, again.observations)
-    assert all(a is b for a, b in zip(blurred[1:], scaled[1:], strict=True))
-    assert quiet.with_noise(scaled) is scaled
-    for own, other in zip(gas.networks, quiet.networks, strict=True):
-        other.load_state_dict(own.state_dict())
-    states, left, budgets = torch.randn(9, 2), torch.rand(9), torch.rand(9)
-    for own, other in zip(*(g.choose(states, left, budgets) for g in (gas, quiet)), strict=True):
-        assert torch.equal(own, other)
-
-
 def test_each_loss_trains_its_own_network_only():
     gas = built()
     segments = batch_of(gas, 0)
@@ -205,23 +187,6 @@ def test_the_choice_follows_its_rule(seed, known, agreement, slack, margin):
     assert level.tolist() == expected
     np.testing.assert_allclose(actions[:, 0], np.array(expected) / 10.0, rtol=1e-6)
     np.testing.assert_allclose(actions[:, 1], left)
-
-
-@pytest.mark.parametrize("guidance", [0.5, 3.0])
-def test_guidance_leads_away_from_the_mean_action_within_the_bounds(guidance):
-    plain, guided = built(), built(guidance=guidance)
-    torch.manual_seed(0)
-    observations, left, budgets = torch.randn(40, 2), torch.rand(40), torch.rand(40) * 9.0
-    level, action = plain.choose(observations, left, budgets)
-    chances = plain.goals(observations, left).log_chances.exp()
-    mean = sum(
-        chances[:, [k]] * plain.actions(observations, left, torch.full((40,), k)) for k in range(6)
-    )
-    same, acted = guided.choose(observations, left, budgets)
-    assert torch.equal(same, level)
-    expected = (action + guidance * (action - mean)).clamp(-1.0, 1.0)
-    torch.testing.assert_close(acted, expected)
-    assert not torch.equal(acted, action)
 
 
 def test_the_budget_shrinks_and_its_overspending_is_remembered(monkeypatch):

@@ -142,14 +142,6 @@ def test_unclipped_gradients_are_whole(name):
         assert_alike(one, other)
 
 
-def test_each_seed_has_its_own_noise_on_states():
-    together, alone = ([build("gas-levels", s, noise=0.5) for s in SEEDS] for _ in range(2))
-    list(Stack(together).fit(DATA, 3))
-    for one, other in zip(together, alone, strict=True):
-        list(other.fit(DATA, 3))
-        assert_alike(one, other)
-
-
 def test_gradients_are_clipped_by_seed():
     torch.manual_seed(0)
     own = [[nn.Parameter(torch.zeros(3, 4)), nn.Parameter(torch.zeros(2))] for _ in range(3)]
