@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
+from benchmarks.common.errors import UserError
 from benchmarks.datasets import dsrl
 from benchmarks.tasks.tasks import TASKS
 from tests.support.loopback import CONTENT, Server
+from tests.support.published import CAR, put
 from tests.support.small_data import SmallData, scripted_episodes
 
 
@@ -76,3 +78,29 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     pauses = []
     monkeypatch.setattr(dsrl, "sleep", pauses.append)
     return pauses
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """Folders of this test alone for published and generated files."""
+    monkeypatch.setenv("DSRL_DATASET_DIR", str(tmp_path / "published"))
+    monkeypatch.setenv("OSRL_BENCH_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "published").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def fetched(monkeypatch):
+    """Pretend to fetch: what was asked for. CarRun's file is out of reach."""
+    asked = []
+
+    def fetch(task, folder, addresses, *, progress):
+        asked.append((task, folder, list(addresses)))
+        for done in (0, 700, 400, 1000):  # a server may make it begin again
+            progress(done, None if done == 0 else 1000)
+        if task == CAR:
+            raise UserError("could not fetch it (HTTP 404)")
+        return put(folder / task.dataset_file, task)
+
+    monkeypatch.setattr(dsrl, "fetch", fetch)
+    return asked

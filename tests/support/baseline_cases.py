@@ -15,8 +15,6 @@ from benchmarks.methods.algorithm import Problem
 
 HORIZON = 24
 LIMIT = 7.0
-
-
 SMALL = {
     BCAll: {"batch": 16, "hidden": 16},
     BCSafe: {"batch": 16, "hidden": 16},

@@ -21,8 +21,6 @@ class Slow(BCSafe):
 
 GAS_METHOD = Method(GAS, "gas", "")
 SLOW = Method(Slow, "dir/slow.py:Slow", "ff")
-
-
 TIGHT = find_suite("tight").limits
 
 
