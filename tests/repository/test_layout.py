@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-TESTS = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
+TESTS = ROOT / "tests"
+PACKAGES = ("gas", "baselines", "benchmarks", "requirements")
+LONGEST = 400
+"""Lines of a file at most: what is longer is split by subject."""
 FILES = sorted(TESTS.rglob("*.py"))
 
 
@@ -20,9 +23,19 @@ def imported(path: Path) -> Iterator[str]:
             yield from (name.name for name in node.names)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(TESTS)))
-def test_no_file_imports_from_a_file_of_tests(path: Path) -> None:
-    for name in imported(path):
-        assert not name.startswith("."), f"{name}: write tests.… instead"
-        parts = name.split(".") if name.startswith("tests.") else []
-        assert not [part for part in parts[:-1] if part.startswith("test_") or part == "conftest"]
+def test_no_file_imports_from_a_file_of_tests() -> None:
+    offences = [
+        f"{path.relative_to(TESTS)} imports {name}"
+        for path in FILES
+        for name in imported(path)
+        if name.startswith(".") or re.match(r"tests\..*\b(test_\w+|conftest)\.", f"{name}.")
+    ]
+    assert offences == []
+
+
+def test_no_file_is_long() -> None:
+    code = [*FILES, *(path for part in PACKAGES for path in (ROOT / part).rglob("*.py"))]
+    lengths = {
+        str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n") for path in code
+    }
+    assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
