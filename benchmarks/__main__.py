@@ -18,6 +18,7 @@ COMMANDS = {
     "run": ("run", "train, evaluate and rank methods"),
     "evaluate": ("evaluate", "evaluate stored policies at other cost limits"),
     "leaderboard": ("leaderboard", "make leaderboards anew, compare two of them"),
+    "recommend": ("recommend", "tell which methods to use at a cost limit"),
     "data": ("data", "list, fetch, generate, verify and inspect data sets"),
     "speed": ("speed", "measure times"),
     "methods": ("list_methods", "list methods, their options and defaults"),

@@ -169,6 +169,12 @@ def _cell(key: Key, fraction: float, runs: pd.DataFrame | None, lost: pd.DataFra
     )
 
 
+def setting_of(cell: Cell) -> tuple[bool, float]:
+    """(False, fraction of the maximum cost), or (True, limit) where there is no fraction."""
+    absolute = bool(np.isnan(cell.fraction))
+    return absolute, cell.limit if absolute else cell.fraction
+
+
 def averages(table: Sequence[Cell]) -> list[Average]:
     """Means over tasks of each method at each setting, settings ascending; NaN without cells.
 
@@ -177,8 +183,7 @@ def averages(table: Sequence[Cell]) -> list[Average]:
     """
 
     def setting(cell: Cell) -> tuple[str, tuple[bool, float]]:
-        absolute = bool(np.isnan(cell.fraction))
-        return cell.algorithm, (absolute, cell.limit if absolute else cell.fraction)
+        return cell.algorithm, setting_of(cell)
 
     means = []
     for (algorithm, key), group in groupby(sorted(table, key=setting), key=setting):

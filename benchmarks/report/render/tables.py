@@ -9,6 +9,7 @@ import pandas as pd
 
 from benchmarks.report.metrics import METRICS
 from benchmarks.report.ranking import AverageRank, BothSafe, Improvement
+from benchmarks.report.recommendation import Prospect
 from benchmarks.report.render.markup import Entry, Row, Table, name
 from benchmarks.report.resampling import NO_INTERVAL
 from benchmarks.report.resources import ResourceUsage
@@ -58,6 +59,26 @@ def _seeds(standing: Standing) -> str:
     fewest, most = standing.seeds
     text = f"{fewest}" if fewest == most else f"{fewest}-{most}"
     return f"{text} †" if standing.lost else text
+
+
+def prospect_table(found: Sequence[Prospect]) -> Table:
+    """One row for each method: what to expect of its next training, and its worst run."""
+    rows: list[Row] = []
+    for prospect in found:
+        worst = number(prospect.worst_cost)
+        each = " a limit" if prospect.trains_per_limit else ""
+        rows.append(
+            [
+                name(prospect.method),
+                number(prospect.probability) + _incomplete(prospect.cells, prospect.of),
+                with_interval(prospect.reward, prospect.interval),
+                f"{prospect.safe_runs}/{prospect.runs}",
+                f"{worst} on {prospect.worst_task}" if prospect.runs else BLANK,
+                f"{duration(prospect.train_seconds)}{each}",
+            ]
+        )
+    header = ["method", "p", "reward", "safe runs", "worst cost", "one training"]
+    return Table(header, rows)
 
 
 def task_table(
