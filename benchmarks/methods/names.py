@@ -14,6 +14,7 @@ BUILT_IN = {
     "cpq": "baselines.cpq:CPQ",
     "coptidice": "baselines.coptidice:COptiDICE",
     "fisor": "baselines.fisor:FISOR",
+    "bcrl": "baselines.bcrl:BCRL",
     "bc-all": "baselines.bc:BCAll",
     "bc-safe": "baselines.bc:BCSafe",
     "bc-frontier": "baselines.bc:BCFrontier",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from copy import deepcopy
 from itertools import pairwise
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from benchmarks.methods.stacking import clip_gradients
 
 
 def mlp(*sizes: int) -> nn.Sequential:
@@ -30,8 +33,23 @@ def polyak_update(target: nn.Module, source: nn.Module, tau: float) -> None:
     torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), tau)
 
 
-def optimizer_step(optimiser: Optimizer, loss: Tensor) -> None:
-    """One gradient step on `loss`; the losses [K] of a stack of seeds are added up."""
+def adam(learning_rate: float, *modules: nn.Module) -> torch.optim.Adam:
+    """Adam over the parameters of `modules`."""
+    parameters = [parameter for module in modules for parameter in module.parameters()]
+    return torch.optim.Adam(parameters, learning_rate, fused=True)
+
+
+def optimizer_step(
+    optimiser: Optimizer, loss: Tensor, *, largest: float = math.inf, stacked: bool = False
+) -> None:
+    """One gradient step on `loss`; the losses [K] of a stack of seeds are added up.
+
+    Parameters without a gradient keep still. `largest` bounds the norm of the gradient, in a stack
+    that of each seed.
+    """
     optimiser.zero_grad(set_to_none=True)
     loss.sum().backward()
+    if largest < math.inf:
+        parameters = [p for group in optimiser.param_groups for p in group["params"]]
+        clip_gradients(parameters, largest, stacked)
     optimiser.step()

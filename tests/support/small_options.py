@@ -15,4 +15,5 @@ SMALL = {
     "bear-lag": {"batch": 16, "hidden": 16, "vae_hidden": 16},
     "cpq-penalised": {"batch": 16, "hidden": 16, "vae_hidden": 16},
     "coptidice-perstep": {"batch": 16, "hidden": 16},
+    "bcrl": {"batch": 16, "hidden": 16},
 }
