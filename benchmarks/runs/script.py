@@ -41,6 +41,9 @@ class _Memory:
 class _Script(nn.Module):
     """An episode: `act` and `observe` in turns, `reset` before the next one."""
 
+    initial: Tensor
+    memory: Tensor
+
     def __init__(self, act: Any, observe: Any, memory: Tensor) -> None:
         super().__init__()
         self._act, self._observe = act, observe
