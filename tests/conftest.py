@@ -10,9 +10,12 @@ import torch
 
 from benchmarks.common.errors import UserError
 from benchmarks.datasets import dsrl
+from benchmarks.runs.jobs import Job
 from benchmarks.tasks.tasks import TASKS
+from tests.support.here import worker_here
 from tests.support.loopback import CONTENT, Server
 from tests.support.published import CAR, put
+from tests.support.runs import leave_blank
 from tests.support.small_data import SmallData, scripted_episodes
 
 
@@ -38,6 +41,20 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> SmallData:
     for name in tasks:
         scripted_episodes(name, 12).save(folder / TASKS[name].dataset_file)
     return SmallData(folder, tasks)
+
+
+@pytest.fixture
+def workers_here(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
+    """Workers are no processes of their own, which would take seconds to start; their jobs."""
+    here = worker_here()
+    monkeypatch.setattr("benchmarks.scheduling.engines.WorkerProcess", here)
+    return here.asked
+
+
+@pytest.fixture
+def blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaderboards come without drawing their pictures, which takes seconds."""
+    leave_blank(monkeypatch)
 
 
 @pytest.fixture

@@ -17,30 +17,18 @@ import torch
 from benchmarks.common.errors import UserError
 from benchmarks.evaluate import main
 from benchmarks.methods.registry import find_method
-from benchmarks.runs.jobs import ExitStatus, Job, Training
+from benchmarks.runs.jobs import ExitStatus, Training
 from benchmarks.runs.store import Run
 from benchmarks.runs.worker import run_job
 from benchmarks.scheduling.protocol import ProcessExit, WorkItem
+from tests.support.here import worker_here
 from tests.support.jobs import make_job
 from tests.support.small_data import SmallData
 
 PLUGIN = "from baselines.bc import BCAll\n\nclass Mine(BCAll):\n    name = 'mine'\n"
 
 
-class Here:
-    """A worker that is no process of its own, which would take seconds to start."""
-
-    def __init__(self, item: WorkItem, on_message, **_: object) -> None:
-        run_job(Job.from_json(item.worker_job.to_json()))
-        on_message(ProcessExit(0, ""))
-
-    def kill(self) -> None:
-        pass
-
-
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.scheduling.engines.WorkerProcess", Here)
+pytestmark = pytest.mark.usefixtures("workers_here")
 
 
 @pytest.fixture
@@ -197,7 +185,7 @@ def test_an_engine_evaluates_where_the_runs_are_stored(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setitem(sys.modules, engine.__name__, engine)
-    monkeypatch.setattr("benchmarks.scheduling.node.WorkerProcess", Here)
+    monkeypatch.setattr("benchmarks.scheduling.node.WorkerProcess", worker_here())
     name = {"ray": "ray", "submitit": "slurm"}[engine.__name__]
     options = ["--limits", "8", "--episodes", "1", "--engine", name]
     assert main([str(tmp_path), *options]) == 0

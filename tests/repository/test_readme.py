@@ -40,6 +40,8 @@ def test_the_method_in_the_readme_keeps_the_contract_and_is_ranked(
     assert status == 0
     table = pd.read_csv(tmp_path / "results" / "loose" / "leaderboard.csv")
     assert list(table["algorithm"]) == ["top-bc"] * 3
+    picture = tmp_path / "results" / "loose" / "pictures" / "frontier.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_gas_by_itself_runs_on_ones_own_arrays(capsys: pytest.CaptureFixture[str]) -> None:

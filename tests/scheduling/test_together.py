@@ -20,7 +20,7 @@ from benchmarks.scheduling.protocol import Event, OnMessage, ProcessExit, WorkIt
 from benchmarks.scheduling.scheduler import Scheduler
 from tests.support.fake_jobs import make_job as fake_job
 from tests.support.jobs import make_job as real_job
-from tests.support.runs import command
+from tests.support.runs import command, small
 from tests.support.small_data import SmallData
 
 
@@ -155,39 +155,19 @@ def test_what_several_take_of_a_gpu_is_not_expected_of_one(tmp_path: Path) -> No
     assert estimates.of(jobs[0]) == GIB
 
 
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
-    """Workers are no processes of their own here; what they were asked for."""
-    asked = list[Job]()
-
-    class Here:
-        def __init__(self, item: WorkItem, on_message: OnMessage, **_: object) -> None:
-            asked.append(Job.from_json(item.worker_job.to_json()))
-            try:
-                run_job(asked[-1])
-            except Exception as error:
-                on_message(ProcessExit(exit_status_of(error), ""))
-            else:
-                on_message(ProcessExit(0, ""))
-
-        def kill(self) -> None: ...
-
-    monkeypatch.setattr("benchmarks.scheduling.engines.WorkerProcess", Here)
-    return asked
-
-
 def last_losses(file: Path) -> list[float]:
     return [float(number) for number in file.read_text().splitlines()[-1].split(",")[2:]]
 
 
 def test_a_run_with_seeds_together_gives_what_one_without_gives(
-    small_data: SmallData, tmp_path: Path, here: list[Job]
+    small_data: SmallData, tmp_path: Path, workers_here: list[Job]
 ) -> None:
-    more = ("--algorithms", "gas", "bc-safe", "cdt", "--seeds", "0", "1", "--workers", "1")
+    names = ("gas", "bc-safe", "cdt")
+    more = ("--algorithms", *names, "--seeds", "0", "1", "--workers", "1", *small(*names))
     for name, together in (("alone", "1"), ("together", "3")):
         more = (*more, "--seeds-per-job", together, "--stage", "train")
         assert main(command(small_data, tmp_path / name, *more, tasks=("BallRun",))) == 0
-    stacked = [job for job in here if job.stacked_seeds]
+    stacked = [job for job in workers_here if job.stacked_seeds]
     assert {job.stacked_seeds for job in stacked} == {(1,)}
     asked = sorted(job.training.algorithm for job in stacked)
     assert asked == ["bc-safe"] * 3 + ["gas"], "one for each limit, one for all"

@@ -8,7 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.support.small_data import SmallData
+from tests.support.small_options import SMALL
 
 FAILING = """
 from benchmarks.methods.algorithm import Budget
@@ -57,6 +60,19 @@ def command(small: SmallData, results: Path, *more: str, tasks: tuple[str, ...] 
         *("--budget", "quick", "--updates", "20", "--episodes", "2", "--results", str(results)),
         *more,
     ]
+
+
+def leave_blank(patch: pytest.MonkeyPatch) -> None:
+    """Make leaderboards without drawing their pictures, which takes seconds."""
+    patch.setattr(
+        "benchmarks.report.render.report.render", lambda _, kinds: dict.fromkeys(kinds, b"")
+    )
+
+
+def small(*names: str) -> list[str]:
+    """Arguments that make the networks of these methods small."""
+    options = [f"{name}.{key}={value}" for name in names for key, value in SMALL[name].items()]
+    return ["--option", *options]
 
 
 def evaluations(results: Path) -> dict[str, str]:
