@@ -105,6 +105,7 @@ values = st.dictionaries(
 @settings(
     deadline=None,
     derandomize=True,
+    max_examples=30,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(values)

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -50,7 +50,7 @@ def by_hand(gas, segments, conditioning, goals):
 @pytest.mark.parametrize("indicator", [True, False])
 @pytest.mark.parametrize("mask", [True, False])
 @pytest.mark.parametrize("cost_filter", [True, False])
-@QUICK
+@settings(QUICK, max_examples=8)
 @given(seed=st.integers(0, 10_000), alpha=st.floats(0.5, 0.99))
 def test_advantage_weight_and_losses(indicator, mask, cost_filter, seed, alpha):
     gas = built(indicator=indicator, mask=mask, cost_filter=cost_filter, alpha=alpha)
@@ -179,7 +179,7 @@ def fixed_point(alpha, rewards, costs):
     return goals.reward.item(), goals.cost.item()
 
 
-@QUICK
+@settings(QUICK, max_examples=10)
 @given(arrays.arrays(np.float64, 6, elements=st.integers(-20, 20).map(float), unique=True))
 def test_goals_go_from_the_mean_to_the_best(rewards):
     costs = np.arange(6.0)
@@ -265,11 +265,10 @@ TINY = GASConfig(
 )
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_gas_stitches_the_best_safe_path_that_no_episode_shows(seed):
+def test_gas_stitches_the_best_safe_path_that_no_episode_shows():
     data = two_rooms()
     assert data.returns[data.episode_costs <= SAFE].max() < BEST
-    total, cost = play_rooms(trained(built(TINY, data, seed, horizon=2 * HALF), 300, data))
+    total, cost = play_rooms(trained(built(TINY, data, horizon=2 * HALF), 300, data))
     assert total == BEST
     assert cost <= SAFE
 
@@ -284,11 +283,10 @@ def test_cloning_safe_episodes_earns_no_more_than_they_did():
     assert total <= data.returns[data.episode_costs <= SAFE].max() < BEST
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_conditioning_on_whole_episodes_without_goals_earns_it_unsafely(seed):
+def test_conditioning_on_whole_episodes_without_goals_earns_it_unsafely():
     data = two_rooms()
     free = {"goals": False, "shortening": 0.0, "delta": 0.0, "cost_relabelling": "none"}
-    method = trained(built(TINY, data, seed, horizon=2 * HALF, **free), 300, data)
+    method = trained(built(TINY, data, horizon=2 * HALF, **free), 300, data)
     total, cost = play_rooms(method)
     assert total == BEST  # it is no want of training: it has what was asked for, by another way
     assert cost > SAFE

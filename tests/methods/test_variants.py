@@ -22,7 +22,7 @@ from benchmarks.tasks.tasks import TASKS
 from gas import GAS
 from tests.support.jobs import make_job
 from tests.support.plans import planned, request
-from tests.support.runs import command
+from tests.support.runs import command, small
 from tests.support.small_data import SmallData
 
 SPECS = ("gas", "gas@target_factor=2", "gas@alpha=0.9,mask=false")
@@ -148,8 +148,9 @@ def test_a_group_of_evaluations_is_dealt_out_by_whoever_comes_next(
     assert not outside.exists()
 
 
+@pytest.mark.usefixtures("workers_here", "blank_pictures")
 def test_a_run_of_variants_ends_in_their_table(small_data: SmallData, tmp_path: Path) -> None:
-    arguments = command(small_data, tmp_path, "--algorithms", *SPECS, "--workers", "2")
+    arguments = command(small_data, tmp_path, "--algorithms", *SPECS, *small("gas"))
     assert main(arguments) == 0
     assert len(list(tmp_path.glob("runs/*/training.json"))) == 2 * len(small_data.tasks)
     table = pd.read_csv(tmp_path / "tight" / "leaderboard.csv")

@@ -286,7 +286,7 @@ def test_an_episode_starts_near_the_packages_own_after_a_discarded_reset(make, n
 @pytest.mark.parametrize("name", ["PointCircle1", "CarCircle1"])
 def test_textures_change_nothing(make, monkeypatch, name):
     task = TASKS[name]
-    actions = list(islice(random_actions(task), 150))
+    actions = list(islice(random_actions(task), 50))
     worlds = []
     monkeypatch.setattr(mujoco, "strip_textures", lambda xml: worlds.append(xml) or xml)
     complete = make(task)

@@ -23,16 +23,25 @@ from benchmarks.runs.store import Run, is_done
 from benchmarks.runs.worker import run_job
 from benchmarks.tasks.tasks import ALL_TASKS
 from tests.support.own_task import as_planned, command, edit, episodes, example, planned, refused
-from tests.support.runs import files
+from tests.support.runs import files, leave_blank, small
 
 # --- a run -----------------------------------------------------------------------------------
+
+
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
+
+def arguments(toml: Path, results: Path) -> list[str]:
+    return command(toml, results, *small("gas", "bc-safe"))
 
 
 @pytest.fixture(scope="module")
 def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the example in mine/ and, run by two workers, its results in results/."""
     folder = tmp_path_factory.mktemp("finished")
-    assert main(command(example(folder / "mine", data), folder / "results")) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        leave_blank(patch)
+        assert main(arguments(example(folder / "mine", data), folder / "results")) == 0
     return folder
 
 
@@ -67,10 +76,10 @@ def test_nothing_is_computed_twice_wherever_the_files_are(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {p: p.stat().st_mtime_ns for p in (finished / "results" / "runs").rglob("*.*")}
-    assert main(command(finished / "mine" / "reach.toml", finished / "results")) == 0
+    assert main(arguments(finished / "mine" / "reach.toml", finished / "results")) == 0
     assert " 0 to do" in capsys.readouterr().out
     moved = shutil.copytree(finished / "mine", tmp_path / "elsewhere")
-    assert main(command(moved / "reach.toml", finished / "results")) == 0
+    assert main(arguments(moved / "reach.toml", finished / "results")) == 0
     assert " 0 to do" in capsys.readouterr().out
     assert {p: p.stat().st_mtime_ns for p in (finished / "results" / "runs").rglob("*.*")} == before
 
