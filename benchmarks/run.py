@@ -106,6 +106,13 @@ def _add_protocol(parser: Parser) -> None:
         "--updates", type=int, metavar="N", help="updates of every method, instead of the budget's"
     )
     group.add_argument(
+        "--evaluate-every",
+        type=int,
+        metavar="N",
+        help="evaluate also during trainings, every N updates, for learning curves of reward and "
+        "cost; the ranking is by the last evaluation",
+    )
+    group.add_argument(
         "--compile", action=FLAG, help="train with compiled updates, for methods that support it"
     )
     group.add_argument(

@@ -53,6 +53,8 @@ class RunConfig:
     """Options of methods, each as "gas.alpha=0.9"."""
     updates: int | None = None
     """Number of updates of every method; None for the budget's."""
+    evaluate_every: int | None = None
+    """Updates between two evaluations during a training; None for none before its end."""
     stage: str = "both"
     compile: bool = False
     checkpoint_seconds: float = 60.0
@@ -77,6 +79,8 @@ class RunConfig:
         _require_positive("--episodes", config.episodes)
         if config.updates is not None:
             _require_positive("--updates", config.updates)
+        if config.evaluate_every is not None:
+            _require_positive("--evaluate-every", config.evaluate_every)
         name = config.name
         if name is not None and (Path(name).name != name or name in ("runs", ".", "..")):
             raise UserError(f"--name {name!r} is not a plain folder name")

@@ -109,6 +109,7 @@ def run(config: RunConfig, command: str) -> int:
             job,
             checkpoint_seconds=config.checkpoint_seconds,
             trackers=tracked,
+            evaluate_every=config.evaluate_every or 0,
             command=command,
             compiled=config.compile,
         )
@@ -184,6 +185,7 @@ def _protocol(config: RunConfig, whole: RunSpec) -> dict[str, protocol.Value]:
         "episodes": config.episodes,
         "option": config.options,
         "updates": config.updates,
+        "evaluate-every": config.evaluate_every,
         "compile": config.compile,
         "name": config.name,
     }

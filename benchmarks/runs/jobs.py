@@ -95,6 +95,8 @@ class Job:
     """Path of a user's task file; empty for the tasks of the table."""
     checkpoint_seconds: float = 60.0
     """Time between two checkpoints of an unfinished training."""
+    evaluate_every: int = 0
+    """Updates between two evaluations during the training; 0 for none."""
     trackers: tuple[str, ...] = ()
     """Where losses are logged besides losses.csv (`benchmarks.runs.trackers`)."""
     command: str = ""

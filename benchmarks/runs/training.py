@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,7 @@ from benchmarks.methods.algorithm import LOG_EVERY, Algorithm, Problem, Training
 from benchmarks.methods.registry import find_method
 from benchmarks.methods.stacking import Stack
 from benchmarks.runs import provenance
+from benchmarks.runs.interim import InterimEvaluations
 from benchmarks.runs.jobs import Job, joined_code
 from benchmarks.runs.store import Run
 from benchmarks.runs.trackers import open_trackers
@@ -83,6 +85,7 @@ class _Attempt:
         )
         self.seconds, self.update_seconds = progress["seconds"], progress["update_seconds"]
         self.loss_lines: list[str] = list(progress["losses"])
+        self.interim = InterimEvaluations(job, task, self.run.folder, self.algorithm.updates)
 
     def save(self, seconds: float, update_seconds: float) -> None:
         """Write the checkpoint that a later process resumes from."""
@@ -117,13 +120,15 @@ def _train(
     first, share = attempts[0].job, 1 / len(attempts)
     clock, updates = _CheckpointClock(first.checkpoint_seconds), first.training.updates
     with ExitStack() as files:
-        logs = [files.enter_context(_open_log(attempt)) for attempt in attempts]
+        opened = [files.enter_context(_open_log(attempt)) for attempt in attempts]
+        logs, tracks = [log for log, _ in opened], [track for _, track in opened]
         for progress in _fit(attempts, data, lambda: clock.due() or stop_requested()):
             done, spent = progress[0].updates, share * progress[0].seconds
             finished = done == updates
             for record, log, attempt in zip(progress, logs, attempts, strict=True):
                 if finished or done % LOG_EVERY == 0:
                     log(record, attempt.update_seconds + spent)
+            start += _evaluate_due(attempts, tracks, done)
             report(phase="train", done=done / updates, **_gpu_memory(first.device))
             # Ask once: a request between two calls would stop without saving.
             stop = not finished and stop_requested()
@@ -137,6 +142,17 @@ def _train(
         attempt.finish(share * (time.perf_counter() - start), spent)
 
 
+def _evaluate_due(
+    attempts: Sequence[_Attempt], tracks: Sequence[Callable[..., None]], updates: int
+) -> float:
+    """Make the evaluations that are due after this many updates; how long they took."""
+    start = time.perf_counter()
+    for attempt, track in zip(attempts, tracks, strict=True):
+        if attempt.interim.due(updates):
+            track(attempt.interim.evaluate(attempt.algorithm, updates))
+    return time.perf_counter() - start
+
+
 def _fit(
     attempts: Sequence[_Attempt], data: Trajectories, due: Callable[[], bool]
 ) -> Iterator[Sequence[TrainingProgress]]:
@@ -145,7 +161,8 @@ def _fit(
     trained = Stack(algorithms) if len(algorithms) > 1 else algorithms[0]
     if job.compiled:
         trained.compile()
-    for progress in trained.fit(data, job.training.updates, LOG_EVERY, due):
+    every = math.gcd(LOG_EVERY, job.evaluate_every)  # gcd(n, 0) is n
+    for progress in trained.fit(data, job.training.updates, every, due):
         yield [progress] if isinstance(progress, TrainingProgress) else progress
 
 
@@ -200,8 +217,14 @@ class _CheckpointClock:
 
 
 @contextmanager
-def _open_log(attempt: _Attempt) -> Iterator[Callable[[TrainingProgress, float], None]]:
-    """Open the logger of losses: to losses.csv, the attempt's `loss_lines` and the trackers."""
+def _open_log(
+    attempt: _Attempt,
+) -> Iterator[tuple[Callable[[TrainingProgress, float], None], Callable[[TrainingProgress], None]]]:
+    """Open the loggers of an attempt.
+
+    The first logs losses to losses.csv, the attempt's `loss_lines` and the trackers, the second
+    other figures to the trackers alone.
+    """
     folder, lines = attempt.run.folder, attempt.loss_lines
     with (folder / "losses.csv").open("w", buffering=1) as file:
         file.writelines(lines)  # without lines from after the checkpoint: they are logged again
@@ -216,7 +239,7 @@ def _open_log(attempt: _Attempt) -> Iterator[Callable[[TrainingProgress, float],
                 file.write(lines[-1])
                 track(progress)
 
-            yield log
+            yield log, track
 
 
 def _gpu_memory(device: str) -> dict[str, int]:
