@@ -10,6 +10,7 @@ import pandas as pd
 from benchmarks.report.details import Details, mixtures
 from benchmarks.report.families import Family, Sweep, families, sweeps
 from benchmarks.report.frame import RUN, validate, validate_missing
+from benchmarks.report.learning import LearningCurve, learning_curves, learning_scores
 from benchmarks.report.metrics import METRICS
 from benchmarks.report.profiles import Profile, profiles
 from benchmarks.report.published import Figure, Incomparable, Match, compare_published
@@ -67,6 +68,7 @@ class Board:
     ranks: Sequence[AverageRank]
     both_safe: Sequence[BothSafe]
     usage: Sequence[ResourceUsage]
+    learning: Sequence[LearningCurve]
     profiles: Sequence[Profile]
     families: Sequence[Family]
     sweeps: Sequence[Sweep]
@@ -116,6 +118,7 @@ def build(
         average_ranks(table),
         both_safe(table),
         resource_usage(details.trainings),
+        learning_curves(learning_scores(details.trainings, episodes)),
         profiles(runs),
         related,
         sweeps(related, details.trainings),

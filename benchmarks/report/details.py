@@ -17,6 +17,7 @@ from benchmarks.report.frame import TRAININGS, validate_trainings
 
 Frontier = Sequence[tuple[float, float]]
 """Pareto frontier of the data as (cost, return), both rising."""
+NO_EVALUATIONS = "{}"
 _POINTS = 40
 """Stored points of a learning curve: enough for a figure one column wide."""
 
@@ -39,6 +40,9 @@ class Details:
             {name: None if pd.isna(value) else value for name, value in row.items()}
             for row in self.trainings.to_dict("records")
         ]
+        for row in rows:
+            if row["evaluations"] == NO_EVALUATIONS:
+                del row["evaluations"]  # as in files of before there were any
         content = {"frontiers": dict(sorted(self.frontiers.items())), "trainings": rows}
         text = json.dumps(content, separators=(",", ":"), allow_nan=False)
         return gzip.compress(text.encode(), mtime=0)  # without a time stamp, for equal bytes
@@ -48,7 +52,8 @@ class Details:
         """Decode the bytes of `to_bytes`; `ValueError` for other content."""
         try:
             stored = json.loads(gzip.decompress(content))
-            trainings = pd.DataFrame(stored["trainings"], columns=list(TRAININGS))
+            rows = [{"evaluations": NO_EVALUATIONS, **row} for row in stored["trainings"]]
+            trainings = pd.DataFrame(rows, columns=list(TRAININGS))
             frontiers = {
                 str(task): [(float(cost), float(value)) for cost, value in points]
                 for task, points in stored["frontiers"].items()

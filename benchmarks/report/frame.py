@@ -64,6 +64,7 @@ TRAININGS: dict[str, Kind] = {
     "versions": "text",
     "command": "text",
     "curve": "text",  # the logged losses: lists by column
+    "evaluations": "text",  # those during the training, likewise; "{}" if there are none
 }
 """Columns of the trainings; `status` is "finished", "failed" or "missing"; `dirty` is "yes", "no"
 or, if unknown, empty."""

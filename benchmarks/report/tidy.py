@@ -11,6 +11,7 @@ import pandas as pd
 
 from benchmarks.common.errors import UserError
 from benchmarks.report.board import Board
+from benchmarks.report.learning import LearningCurve
 from benchmarks.report.metrics import METRICS
 from benchmarks.report.profiles import COSTS, REWARDS, Profile
 from benchmarks.report.statistics import Standing
@@ -24,7 +25,8 @@ CELLS = (
 
 def tidy(board: Board) -> dict[str, pd.DataFrame]:
     """Every table of the report by name; NaN where a figure is missing."""
-    return {
+    optional = {"learning": _learning(board.learning)} if board.learning else {}
+    return optional | {
         "leaderboard": _frame(CELLS, ([getattr(c, name) for name in CELLS] for c in board.table)),
         "overall": _overall(board.ranking),
         "limits": _frame(
@@ -133,6 +135,17 @@ def _profile(profile: Profile) -> Iterable[list[Any]]:
     ):
         for threshold, *values in zip(thresholds, *columns, strict=True):
             yield [profile.method, score, threshold, *values]
+
+
+def _learning(curves: Sequence[LearningCurve]) -> pd.DataFrame:
+    return _frame(
+        ("algorithm", "task", "updates", "reward", "cost", "safe"),
+        (
+            [curve.method, curve.task, *values]
+            for curve in curves
+            for values in zip(curve.updates, curve.reward, curve.cost, curve.safe, strict=True)
+        ),
+    )
 
 
 def _variants(board: Board) -> pd.DataFrame:

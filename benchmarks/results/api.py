@@ -11,6 +11,7 @@ import pandas as pd
 from benchmarks.common.errors import UserError
 from benchmarks.report import tidy
 from benchmarks.report.board import build
+from benchmarks.report.learning import learning_scores
 from benchmarks.results.load import load_results as load
 from benchmarks.results.manifest import MANIFEST
 
@@ -30,6 +31,8 @@ class Results:
     """One row for each training: options, times, machine, commit."""
     curves: pd.DataFrame
     """The logged losses: one row for each training, number of updates and loss."""
+    learning: pd.DataFrame
+    """Scores of each run during its training and at its end (`run --evaluate-every`)."""
     missing: pd.DataFrame
     """One row for each run that is missing or failed, with the reason."""
 
@@ -52,8 +55,9 @@ def load_results(folder: Path | str) -> Results:
         board.episodes,
         tables["leaderboard"],
         tables["overall"],
-        trainings.drop(columns="curve"),
+        trainings.drop(columns=["curve", "evaluations"]),
         _curves(trainings),
+        learning_scores(trainings, board.episodes),
         board.lost,
     )
 

@@ -16,6 +16,7 @@ from benchmarks.report.render.report import EPISODES_FILE, MISSING_FILE, TRAININ
 from benchmarks.results.files import read_details, read_episodes, read_missing
 from benchmarks.results.manifest import jobs_of, load_stored, read_manifest
 from benchmarks.runs import provenance
+from benchmarks.runs.interim import read_interim
 from benchmarks.runs.jobs import Job
 from benchmarks.runs.store import Run
 
@@ -198,6 +199,7 @@ def _row(job: Job, run: Run, record: Mapping[str, Any]) -> dict[Any, Any]:
         "versions": json.dumps(record.get("versions", {}), separators=(",", ":")),
         "command": record.get("command", ""),
         "curve": _curve(run.folder / "losses.csv"),
+        "evaluations": _evaluations(run.folder),
     }
 
 
@@ -206,6 +208,14 @@ def _evaluation_seconds(job: Job, run: Run) -> float | None:
     if not done:
         return None
     return sum(run.evaluation_seconds(limit, job.episodes) for limit in done)
+
+
+def _evaluations(folder: Path) -> str:
+    """The evaluations during the training as JSON with one list for each column."""
+    rows = read_interim(folder)
+    names = ("updates", "limit", "mean_return", "mean_cost")
+    columns = {name: [getattr(row, name) for row in rows] for name in names} if rows else {}
+    return json.dumps(columns, separators=(",", ":"))
 
 
 def _curve(path: Path) -> str:

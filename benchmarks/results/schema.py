@@ -109,6 +109,17 @@ TABLES: Mapping[str, tuple[str, Mapping[str, str]]] = {
             "value": "its value",
         },
     ),
+    "learning": (
+        "One row for each run and evaluation, during its training and at its end, where the run "
+        "was asked to `--evaluate-every`.",
+        {
+            **{name: _RUN[name] for name in ("algorithm", "task", "limit")},
+            **_SEED,
+            "updates": "number of updates so far",
+            "reward": "mean normalised reward of the episodes",
+            "cost": "mean normalised cost of the episodes",
+        },
+    ),
     "missing": (
         "One row for each run that is missing or failed.",
         {

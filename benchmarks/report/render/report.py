@@ -17,7 +17,7 @@ from benchmarks.report.frame import (
     validate,
     validate_missing,
 )
-from benchmarks.report.plots import charts, option_charts, plots, sweep
+from benchmarks.report.plots import charts, learning, option_charts, plots, sweep
 from benchmarks.report.plots.drawing import Images, render
 from benchmarks.report.published import Figure
 from benchmarks.report.render import page, tables
@@ -94,6 +94,7 @@ def pictures(board: Board, names: Collection[str], kinds: Collection[str]) -> di
         "options": lambda: option_charts.option_chart(board.sweeps, board.means),
         "matrix": lambda: charts.matrix_chart(board.improvements, board.ranks),
         "profiles": lambda: charts.profile_chart(board.profiles),
+        "learning": lambda: learning.learning_chart(board.learning, board.methods),
         "curves": lambda: charts.curve_chart(board.details.trainings),
         "published": lambda: charts.published_chart(board.matches),
     }

@@ -23,6 +23,7 @@ PICTURES = {
     "options": "Reward and cost along each option",
     "matrix": "How likely each method is better than each other",
     "profiles": "Shares of runs above each reward and within each cost",
+    "learning": "Evaluated reward and cost during the training",
     "curves": "Losses during the training",
     "published": "Our results and the papers' under the same protocol",
 }
@@ -145,6 +146,14 @@ def _trainings(board: Board) -> list[Section]:
             tables.usage_table(board.usage, methods),
         )
     ]
+    if board.learning:
+        parts.append(
+            Section(
+                "Reward and cost during the training",
+                "Policies evaluated on the way, as at the end: means over limits and seeds.",
+                pictures=["learning"],
+            )
+        )
     if any(text not in ("", "{}") for text in trainings["curve"]):
         parts.append(Section("Learning curves", pictures=["curves"]))
     provenance = provenance_table(trainings)
