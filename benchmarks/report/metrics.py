@@ -49,6 +49,11 @@ class Scores:
         """Which runs are safe."""
         return self.costs <= SAFE
 
+    @property
+    def safe_cells(self) -> NDArray[np.bool_]:
+        """Which cells are safe."""
+        return np.asarray(self.cell_costs, dtype=np.float64) <= SAFE
+
 
 class Resamples:
     """The seeds of one method's runs, drawn with replacement (`resampling.draw`)."""
@@ -69,6 +74,23 @@ class Resamples:
         """Number of safe runs of each resample."""
         return self.total([safe.astype(float) for safe in self.safe])
 
+    @cached_property
+    def cells(self) -> tuple[Floats, NDArray[np.bool_]]:
+        """Mean reward of each cell, and whether it is safe: [cells, resamples]."""
+        pairs = [
+            ((reward.T @ counts) / len(reward), (cost.T @ counts) / len(cost) <= SAFE)
+            for reward, cost, counts in zip(self.rewards, self.costs, self.counts, strict=True)
+        ]
+        rewards, safe = zip(*pairs, strict=True)
+        return np.concatenate(rewards), np.concatenate(safe)
+
+    def safe_cell_reward(self) -> Floats:
+        """Mean reward of the safe cells of each resample; NaN where none is."""
+        rewards, safe = self.cells
+        number = safe.sum(axis=0).astype(float)
+        number[number == 0] = np.nan
+        return np.asarray((rewards * safe).sum(axis=0) / number)
+
     def safe_reward(self) -> Floats:
         """Mean reward of the safe runs of each resample; NaN where none is."""
         rewards = self.total([r * s for r, s in zip(self.rewards, self.safe, strict=True)])
@@ -86,7 +108,8 @@ class Metric:
     resample: Callable[[Resamples], Floats]
     """The metric of each resample."""
     header: str = ""
-    """Column in the report; empty for the safe rate, which is shown with the number of runs."""
+    """Column in the report. Empty for the safe rate, which is shown with the number of runs, and
+    for metrics that only the table `overall` of other programs has."""
     terminal: Literal["hidden", "value", "interval"] = "hidden"
     """What the terminal's table shows of it."""
     definition: str = ""
@@ -153,6 +176,16 @@ METRICS = (
         lambda drawn: drawn.safe_reward(),
         header="safe reward",
         definition="safe reward the mean reward of its safe runs",
+    ),
+    Metric(
+        "safe_cells",
+        lambda scores: mean(scores.safe_cells),
+        lambda drawn: np.asarray(drawn.cells[1].mean(axis=0)),
+    ),
+    Metric(
+        "safe_cell_reward",
+        lambda scores: mean(np.asarray(scores.cell_rewards)[scores.safe_cells]),
+        lambda drawn: drawn.safe_cell_reward(),
     ),
 )
 """In the order of the table `overall`."""

@@ -16,6 +16,7 @@ from benchmarks.report.plots.charts import (
     published_chart,
 )
 from benchmarks.report.plots.drawing import COLOURS, COLUMN, PAGE, render
+from benchmarks.report.plots.summary import summary_chart
 from benchmarks.report.plots.sweep import sweep
 from benchmarks.report.profiles import COSTS, REWARDS, profiles
 from benchmarks.report.published import Figure, Match
@@ -23,6 +24,9 @@ from benchmarks.report.ranking import average_ranks, improvements
 from benchmarks.report.resampling import Interval
 from benchmarks.report.statistics import run_scores
 from tests.support.leaderboard_cases import episodes_of, run, table_of
+
+ENDS = ("", "_low", "_high")
+"""Of the columns of a figure and of its interval."""
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +135,19 @@ def test_pictures_of_nothing_say_why():
 
 def test_colours_can_be_told_apart():
     assert len(set(COLOURS)) == len(COLOURS) == 10
+
+
+def test_the_summary_draws_each_methods_safe_cells_and_their_reward_as_a_cross():
+    scores = {"safe_cells": (0.5, 0.4, 0.7), "safe_cell_reward": (0.6, 0.55, 0.65)}
+    row = {
+        f"{name}{end}": x for name, xs in scores.items() for end, x in zip(ENDS, xs, strict=True)
+    }
+    never = row | {"safe_cells": 0.0, "safe_cell_reward": np.nan}
+    table = pd.DataFrame([{"algorithm": "good"} | row, {"algorithm": "never"} | never])
+    figure = summary_chart(table)
+    (axes,) = figure.axes
+    drawn = [[list(line.get_xdata()), list(line.get_ydata())] for line in axes.lines]
+    assert drawn == [[[0.4, 0.7], [0.6, 0.6]], [[0.5, 0.5], [0.55, 0.65]], [[0.5], [0.6]]]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["good"]
+    assert summary_chart(table[1:]).texts  # says that nothing can be shown

@@ -12,7 +12,10 @@ from tests.support.known_store import better, mean
 
 TASK, LIMIT, SEED, REWARD, COST = range(5)
 """What a run is: a tuple of these."""
-SCORES = ("reward", "iqm", "cost", "safe_rate", "violation", "safe_reward")
+SCORES = (
+    *("reward", "iqm", "cost", "safe_rate", "violation", "safe_reward"),
+    *("safe_cells", "safe_cell_reward"),
+)
 
 
 def strata(runs):
@@ -50,13 +53,17 @@ def scores_of(drawn):
     safe = [run[REWARD] for run in drawn if run[COST] <= 1]
     ordered = sorted(drawn, key=lambda run: run[:SEED])
     cells = [list(own) for _, own in groupby(ordered, key=lambda run: run[:SEED])]
+    rewards_of = [mean(run[REWARD] for run in cell) for cell in cells]
+    safe_cells = [mean(run[COST] for run in cell) <= 1 for cell in cells]
     return {
-        "reward": mean(mean(run[REWARD] for run in cell) for cell in cells),
+        "reward": mean(rewards_of),
         "iqm": mean(rewards[cut : len(rewards) - cut]),
         "cost": mean(mean(run[COST] for run in cell) for cell in cells),
         "safe_rate": len(safe) / len(drawn),
         "violation": mean(max(0.0, run[COST] - 1) for run in drawn),
         "safe_reward": mean(safe),
+        "safe_cells": mean(safe_cells),
+        "safe_cell_reward": mean(r for r, kept in zip(rewards_of, safe_cells, strict=True) if kept),
     }
 
 
