@@ -5,9 +5,11 @@ ARGS ?=
 JOBS ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test lint lock clean
+.PHONY: help setup quickstart test lint figures docs lock clean
 
 STAMP := $(VENV)/.installed
+# The documentation needs little: it has an environment of its own.
+DOCS := build/docs-venv
 RUN := $(VENV)/bin/python
 
 # Python is looked for in recipes only, so that a call with nothing to install starts none.
@@ -42,10 +44,22 @@ lint: $(STAMP) ## check style, types and the direction of imports
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-cache
 
-lock: $(STAMP) ## pin today's versions anew in requirements/lock.txt
-	$(RUN) requirements/lock.py
+figures: $(STAMP) ## fill the tables of the documents and draw their pictures from results/
+	$(RUN) -m tools.figures
+
+docs: $(DOCS)/.installed ## build the documentation in build/site
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --strict
+
+$(DOCS)/.installed: requirements/docs.txt
+	@$(or $(fitting),$(error $(complaint))) -m venv --clear $(DOCS)
+	@echo "installing $$(grep -c == $<) packages into $(DOCS)"
+	@$(DOCS)/bin/python -m pip install -qq --no-input --disable-pip-version-check -r $<
+	@touch $@
+
+lock: $(STAMP) ## pin today's versions anew in requirements/
+	$(RUN) requirements/lock.py $(ARGS)
 
 clean: ## remove the environment, caches and build products; results stay
 	@if [ -e "$(VENV)/pyvenv.cfg" ] || [ -e "$(VENV)/.unfinished" ]; then rm -rf "$(VENV)"; fi
 	@rm -rf build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	@find gas baselines benchmarks tests requirements -name __pycache__ -prune -exec rm -rf {} +
+	@find gas baselines benchmarks tests tools requirements -name __pycache__ -prune -exec rm -rf {} +

@@ -1,7 +1,8 @@
-"""Write requirements/lock.txt: what pip resolves today for pyproject.toml. Run by `make lock`.
+"""Write the lock files: what pip resolves today for pyproject.toml. Run by `make lock`.
 
-Resolved are the project's dependencies with two of its extras and its build backend, for the Python
-and the platform that run this. Nothing is installed.
+requirements/lock.txt holds the project's dependencies with two of its extras and its build backend,
+requirements/docs.txt what builds the documentation. Both are for the Python and the platform that
+run this. Nothing is installed. `make lock ARGS=docs.txt` writes one of them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,19 +22,27 @@ HELD = ["torch==2.13.0"]
 CUDA = ("cuda-", "nvidia-", "triton")
 # Extras that `make setup` installs; the others are for clusters, GPUs and loggers that few have.
 EXTRAS = ("simulators", "test")
-HEADER = """\
+HEADERS = {
+    "lock.txt": """\
 # All that `make setup` installs but the three in no-deps.txt. Made by `make lock`, not by hand.
 # torch has no local tag and no CUDA packages are listed: the same lines take a CPU build or a CUDA
 # build, whichever the package index offers.
-"""
+""",
+    "docs.txt": """\
+# All that `make docs` installs, into an environment of its own. Made by `make lock`, not by hand.
+""",
+}
+"""The first lines of each lock file."""
 
 
-def requested() -> list[str]:
-    """Return the requirements of pyproject.toml, `EXTRAS` and build backend included."""
+def requested(lock: str) -> list[str]:
+    """Return the requirements of pyproject.toml that a lock file pins."""
     table = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    project = table["project"]
-    extras = [line for extra in EXTRAS for line in project["optional-dependencies"][extra]]
-    return [*table["build-system"]["requires"], *project["dependencies"], *extras, *HELD]
+    extras = table["project"]["optional-dependencies"]
+    if lock == "docs.txt":
+        return list(extras["docs"])
+    asked = [line for extra in EXTRAS for line in extras[extra]]
+    return [*table["build-system"]["requires"], *table["project"]["dependencies"], *asked, *HELD]
 
 
 def resolve(requirements: list[str]) -> dict[str, str]:
@@ -47,17 +57,18 @@ def resolve(requirements: list[str]) -> dict[str, str]:
     }
 
 
-def main() -> None:
-    """Resolve and write the lock."""
-    versions = resolve(requested())
-    lines = [
-        f"{name}=={version}\n"
-        for name, version in sorted(versions.items())
-        if not name.startswith(CUDA)
-    ]
-    (ROOT / "requirements" / "lock.txt").write_text(HEADER + "".join(lines))
-    print(f"requirements/lock.txt: {len(lines)} packages")
+def main(locks: Sequence[str]) -> None:
+    """Resolve and write the lock files named, or all."""
+    for lock in locks or HEADERS:
+        versions = resolve(requested(lock))
+        lines = [
+            f"{name}=={version}\n"
+            for name, version in sorted(versions.items())
+            if not name.startswith(CUDA)
+        ]
+        (ROOT / "requirements" / lock).write_text(HEADERS[lock] + "".join(lines))
+        print(f"requirements/{lock}: {len(lines)} packages")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -1,7 +1,4 @@
-"""The columns of `load_results`, described once; `python -m benchmarks.results.schema` prints them.
-
-docs/results.md is this text.
-"""
+"""The columns of `load_results`, described once; docs/results.md shows them."""
 
 from __future__ import annotations
 
@@ -21,13 +18,19 @@ _TRAINED = {
     **_SEED,
     "train_limit": "cost limit that the training was for; NaN if it serves all limits",
 }
+_NOT_SHOWN = {
+    "safe_rate": "share of safe runs",
+    "safe_cells": "share of safe cells",
+    "safe_cell_reward": "mean reward of the safe cells",
+}
+"""Metrics without a header in the report."""
 _INTERVAL = "end of the 95% bootstrap interval; NaN where a cell has one seed"
 
 
 def _overall() -> dict[str, str]:
     columns = {"algorithm": _RUN["algorithm"]}
     for metric in METRICS:
-        text = metric.header or "share of safe runs"
+        text = metric.header or _NOT_SHOWN[metric.name]
         columns[metric.name] = text if metric.definition == "" else f"{text}: {metric.definition}"
         columns[f"{metric.name}_low"] = f"lower {_INTERVAL}"
         columns[f"{metric.name}_high"] = f"upper {_INTERVAL}"
@@ -132,35 +135,11 @@ TABLES: Mapping[str, tuple[str, Mapping[str, str]]] = {
 }
 """Each data frame of `benchmarks.results.api.Results`: what a row is, and its columns."""
 
-_INTRODUCTION = """\
-# Results format
-
-A leaderboard is a folder. `python -m benchmarks.leaderboard FOLDER` makes everything in it from
-three files, which hold the results in full precision: `episodes.csv.gz`, `missing.csv` and
-`trainings.json.gz`. `plan.json` names the jobs. `tables/` holds the tables of the report as CSV.
-
-Python programs read a folder by `load_results`:
-
-```python
-from benchmarks import load_results
-
-results = load_results("results/quickstart")
-safe = results.cells[results.cells.cost <= 1]
-print(safe.groupby("algorithm").reward.mean())
-```
-
-The data frames of its result have these columns.
-"""
-
 
 def markdown() -> str:
-    """The page docs/results.md."""
-    parts = [_INTRODUCTION]
+    """Every data frame with a table of its columns, for the documents."""
+    parts = []
     for table, (text, columns) in TABLES.items():
         rows = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in columns.items())
-        parts.append(f"## {table}\n\n{text}\n\n| column | meaning |\n|---|---|\n{rows}")
-    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
-
-
-if __name__ == "__main__":
-    print(markdown(), end="")
+        parts.append(f"### {table}\n\n{text}\n\n| column | meaning |\n|---|---|\n{rows}")
+    return "\n\n".join(parts)

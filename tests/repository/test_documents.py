@@ -1,79 +1,72 @@
-"""The figures that the documents quote are those of the results committed beside them."""
+"""The documents show the committed results, link to what exists, and are all on the site."""
 
+from __future__ import annotations
+
+import json
+import posixpath
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.support.known_store import table
+from tools.documents import ROOT, TABLE, documents, filled
+from tools.figures import DRAWN, PICTURES, RECORD, sources, stale
+from tools.tables import make
 
-ROOT = Path(__file__).parents[2]
-METHODS = (ROOT / "docs" / "methods.md").read_text()
-
-
-def two(value):
-    """.67, 1.05: as the documents write figures."""
-    return f"{value:.2f}".removeprefix("0")
+DOCUMENTS = documents()
+NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
+LINK = re.compile(r"\]\((?!\w+:)([^)\s]*)\)")
 
 
-def quoted(name):
-    """The first table of docs/methods.md after its link to a results folder: rows by method."""
-    _, _, rest = METHODS.partition(f"(../results/{name}/leaderboard.md)")
-    rows = re.search(r"(?:^\|.*\n)+", rest, re.MULTILINE)[0].splitlines()[2:]
-    cells = [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows]
-    return {row[0].strip("`"): row[1:] for row in cells}
+def anchors(path: Path) -> set[str]:
+    """The anchors of a document's headings."""
+    headings = re.findall(r"^#+ +(.*)$", path.read_text(encoding="utf-8"), re.M)
+    words = (re.sub(r"[^\w\s-]", "", heading.lower()) for heading in headings)
+    return {re.sub(r"\s+", "-", text.strip()) for text in words}
 
 
-def tables(name):
-    folder = ROOT / "results" / name
-    overall = table(folder, "overall").set_index("algorithm")
-    return overall, table(folder, "both-safe").set_index(["algorithm", "other"])
+def test_tables_are_those_of_the_results() -> None:
+    assert stale() == [], "run `make figures`"
 
 
-@pytest.mark.parametrize("name", ["gas-quick", "gas-standard"])
-def test_a_table_of_the_methods_is_that_of_its_results(name):
-    overall, pairs = tables(name)
-    rows = quoted(name)
-    assert set(rows) == set(overall.index)
-    for method, (cells, runs, reward, cost, both) in rows.items():
-        row = overall.loc[method]
-        assert (int(cells), int(runs)) == (row["safe"], row["safe_runs"]), method
-        for shown, score in ((reward, "reward"), (cost, "cost")):
-            low, high = row[f"{score}_low"], row[f"{score}_high"]
-            assert shown == f"{two(row[score])} [{two(low)}, {two(high)}]", (method, score)
-        if both:
-            anchor = "cdt" if name == "gas-quick" else "gas-levels"
-            pair = pairs.loc[method, anchor]
-            expected = f"{pair['safe']:.0f}, {two(pair['reward'])}, {two(pair['other_reward'])}"
-            assert both == expected, method
+def test_a_changed_table_is_noticed(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = TABLE.search(text)
+    assert table
+    changed = tmp_path / "README.md"
+    changed.write_text(text.replace(table["text"], "\nanother table\n"), encoding="utf-8")
+    again = filled(changed, lambda maker, _: make(maker, ROOT / "README.md"))
+    assert again == text
 
 
-def test_what_is_said_of_the_best_form_of_gas_holds_in_the_committed_table():
-    """Safe in as many cells as any other, and no worse than CDT where both are safe."""
-    overall, pairs = tables("gas-standard")
-    assert set(overall["fewest_seeds"]) == {3}
-    assert set(overall["cells"]) == {48}
-    assert overall.loc["gas-levels", "safe"] == overall["safe"].max()
-    pair = pairs.loc["gas-levels", "cdt"]
-    assert pair["safe"] > 0
-    assert pair["reward"] >= pair["other_reward"]
+def test_pictures_are_as_new_as_the_results() -> None:
+    assert json.loads(RECORD.read_text()) == sources(), "run `make figures`"
+    assert {path.name for path in PICTURES.glob("*.png")} == set(DRAWN)
 
 
-def test_what_the_readme_says_of_the_budget_standard_is_in_its_table():
-    overall, pairs = tables("gas-standard")
-    readme = " ".join((ROOT / "README.md").read_text().split())
-    for method, words in {
-        "gas-levels": "it is safe in {} of these 48 cells at a mean reward of {}",
-        "gas": "the paper's form in {} at {}",
-        "cdt": "CDT in {} at {}",
-        "bc-safe": "BC-Safe is safe in as many, {}, at {}",
-        "fisor": "trained for no cost at all, is safe in {} at {}",
-        "cpq": "CPQ in {} at {}",
-        "coptidice": "COptiDICE in {} at {}",
-    }.items():
-        row = overall.loc[method]
-        assert words.format(int(row["safe"]), two(row["reward"])) in readme
-    pair = pairs.loc["gas-levels", "cdt"]
-    words = "in the {} cells where it and CDT are both safe it gets {} and CDT {}"
-    rewards = two(pair["reward"]), two(pair["other_reward"])
-    assert words.format(int(pair["safe"]), *rewards) in readme
+@pytest.mark.parametrize("path", DOCUMENTS, ids=NAMES)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in LINK.findall(path.read_text(encoding="utf-8")):
+        place, _, anchor = target.partition("#")
+        file = (path.parent / place).resolve() if place else path
+        assert file.exists(), target
+        if anchor and file.suffix == ".md":
+            assert anchor in anchors(file), target
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=NAMES)
+def test_no_table_lacks_its_end(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    whole = len(TABLE.findall(text))
+    assert len(re.findall("^<!-- table:", text, re.M)) == whole
+    assert len(re.findall("^<!-- end of table -->", text, re.M)) == whole
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    _, _, nav = (ROOT / "mkdocs.yml").read_text().partition("\nnav:\n")
+    pages = re.findall(r": ([\w/-]+\.md)$", nav, re.M)
+    docs = ROOT / "docs"
+    assert sorted(pages) == sorted(
+        ["index.md", *(path.relative_to(docs).as_posix() for path in docs.rglob("*.md"))]
+    )
+    assert all(posixpath.normpath(page) == page for page in pages)

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 # Those that `make setup` installs.
 EXTRAS = ["simulators", "test"]
-LOCKS = ["lock.txt", "no-deps.txt"]
+LOCKS = ["lock.txt", "no-deps.txt", "docs.txt"]
 # A CUDA build of torch pins these itself; the lock leaves them to it.
 CUDA = ("cuda-", "nvidia-", "triton")
 
@@ -43,12 +43,14 @@ def test_every_line_is_one_exact_pin_without_a_place(name):
     assert not re.search(r"://|--(extra-)?index-url|--find-links|(^|\s)/\w", text)
 
 
-def test_lock_meets_every_requirement_of_the_project():
+@pytest.mark.parametrize(("lock", "extras"), [("lock.txt", EXTRAS), ("docs.txt", ["docs"])])
+def test_lock_meets_every_requirement_of_the_project(lock, extras):
     table = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project = table["project"]
-    asked = table["build-system"]["requires"] + project["dependencies"]
-    asked += [line for extra in EXTRAS for line in project["optional-dependencies"][extra]]
-    locked = pins("lock.txt")
+    asked = [line for extra in extras for line in project["optional-dependencies"][extra]]
+    if lock == "lock.txt":
+        asked += table["build-system"]["requires"] + project["dependencies"]
+    locked = pins(lock)
     for requirement in map(Requirement, asked):
         name = canonicalize_name(requirement.name)
         assert name in locked, f"{name} is not locked: run `make lock`"

@@ -8,7 +8,7 @@ import pytest
 
 import benchmarks
 from benchmarks.common.errors import UserError
-from benchmarks.results.schema import TABLES, markdown
+from benchmarks.results.schema import TABLES
 from tests.support.known_store import CELLS, EPISODES, METHODS, SEEDS, make, mean, runs
 
 ROOT = Path(__file__).parents[2]
@@ -50,12 +50,6 @@ def test_curves_are_the_logged_losses_of_each_training(tmp_path):
     for _, curve in cdt.groupby("loss"):
         assert curve.updates.is_monotonic_increasing
         assert curve.value.notna().all()
-
-
-def test_the_page_of_the_docs_is_what_the_code_says():
-    assert (ROOT / "docs" / "results.md").read_text() == markdown(), (
-        "run `python -m benchmarks.results.schema > docs/results.md`"
-    )
 
 
 def test_a_folder_without_a_leaderboard_is_refused(tmp_path):

@@ -1,0 +1,63 @@
+"""Fill the tables of the documents and draw their pictures from results/: `make figures`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from benchmarks.report.plots.drawing import render
+from benchmarks.report.plots.summary import summary_chart
+from tools.documents import ROOT, documents, filled
+from tools.tables import leaderboard, make, overall
+
+PICTURES = ROOT / "docs" / "pictures"
+RECORD = PICTURES / "made-from.json"
+"""For each picture the sha256 of each file that it was made from."""
+
+
+def summary_source() -> Path:
+    """The table that the figure of the first screen shows."""
+    return leaderboard() / "tables" / "overall.csv"
+
+
+DRAWN: Mapping[str, tuple[Callable[[], Path], Callable[[], Figure]]] = {
+    "summary.png": (summary_source, lambda: summary_chart(overall(leaderboard()))),
+}
+"""Each picture: the file that it is made from, and how it is drawn."""
+
+
+def sources() -> dict[str, dict[str, str]]:
+    """What `RECORD` holds if every picture is up to date."""
+    return {
+        name: {source().relative_to(ROOT).as_posix(): _sha256(source())}
+        for name, (source, _) in DRAWN.items()
+    }
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def stale() -> list[Path]:
+    """The documents whose tables differ from the results."""
+    return [path for path in documents() if path.read_text("utf-8") != filled(path, make)]
+
+
+def main() -> None:
+    """Write the tables that differ from the results, and every picture."""
+    for path in stale():
+        path.write_text(filled(path, make), "utf-8")
+        print(f"{path.relative_to(ROOT)}: tables made anew")
+    PICTURES.mkdir(exist_ok=True)
+    for name, (_, draw) in DRAWN.items():
+        (PICTURES / name).write_bytes(render(draw, ("png",))["png"])
+        print(f"{(PICTURES / name).relative_to(ROOT)}: drawn anew")
+    RECORD.write_text(json.dumps(sources(), indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

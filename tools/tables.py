@@ -1,0 +1,193 @@
+"""The tables that documents show, made from the committed results."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.report.frame import ordered_tasks
+from benchmarks.report.render.markup import Row, Table, markdown, name
+from benchmarks.report.resampling import Interval
+from benchmarks.report.wording import BLANK, number, setting_text, with_interval
+from benchmarks.results.files import read_episodes
+from benchmarks.results.schema import markdown as markdown_of_frames
+from tools.documents import ROOT
+
+RESULTS = ROOT / "results"
+LEADERBOARDS = ("gas", "leaderboard", "gas-standard", "quickstart")
+"""The leaderboard of the first screen is the first of these that results/ holds."""
+WIDTH = 124
+"""Of a line of text in the documents."""
+
+
+def leaderboard() -> Path:
+    """The folder of the leaderboard that the first screen shows."""
+    return next(RESULTS / one for one in LEADERBOARDS if (RESULTS / one).is_dir())
+
+
+def overall(folder: Path) -> pd.DataFrame:
+    """The overall table of a leaderboard, by safe cells, then by the reward of the safe cells."""
+    table = pd.read_csv(folder / "tables" / "overall.csv")
+    return table.sort_values(["safe_cells", "safe_cell_reward"], ascending=False, kind="stable")
+
+
+def overall_text(folder: Path, document: Path) -> str:
+    """What was measured, one row for each method, and a link to the report."""
+    table = overall(folder)
+    report = Path(os.path.relpath(folder / "leaderboard.md", document.parent)).as_posix()
+    link = f"The full report, by task and limit: [results/{folder.name}]({report})."
+    rows: list[Row] = []
+    for row in table.to_dict("records"):
+        cells = f"{row['safe']}/{row['cells']}"
+        if row["cells"] < row["of"]:
+            cells += f" († {row['of'] - row['cells']} missing)"
+        scores = [
+            with_interval(row[key], Interval(row[f"{key}_low"], row[f"{key}_high"]))
+            for key in ("safe_cells", "safe_cell_reward", "reward", "cost")
+        ]
+        rows.append([name(row["algorithm"]), cells, *scores])
+    header = ["method", "safe cells", "share", "reward of the safe cells", "reward", "cost"]
+    about = textwrap.fill(protocol(folder, table), WIDTH)
+    return f"{about}\n\n{markdown(Table(header, rows))}\n\n{link}"
+
+
+def protocol(folder: Path, table: pd.DataFrame) -> str:
+    """One sentence: tasks, limits, seeds, budget and data of a leaderboard."""
+    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    episodes = read_episodes(folder / "episodes.csv.gz")
+    tasks = ordered_tasks(episodes["task"])
+    settings = limits(episodes)
+    seeds = sorted({*table["fewest_seeds"], *table["most_seeds"]})
+    count = "–".join(map(str, seeds))
+    per_run = int(episodes["episode"].max()) + 1
+    return (
+        f"{len(tasks)} tasks ({', '.join(tasks)}), cost limits of "
+        f"{', '.join(map(setting_text, settings))}, {count} seed{'' if count == '1' else 's'}, "
+        f"{per_run} episodes a run, budget `{plan['budget']}`, data: {episodes['source'].iloc[0]}. "
+        + ("Brackets: 95% bootstrap intervals over the seeds." if seeds[0] > 1 else "")
+    ).strip()
+
+
+def limits(episodes: pd.DataFrame) -> list[tuple[bool, float]]:
+    """The settings of the limits (`statistics.Average`), ascending."""
+    return sorted(
+        {
+            (math.isnan(fraction), limit if math.isnan(fraction) else fraction)
+            for limit, fraction in zip(episodes["limit"], episodes["fraction"], strict=True)
+        }
+    )
+
+
+def command_text(folder: Path) -> str:
+    """The command that makes a leaderboard like the one in `folder`."""
+    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    episodes = read_episodes(folder / "episodes.csv.gz")
+    settings = [f"{100 * x:g}%" if not absolute else f"{x:g}" for absolute, x in limits(episodes)]
+    return "\n".join(
+        [
+            "```sh",
+            f".venv/bin/python -m benchmarks.run --budget {plan['budget']} "
+            f"--data {episodes['source'].iloc[0]} --limits {' '.join(settings)} \\",
+            f"    --algorithms {' '.join(overall(folder)['algorithm'])} \\",
+            f"    --tasks {' '.join(ordered_tasks(episodes['task']))} \\",
+            f"    --seeds {' '.join(map(str, sorted(set(episodes['seed']))))} "
+            f"--name my-{folder.name}",
+            "```",
+        ]
+    )
+
+
+def both_safe_text(folder: Path, anchor: str) -> str:
+    """Each method beside `anchor`, over the cells in which both are safe."""
+    pairs = pd.read_csv(folder / "tables" / "both-safe.csv")
+    beside = pairs[(pairs["other"] == anchor) & (pairs["algorithm"] != anchor)]
+    order = list(overall(folder)["algorithm"])
+    rows: list[Row] = [
+        [
+            name(row["algorithm"]),
+            f"{row['safe']}/{row['cells']}",
+            number(row["reward"]),
+            number(row["other_reward"]),
+        ]
+        for row in sorted(beside.to_dict("records"), key=lambda row: order.index(row["algorithm"]))
+    ]
+    return markdown(Table(["method", "cells safe for both", "its reward", f"{anchor}'s"], rows))
+
+
+def significant(value: float | None) -> str:
+    """Three significant digits, in full; a dash for none."""
+    if value is None:
+        return BLANK
+    digits = 0 if not value else max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{round(value, 2 - math.floor(math.log10(abs(value)))):.{digits}f}" if value else "0"
+
+
+def beside_text(path: Path) -> str:
+    """Times of ours beside the reference's, from one file of `benchmarks.speed`."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    results: Sequence[dict[str, Any]] = content["results"]
+    memory = any(result["ours_mib"] is not None for result in results)
+    header = ["", "ours, ms", "reference, ms", "ratio", "least to most"]
+    header += ["ours, MiB", "reference, MiB"] if memory else []
+    rows: list[Row] = []
+    for result in results:
+        spread = f"{significant(result['ratio_least'])} to {significant(result['ratio_most'])}"
+        row: Row = [
+            name(result["name"]),
+            *map(significant, (result["ours_ms"], result["reference_ms"], result["ratio"])),
+            spread,
+        ]
+        if memory:
+            row += map(significant, (result["ours_mib"], result["reference_mib"]))
+        rows.append(row)
+    computer = content["machine"]
+    place = f"{computer['processor']} ({computer['features']}), {computer['cores']} cores"
+    return f"{place}, torch {computer['torch']}:\n\n{markdown(Table(header, rows))}"
+
+
+def growth_text(path: Path) -> str:
+    """Times and memory as sizes grow, from a file of `benchmarks.speed growth`."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    rows: list[Row] = []
+    for result in content["results"]:
+        for i, size in enumerate(result["sizes"]):
+            memory = result["mib"][i] if result["mib"] else None
+            rows.append(
+                [
+                    result["name"] if not i else "",
+                    size,
+                    significant(1000 * result["seconds"][i]),
+                    significant(result["ratios"][i]) if i else "",
+                    significant(memory),
+                ]
+            )
+    return markdown(Table(["", "size", "ms", "times the first", "MiB"], rows))
+
+
+MAKERS: dict[str, Callable[..., str]] = {
+    "command": lambda *place: command_text(_board(*place)),
+    "both-safe": lambda anchor, *place: both_safe_text(_board(*place), anchor),
+    "beside": lambda file: beside_text(RESULTS / "speed" / file),
+    "schema": markdown_of_frames,
+    "growth": lambda file: growth_text(RESULTS / "speed" / file),
+}
+"""By the first word of a table's maker; its other words are the arguments."""
+
+
+def _board(folder: str = "") -> Path:
+    return RESULTS / folder if folder else leaderboard()
+
+
+def make(maker: str, document: Path) -> str:
+    """The text between the marks of a table in `document`, from `NAME ARGUMENT ...`."""
+    kind, *arguments = maker.split()
+    if kind == "overall":
+        return overall_text(_board(*arguments), document)
+    return MAKERS[kind](*arguments)
