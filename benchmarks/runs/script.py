@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -41,8 +41,9 @@ class _Memory:
 class _Script(nn.Module):
     """An episode: `act` and `observe` in turns, `reset` before the next one."""
 
-    initial: Tensor
-    memory: Tensor
+    if TYPE_CHECKING:  # TorchScript cannot read annotations that are text
+        initial: Tensor
+        memory: Tensor
 
     def __init__(self, act: Any, observe: Any, memory: Tensor) -> None:
         super().__init__()

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -20,6 +21,10 @@ from benchmarks.commands.options import Parser
 from benchmarks.methods.conformance import check_algorithm
 from benchmarks.methods.registry import find_method
 from benchmarks.run import configure, main, parser
+from benchmarks.runs.store import Run
+from benchmarks.runs.worker import run_job
+from benchmarks.tasks.tasks import TASKS
+from tests.support.jobs import make_job
 from tests.support.small_data import SmallData
 from tools.documents import ROOT, code, documents
 
@@ -85,10 +90,30 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 PAGES = [path for path in documents() if code(path.read_text(encoding="utf-8"), "python")]
 
 
+@pytest.fixture(scope="module")
+def trained(small_data: SmallData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of GAS on BallRun; only the page that loads a policy asks for it."""
+    job = make_job("gas", small_data, tmp_path_factory.mktemp("results"))
+    run_job(job)
+    return Run.of(job).folder
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-def test_python_runs_from_the_top_of_a_page_to_its_end(path: Path, folder: Path) -> None:
-    names: dict[str, object] = {"__name__": "document"}
-    for block in code(path.read_text(encoding="utf-8"), "python"):
+def test_python_runs_from_the_top_of_a_page_to_its_end(
+    path: Path, folder: Path, request: pytest.FixtureRequest
+) -> None:
+    blocks = code(path.read_text(encoding="utf-8"), "python")
+    task = TASKS["BallRun"]
+    names: dict[str, object] = {
+        "__name__": "document",
+        # what the simulator of one's own program gives
+        "observation": np.zeros(task.observation_dim, dtype=np.float32),
+        "reward": 1.0,
+        "cost": 0.0,
+    }
+    for block in blocks:
+        for run in re.findall(r"results/runs/[\w-]+", block):
+            block = block.replace(run, str(request.getfixturevalue("trained")))
         short = block.replace("updates=6_000", "updates=20").replace("batch=512", "batch=32")
         exec(compile(short, str(path), "exec", dont_inherit=True), names)
 
