@@ -152,6 +152,8 @@ def test_a_method_in_the_documents_keeps_the_contract_and_is_ranked(
     assert main([*words, "--results", str(results)]) == 0
     table = pd.read_csv(results / "loose" / "leaderboard.csv")
     assert list(table["algorithm"]) == [cls.name] * 3
+    picture = results / "loose" / "pictures" / "frontier.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_protocol_in_the_documents_is_read(tmp_path: Path) -> None:
