@@ -23,6 +23,7 @@ def add_arguments(parser: Parser) -> None:
         f"{parser.prog} generate BallRun,CarRun",
         f"{parser.prog} inspect BallRun --out data.png",
         f"{parser.prog} verify SafetyBallRun-v0-80-940.hdf5",
+        f"{parser.prog} convert logs.parquet mine.hdf5 --action-low -2 --action-high 2",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("list", help="which data are present")
@@ -44,6 +45,21 @@ def add_arguments(parser: Parser) -> None:
     )
     verb.add_argument("--out", type=Path, default=Path("data.png"), help="default: data.png")
     add_network(verb)
+    verb = verbs.add_parser("convert", help="convert data of other formats to DSRL's")
+    verb.add_argument("file", type=Path, help="a Minari folder, an HDF5 file, or a table")
+    verb.add_argument("out", type=Path, help="the DSRL file to write, e.g. mine.hdf5")
+    verb.add_argument(
+        "--format", default="auto", help="minari, d4rl, table, or auto, the default: by the name"
+    )
+    verb.add_argument("--costs", metavar="NAME", help="array or column of the cost")
+    for end, what in (("low", "-1"), ("high", "1")):
+        verb.add_argument(
+            f"--action-{end}",
+            type=float,
+            nargs="+",
+            metavar="N",
+            help=f"bound of the actions that becomes {what}: one, or one a dimension",
+        )
     verb = verbs.add_parser("train-behaviour", help="train behaviour policies of a task")
     completed(verb.add_argument("task"), ALL_TASKS)
     verb.add_argument("--steps", type=int, help="default: as many as the shipped ones had")
@@ -86,6 +102,11 @@ def _run(args: argparse.Namespace) -> int:
         data_sets.make(args.tasks, args.record)
     elif args.verb == "verify":
         return data_sets.verify(args.file, args.task)
+    elif args.verb == "convert":
+        if (args.action_low is None) != (args.action_high is None):
+            raise UserError("convert: give both --action-low and --action-high, or neither")
+        bounds = (args.action_low, args.action_high) if args.action_low else None
+        data_sets.convert_file(args.file, args.out, args.format, args.costs, bounds)
     elif args.verb == "train-behaviour":
         data_sets.train(args.task, args.steps, args.out, args.seed)
     else:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.common.errors import UserError
-from benchmarks.common.files import write_atomic
+from benchmarks.common.files import replacing, write_atomic
+from benchmarks.datasets.convert import Range, convert
 from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.datasets.figures import figures_of, read_figures
 from benchmarks.datasets.generation.comparison import comparison_table
@@ -104,6 +105,32 @@ def verify(path: Path, name: str | None) -> int:
         data = Trajectories.load(path, "file")
         print(f"{path}: a whole data set. {summarise(data, task).line()}; sha256 {data.checksum}")
     return 1 if faults else 0
+
+
+def convert_file(
+    path: Path,
+    out: Path,
+    format: str,
+    costs: str | None,
+    bounds: tuple[Sequence[float], Sequence[float]] | None,
+) -> None:
+    """Convert a file to DSRL's format, and print what it holds and how a task file would start."""
+    if out.suffix != ".hdf5":
+        raise UserError(f"{out}: the name of a DSRL file ends in .hdf5")
+    _require_folder_of(out, "the output")
+    data = convert(path, format=format, costs=costs, actions=Range(*bounds) if bounds else None)
+    with replacing(out) as part:
+        data.save(part)
+    costs_of, returns = data.episode_costs, data.returns
+    print(
+        f"{out}: {len(data)} episodes, {len(data.rewards)} transitions; returns "
+        f"{returns.min():.6g} to {returns.max():.6g}; "
+        f"costs {costs_of.min():g} to {costs_of.max():g}"
+    )
+    print(
+        "a task file for it needs name, simulator, and:\n"
+        f'data = "{out.name}"\nhorizon = {data.lengths.max()}\nmax_cost = {costs_of.max():g}'
+    )
 
 
 def _task_of(path: Path) -> Task:
