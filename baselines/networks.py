@@ -24,19 +24,19 @@ class DoubleCritic(nn.Module):
         return torch.stack([network(inputs) for network in self.both])
 
 
-def critic(inputs: int, hidden: int, *, layer_norm: bool = False) -> nn.Sequential:
-    """A network with two hidden layers and one value [..., B].
+def critic(inputs: int, hidden: int, *, layers: int = 2, layer_norm: bool = False) -> nn.Sequential:
+    """A network with `layers` hidden layers and one value [..., B].
 
     `layer_norm` puts a layer norm before each ReLU.
     """
-    layers = list(mlp(inputs, hidden, hidden, 1))
+    parts = list(mlp(inputs, *[hidden] * layers, 1))
     if layer_norm:
-        layers = [
+        parts = [
             part
-            for layer in layers
+            for layer in parts
             for part in ([nn.LayerNorm(hidden), layer] if isinstance(layer, nn.ReLU) else [layer])
         ]
-    return nn.Sequential(*layers, nn.Flatten(-2))
+    return nn.Sequential(*parts, nn.Flatten(-2))
 
 
 class GaussianActor(nn.Module):
@@ -75,9 +75,10 @@ class GaussianActor(nn.Module):
 class Ensemble(nn.Module):
     """Several Q-functions of one input."""
 
-    def __init__(self, inputs: int, hidden: int, members: int) -> None:
+    def __init__(self, inputs: int, hidden: int, members: int, *, layers: int = 2) -> None:
         super().__init__()
-        self.members = nn.ModuleList(critic(inputs, hidden) for _ in range(members))
+        made = (critic(inputs, hidden, layers=layers) for _ in range(members))
+        self.members = nn.ModuleList(made)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """The values of all [members, ..., B]."""

@@ -15,6 +15,8 @@ BUILT_IN = {
     "coptidice": "baselines.coptidice:COptiDICE",
     "fisor": "baselines.fisor:FISOR",
     "bcrl": "baselines.bcrl:BCRL",
+    "caps": "baselines.caps:CAPS",
+    "caps-sac": "baselines.caps_sac:CAPSSAC",
     "bc-all": "baselines.bc:BCAll",
     "bc-safe": "baselines.bc:BCSafe",
     "bc-frontier": "baselines.bc:BCFrontier",

@@ -16,4 +16,6 @@ SMALL = {
     "cpq-penalised": {"batch": 16, "hidden": 16, "vae_hidden": 16},
     "coptidice-perstep": {"batch": 16, "hidden": 16},
     "bcrl": {"batch": 16, "hidden": 16},
+    "caps": {"batch": 16, "hidden": 16},
+    "caps-sac": {"batch": 16, "hidden": 16},
 }
