@@ -17,6 +17,8 @@ BUILT_IN = {
     "bcrl": "baselines.bcrl:BCRL",
     "caps": "baselines.caps:CAPS",
     "caps-sac": "baselines.caps_sac:CAPSSAC",
+    "trac": "baselines.trac:TraC",
+    "presa": "baselines.presa:PreSa",
     "bc-all": "baselines.bc:BCAll",
     "bc-safe": "baselines.bc:BCSafe",
     "bc-frontier": "baselines.bc:BCFrontier",

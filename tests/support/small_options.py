@@ -18,4 +18,6 @@ SMALL = {
     "bcrl": {"batch": 16, "hidden": 16},
     "caps": {"batch": 16, "hidden": 16},
     "caps-sac": {"batch": 16, "hidden": 16},
+    "trac": {"batch": 4, "cloning_batch": 16, "hidden": 16},
+    "presa": {"batch": 4, "cloning_batch": 16, "hidden": 16},
 }
