@@ -19,6 +19,8 @@ BUILT_IN = {
     "caps-sac": "baselines.caps_sac:CAPSSAC",
     "trac": "baselines.trac:TraC",
     "presa": "baselines.presa:PreSa",
+    "carl": "baselines.carl:CARL",
+    "o3srl": "baselines.o3srl:O3SRL",
     "bc-all": "baselines.bc:BCAll",
     "bc-safe": "baselines.bc:BCSafe",
     "bc-frontier": "baselines.bc:BCFrontier",

@@ -20,4 +20,6 @@ SMALL = {
     "caps-sac": {"batch": 16, "hidden": 16},
     "trac": {"batch": 4, "cloning_batch": 16, "hidden": 16},
     "presa": {"batch": 4, "cloning_batch": 16, "hidden": 16},
+    "carl": {"batch": 16, "hidden": 16},
+    "o3srl": {"batch": 16, "hidden": 16, "arm_updates": 2},
 }
