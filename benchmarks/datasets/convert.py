@@ -90,15 +90,13 @@ def _scaled(path: Path, actions: Array, bounds: Range | None) -> Array:
     return np.clip(2.0 * (values - low) / (high - low) - 1.0, -1.0, 1.0)
 
 
-def _read_d4rl(path: Path, costs: str | None) -> tuple[dict[str, Array], Range | None]:
+def _read_d4rl(path: Path, costs: str | None) -> tuple[dict[str, Any], Range | None]:
     """Flat arrays of transitions: observations, actions, rewards, ends and a cost."""
     with h5py.File(path, "r") as file:
         arrays = {
             name: _required(file, path, [name]) for name in ("observations", "actions", "rewards")
         }
-        arrays["costs"] = _required(
-            file, path, [costs] if costs else _COSTS, "a cost (--costs NAME)"
-        )
+        arrays["costs"] = _required(file, path, [costs] if costs else _COSTS, _A_COST)
         ends, timeouts = _first(file, _ENDS), _first(file, _TIMEOUTS)
         if "next_observations" in file:
             arrays["next_observations"] = file["next_observations"][()]
@@ -110,7 +108,7 @@ def _read_d4rl(path: Path, costs: str | None) -> tuple[dict[str, Array], Range |
     return arrays, None
 
 
-def _read_minari(path: Path, costs: str | None) -> tuple[dict[str, Array], Range | None]:
+def _read_minari(path: Path, costs: str | None) -> tuple[dict[str, Any], Range | None]:
     """Episodes as groups, with one observation more than actions."""
     file_path = path
     if path.is_dir():
@@ -129,7 +127,7 @@ def _read_minari(path: Path, costs: str | None) -> tuple[dict[str, Array], Range
         for name in names:
             for key, array in _minari_episode(file[name], f"{file_path}, {name}", costs).items():
                 parts.setdefault(key, []).append(array)
-    arrays = {key: np.concatenate(list_) for key, list_ in parts.items()}
+    arrays = {key: np.concatenate(arrays) for key, arrays in parts.items()}
     return arrays, _minari_bounds(file_path.with_name("metadata.json"))
 
 
@@ -173,7 +171,7 @@ def _minari_bounds(metadata: Path) -> Range | None:
     return None
 
 
-def _read_table(path: Path, costs: str | None) -> tuple[dict[str, Array], Range | None]:
+def _read_table(path: Path, costs: str | None) -> tuple[dict[str, Any], Range | None]:
     """A row for each transition, with the columns of `TABLE`."""
     try:
         frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
@@ -237,7 +235,7 @@ def _required(group: Any, where: object, names: Sequence[str], what: str = "") -
     return array
 
 
-FORMATS: Mapping[str, Callable[[Path, str | None], tuple[dict[str, Array], Range | None]]] = {
+FORMATS: Mapping[str, Callable[[Path, str | None], tuple[dict[str, Any], Range | None]]] = {
     "minari": _read_minari,
     "d4rl": _read_d4rl,
     "table": _read_table,
