@@ -28,6 +28,14 @@ def offline() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def no_fsync() -> Iterator[None]:
+    """Files survive the test, not a crash of the machine: thousands of waits for the disk go."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda _: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     """As workers have: sums over two threads end in other bits than over one."""
     torch.set_num_threads(1)

@@ -8,7 +8,6 @@ from torch import nn
 
 from baselines.bcq_lag import BCQLag
 from baselines.bear_lag import BEARLag
-from baselines.coptidice import COptiDICE
 from baselines.cpq import CPQ
 from baselines.osrl import acceleration
 from baselines.osrl.ensemble import ensemble_values, min_q
@@ -111,31 +110,3 @@ def test_repeated_states_are_found_and_others_are_not():
     odd = states.repeat_interleave(5, 0)
     odd[-1] += 1
     assert acceleration._distinct_states(odd, {5}) is None
-
-
-@pytest.mark.parametrize(("cls", "calls"), [(BCQLag, 12), (BEARLag, 9)])
-def test_a_training_asks_about_a_state_once(cls, calls, monkeypatch):
-    """Both critics' targets: four networks each; two decoders and two actors, or one decoder."""
-    asked = []
-    original = acceleration._repeated_states
-
-    def joined(layers, states, actions):
-        asked.append(len(actions) // len(states))
-        return original(layers, states, actions)
-
-    monkeypatch.setattr(acceleration, "_repeated_states", joined)
-    algorithm = build(cls)
-    algorithm.update()
-    assert len(asked) == calls
-    assert set(asked) == {10}
-
-
-def test_a_training_of_coptidice_goes_back_through_the_least_alone(monkeypatch):
-    seen = []
-    original = acceleration.min_q
-    monkeypatch.setattr(
-        acceleration, "min_q", lambda *given: seen.append(len(given[0])) or original(*given)
-    )
-    algorithm = build(COptiDICE)
-    algorithm.update()
-    assert seen == [2] * 4

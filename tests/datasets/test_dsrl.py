@@ -73,10 +73,8 @@ def test_a_proxy_is_used(server, tmp_path, monkeypatch):
 
 
 def test_a_slow_server_that_goes_on_sending_succeeds(server, tmp_path):
-    server.habit = {"sleeps": (10, 0.08)}
-    began = time.monotonic()
-    get(tmp_path, server, timeout=0.4, attempts=1)
-    assert time.monotonic() - began > 0.6
+    server.habit = {"sleeps": (6, 0.25)}  # longer than the timeout, all in all
+    get(tmp_path, server, timeout=1.2, attempts=1)
     assert_whole(tmp_path)
     assert len(server.seen) == 1
 
@@ -193,7 +191,7 @@ def child(folder, server):
 
 
 def wait_until(condition):
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.005)
@@ -218,7 +216,7 @@ def test_two_processes_fetch_once(server, tmp_path):
     time.sleep(0.3)  # enough for the other to ask too if nothing held it
     server.release.set()
     for process in processes:
-        assert process.communicate(timeout=20)[0].strip() == str(tmp_path / NAME)
+        assert process.communicate(timeout=60)[0].strip() == str(tmp_path / NAME)
         assert process.returncode == 0
     assert_whole(tmp_path)
     assert server.starts() == [0]

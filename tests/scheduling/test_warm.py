@@ -233,7 +233,7 @@ def test_server_and_forks_end_with_a_killed_runner(tmp_path: Path) -> None:
     _, own = json.loads((tmp_path / "plugin.json").read_text())
     runner.kill()
     runner.join()
-    wait_for(lambda: gone(own["pid"]) and gone(own["parent"]), 20)
+    wait_for(lambda: gone(own["pid"]) and gone(own["parent"]))
 
 
 def test_a_closed_server_leaves_nothing(tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def test_a_fork_gives_what_a_fresh_process_gives(
     server: ForkServer, small_data: SmallData, tmp_path: Path
 ) -> None:
     jobs = [
-        replace(make_job("cdt", small_data, tmp_path / name), limits=(40.0,), episodes=1)
+        replace(make_job("bc-all", small_data, tmp_path / name), limits=(40.0,), episodes=1)
         for name in ("plain", "other", "fork")
     ]
     for job, own in zip(jobs, (None, server, server), strict=True):

@@ -24,8 +24,7 @@ def browser() -> str | None:
 def ask(page: Path, script: str, folder: Path) -> dict[str, Any]:
     """Open a copy of `page`, run `script` in it, and return the object that it puts in `answer`.
 
-    Added are "errors", all that reached the console as an error or was thrown, and "milliseconds"
-    from the start of the navigation to the end of loading.
+    Added are "errors", all that reached the console as an error or was thrown.
     """
     before = (
         "<script>window.faults=[];addEventListener('error',e=>faults.push(String(e.message)));"
@@ -36,7 +35,6 @@ def ask(page: Path, script: str, folder: Path) -> dict[str, Any]:
     after = (
         "<script>addEventListener('load',()=>setTimeout(()=>{const answer={};"
         f"try{{{script}}}catch(e){{faults.push(String(e))}}"
-        "answer.milliseconds=performance.timing.loadEventStart-performance.timing.navigationStart;"
         "answer.errors=faults;const p=document.createElement('pre');p.id='answer';"
         "p.textContent=JSON.stringify(answer);document.body.replaceChildren(p)}))</script>"
     )
