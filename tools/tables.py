@@ -7,11 +7,13 @@ import math
 import os
 import textwrap
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from benchmarks.datasets.generation.policies import recorded_checksum
 from benchmarks.report.frame import ordered_tasks
 from benchmarks.report.render.markup import Row, Table, markdown, name
 from benchmarks.report.resampling import Interval
@@ -61,7 +63,7 @@ def overall_text(folder: Path, document: Path) -> str:
 def protocol(folder: Path, table: pd.DataFrame) -> str:
     """One sentence: tasks, limits, seeds, budget and data of a leaderboard."""
     plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
-    episodes = read_episodes(folder / "episodes.csv.gz")
+    episodes = _episodes(folder)
     tasks = ordered_tasks(episodes["task"])
     settings = limits(episodes)
     seeds = sorted({*table["fewest_seeds"], *table["most_seeds"]})
@@ -71,8 +73,15 @@ def protocol(folder: Path, table: pd.DataFrame) -> str:
         f"{len(tasks)} tasks ({', '.join(tasks)}), cost limits of "
         f"{', '.join(map(setting_text, settings))}, {count} seed{'' if count == '1' else 's'}, "
         f"{per_run} episodes a run, budget `{plan['budget']}`, data: {episodes['source'].iloc[0]}. "
-        + ("Brackets: 95% bootstrap intervals over the seeds." if seeds[0] > 1 else "")
+        + ("Brackets: 95% bootstrap intervals over the seeds. " if seeds[0] > 1 else "")
+        + ("Made with earlier datasets: today's code gives other figures." if old(episodes) else "")
     ).strip()
+
+
+def old(episodes: pd.DataFrame) -> bool:
+    """Whether episodes come from generated datasets that differ from those of today's code."""
+    sets = episodes[episodes["source"] == "generated"][["task", "checksum"]].drop_duplicates()
+    return any(recorded_checksum(task) != checksum for task, checksum in sets.to_numpy())
 
 
 def limits(episodes: pd.DataFrame) -> list[tuple[bool, float]]:
@@ -88,7 +97,7 @@ def limits(episodes: pd.DataFrame) -> list[tuple[bool, float]]:
 def command_text(folder: Path) -> str:
     """The command that makes a leaderboard like the one in `folder`."""
     plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
-    episodes = read_episodes(folder / "episodes.csv.gz")
+    episodes = _episodes(folder)
     settings = [f"{100 * x:g}%" if not absolute else f"{x:g}" for absolute, x in limits(episodes)]
     return "\n".join(
         [
@@ -179,6 +188,11 @@ MAKERS: dict[str, Callable[..., str]] = {
     "growth": lambda file: growth_text(RESULTS / "speed" / file),
 }
 """By the first word of a table's maker; its other words are the arguments."""
+
+
+@cache
+def _episodes(folder: Path) -> pd.DataFrame:
+    return read_episodes(folder / "episodes.csv.gz")
 
 
 def _board(folder: str = "") -> Path:

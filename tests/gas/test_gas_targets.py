@@ -85,7 +85,8 @@ def test_the_papers_form_keeps_a_limit_with_the_datas_own_target(papers_form, li
 
 
 def test_the_papers_form_follows_an_unreachable_target_beyond_the_limit(papers_form):
-    # a weakness, stated in docs/methods.md: of two requests that exclude each other reward wins
+    # a weakness, stated in docs/experiments/target-return-too-high.md: of two requests that
+    # exclude each other, reward wins
     for target in (best(4.0), best(STEPS), 2.0 * best(STEPS)):
         total, cost = asked_for(papers_form, target)
         assert total == min(target, best(STEPS))
