@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import runpy
 import shlex
 import shutil
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +57,8 @@ def test_a_command_is_accepted(path: str, line: str) -> None:
             accept(module.removeprefix("benchmarks."), rest)
         case ["osrl-bench", name, *rest]:
             accept(COMMANDS[name][0], rest)
+        case ["python", script, *_] if script.endswith(".py"):
+            assert (ROOT / script).is_file()
         case ["make", *rest]:
             assert {word for word in rest if "=" not in word} <= TARGETS
         case ["pip" | "uv", "install", "-e", extra]:
@@ -122,13 +126,31 @@ def test_the_dataset_of_ones_own_task_is_valid(folder: Path) -> None:
     page = (ROOT / "docs" / "own-task.md").read_text(encoding="utf-8")
     (block,) = code(page, "python")
     exec(compile(block, "own-task.md", "exec", dont_inherit=True), {})
-    for file in (ROOT / "tests" / "tasks" / "own_task").glob("reach.*"):
+    for file in (ROOT / "examples" / "own_task").glob("reach.*"):
         shutil.copy(file, folder)
-    lines = [line for line in code(page, "sh")[1].splitlines() if "benchmarks.data" in line]
+    lines = [line for text in code(page, "sh") for line in text.splitlines() if " reach." in line]
     assert lines
     for line in lines:
         assert data.main(words_of(line)[3:]) == 0
     assert (folder / "reach.png").exists()
+
+
+def test_the_example_goes_from_logs_to_a_ranking(folder: Path, monkeypatch, capsys) -> None:
+    """The commands of the page, with short trainings."""
+    shutil.copytree(ROOT / "examples" / "own_task", folder / "examples" / "own_task")
+    (folder / "results").unlink()
+    page = (ROOT / "docs" / "own-task.md").read_text(encoding="utf-8")
+    (block,) = (text for text in code(page, "sh") if "make_logs.py" in text)
+    for line in block.replace("\\\n", " ").splitlines():
+        _, *words = words_of(line)
+        if words[0] == "-m":
+            module = importlib.import_module(words[1])
+            short = ["--updates", "20", "--episodes", "1"] if words[1].endswith("run") else []
+            assert module.main([*words[2:], *short]) == 0, line
+        else:
+            monkeypatch.setattr(sys, "argv", words)
+            runpy.run_path(words[0], run_name="__main__")
+    assert "limit 10% on Reach" in capsys.readouterr().out
 
 
 def methods() -> list[str]:
@@ -170,7 +192,7 @@ def test_the_protocol_in_the_documents_is_read(tmp_path: Path) -> None:
 
 def test_the_task_file_in_the_documents_is_the_tested_one() -> None:
     (block,) = code((ROOT / "docs" / "own-task.md").read_text(encoding="utf-8"), "toml")
-    assert block == (ROOT / "tests" / "tasks" / "own_task" / "reach.toml").read_text()
+    assert block == (ROOT / "examples" / "own_task" / "reach.toml").read_text()
 
 
 def test_the_workflow_and_the_image_call_what_exists() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
+import tempfile
 from pathlib import Path
+from types import ModuleType
 
-import numpy as np
 import pytest
 
+from benchmarks.datasets.convert import Range, convert
 from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.datasets.source import choose
 from benchmarks.datasets.trajectories import Trajectories
@@ -16,29 +19,25 @@ from benchmarks.run import main
 from benchmarks.runs.jobs import Job
 from benchmarks.runs.plan import RunSpec
 from benchmarks.tasks.suites import parse_limit
-from tests.tasks.own_task.reach import GOAL, Reach
 
-EXAMPLE = Path(__file__).parents[1] / "tasks" / "own_task"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "own_task"
 
 
 def episodes(count: int) -> Trajectories:
-    """Of a scripted policy: from around the zone to straight through it, hasty or slow."""
-    env, rng, rows = Reach(), np.random.default_rng(0), []
-    for seed, boldness in enumerate(np.linspace(0.0, 1.0, count)):
-        height, speed = 0.6 * (1.0 - boldness), rng.uniform(0.4, 1.0)
-        place, _ = env.reset(seed=seed)
-        going = True
-        while going:
-            way = [(-0.5, height), (0.5, height), tuple(GOAL)][int(np.sum(place[0] > [-0.6, 0.4]))]
-            direction = np.array(way) - place
-            action = speed * direction / (np.linalg.norm(direction) + 0.01)
-            action = np.clip(action + rng.normal(0.0, 0.1, 2), -1.0, 1.0)
-            after, reward, terminated, truncated, info = env.step(2.0 * action)
-            rows.append([*place, *action, reward, info["cost"], terminated, truncated, *after])
-            place, going = after, not (terminated or truncated)
-    table = np.array(rows)
-    scalars = table[:, 4:8].T
-    return Trajectories.from_arrays(table[:, :2], table[:, 2:4], *scalars, table[:, 8:])
+    """The example's logs, as its commands convert them."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "logs.csv"
+        _make_logs().logs(count).to_csv(path, index=False)
+        return convert(path, actions=Range([-2.0], [2.0]))
+
+
+def _make_logs() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_logs", EXAMPLE / "make_logs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def example(folder: Path, data: Path) -> Path:
