@@ -3,9 +3,11 @@ VENV ?= .venv
 PYTHON ?=
 ARGS ?=
 JOBS ?= 0
+DEVICE ?= cuda
+WHEELS ?= wheels
 
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test lint figures docs lock clean
+.PHONY: help setup quickstart test lint figures docs lock gpu-check gpu-check-wheels clean
 
 STAMP := $(VENV)/.installed
 # The documentation needs little: it has an environment of its own.
@@ -20,8 +22,8 @@ found = $(or $(strip $(foreach p,$(candidates),$(if $(call version,$(p)),$(call 
 complaint = Python 3.11 is needed for the simulators, found $(found): run make PYTHON=/path/to/python3.11
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1 /p' Makefile | while read -r target what; do \
-		printf 'make %-11s %s\n' "$$target" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r target what; do \
+		printf 'make %-16s %s\n' "$$target" "$$what"; done
 	@echo 'Options: PYTHON=/path/to/python3.11, VENV=another/environment, ARGS="more arguments", JOBS=auto'
 
 setup: $(STAMP) ## make .venv and install the pinned packages, if not done yet
@@ -58,6 +60,14 @@ $(DOCS)/.installed: requirements/docs.txt
 
 lock: $(STAMP) ## pin today's versions anew in requirements/
 	$(RUN) requirements/lock.py $(ARGS)
+
+# On a machine without a network, `make gpu-check PYTHON=python3` takes a Python that has torch.
+gpu-check: $(if $(PYTHON),,$(STAMP)) ## check a machine with a GPU in 8 minutes; DEVICE=cpu rehearses
+	$(or $(PYTHON),$(RUN)) -m benchmarks.measures.gpu_check --device $(DEVICE) --wheels $(WHEELS) \
+		$(ARGS)
+
+gpu-check-wheels: $(STAMP) ## download wheels that gpu-check may lack on a machine without a network
+	$(RUN) requirements/wheels.py $(WHEELS)
 
 clean: ## remove the environment, caches and build products; results stay
 	@if [ -e "$(VENV)/pyvenv.cfg" ] || [ -e "$(VENV)/.unfinished" ]; then rm -rf "$(VENV)"; fi

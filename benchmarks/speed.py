@@ -25,15 +25,17 @@ def add_arguments(parser: Parser) -> None:
     parser.epilog = examples(
         f"{parser.prog} train --cases gas,cdt --out train.json",
         f"{parser.prog} stack --stack-sizes 1,5,10 --task BallRun",
+        f"{parser.prog} train --device cuda --cases gas,cdt --memory",
         f"{parser.prog} suite --algorithms gas,cdt --num-seeds 3",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="MEASURE")
     train = _beside(commands, "train", "updates of every method, beside osrl's", CASES)
     train.add_argument("--budget", default="paper", help="take the options of this budget")
     train.add_argument(
-        "--batch", type=int, help="batch size of all; default: 512, and 256 beside cdt"
+        "--batch",
+        type=int,
+        help="batch size of all; default: 512, and 256 beside cdt; on a GPU that of the budget",
     )
-    train.add_argument("--memory", action="store_true", help="also measure peak memory")
     rollout = _beside(
         commands, "rollout", "evaluation episodes, and the simulator by itself", ROLLOUTS
     )
@@ -53,8 +55,13 @@ def add_arguments(parser: Parser) -> None:
             metavar="N",
             help=text,
         )
-    stack.add_argument("--compile", action="store_true", help="also measure compiled updates")
-    stack.add_argument("--device", default="cpu", help="cpu, cuda or cuda:0")
+    for command, text in (
+        (train, "measure compiled updates of ours"),
+        (stack, "also measure them compiled"),
+    ):
+        command.add_argument("--compile", action="store_true", help=text)
+        command.add_argument("--memory", action="store_true", help="also measure peak memory")
+        command.add_argument("--device", default="cpu", help="cpu, cuda or cuda:0")
     _add_whole(commands)
 
 
@@ -129,8 +136,10 @@ def _run(args: argparse.Namespace) -> int:
     for name in _POSITIVE:
         if options.get(name) is not None and not options[name] > 0:
             raise UserError(f"--{name.replace('_', '-')} must be positive, not {options[name]:g}")
-    if args.command == "stack":
-        options["compiled"] = [False, True] if options.pop("compile") else [False]
+    if args.command in ("train", "stack"):
+        compiled = options.pop("compile")
+        both = [False, True] if compiled else [False]
+        options["compiled"] = both if args.command == "stack" else compiled
     # torch takes seconds to import
     from benchmarks.measures.measuring import measure
 

@@ -43,11 +43,13 @@ Measured = tuple[str, Sequence[Recorded]]
 """A table in Markdown and what it shows."""
 
 
-def machine() -> dict[str, Any]:
+def machine(device: str = "cpu") -> dict[str, Any]:
     """What the times depend on besides the code."""
     versions = {"python": platform.python_version(), "torch": torch.__version__}
     features = torch.backends.cpu.get_cpu_capability()
-    return {"processor": processor(), "features": features, "cores": available_cores(), **versions}
+    gpu = {} if device == "cpu" else {"gpu": torch.cuda.get_device_name(device)}
+    cores = {"processor": processor(), "features": features, "cores": available_cores()}
+    return {**gpu, **cores, **versions}
 
 
 def compare(
@@ -76,7 +78,7 @@ def compare(
             raise unknown_name("case", name, known)
     if kind == "data":
         return compare_loading(found.path, rounds=rounds, seconds=seconds)
-    if kind == "stack":
+    if "device" in more:
         more["device"] = devices(more["device"])[0]
     measures: dict[str, Callable[..., list[Comparison]]] = {
         "train": compare_training,
@@ -148,7 +150,7 @@ def measure(command: str, options: Mapping[str, Any], out: Path | None) -> None:
         return
     content = {
         "options": {"command": command, **{name: str(value) for name, value in options.items()}},
-        "machine": machine(),
+        "machine": machine(options.get("device", "cpu")),
         "results": [result.record() for result in results],
     }
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,8 @@
 """osrl as in its own examples: its models, trainers and data sets, with torch's DataLoader.
 
 Models and trainers are those of the wrapped methods, without our accelerations. The examples use
-eight loader processes; here the loader runs in the same process, to compare one thread with one.
+eight loader processes. So does the comparison on a GPU; on a CPU the loader runs in the same
+process, to compare one thread with one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from benchmarks.common.errors import UserError
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.measures.timing import Workload
 from benchmarks.methods.algorithm import Config, Problem
+
+_LOADERS = 8
+"""Loader processes of osrl's examples."""
 
 
 def arrays(data: Trajectories) -> dict[str, Any]:
@@ -57,18 +61,28 @@ def sequence_set(data: Trajectories, config: Any, columns: dict[str, Any] | None
         )
 
 
-def batches(dataset: Any, batch: int) -> Iterator[list[torch.Tensor]]:
-    """Endless batches of an osrl data set from a DataLoader in this process."""
-    return iter(DataLoader(dataset, batch_size=batch))
+def batches(dataset: Any, batch: int, device: str = "cpu") -> Iterator[list[torch.Tensor]]:
+    """Endless batches of an osrl data set from a DataLoader.
+
+    It works in this process beside a CPU, and in osrl's number of processes beside a GPU.
+    """
+    if device == "cpu":
+        return iter(DataLoader(dataset, batch_size=batch))
+    return iter(DataLoader(dataset, batch_size=batch, pin_memory=True, num_workers=_LOADERS))
 
 
 def training(
-    cls: type[WrappedAlgorithm], data: Trajectories, horizon: int, config: Config, limit: Any
+    cls: type[WrappedAlgorithm],
+    data: Trajectories,
+    horizon: int,
+    config: Config,
+    limit: Any,
+    device: str = "cpu",
 ) -> Workload:
-    """Updates of osrl's trainer on batches of osrl's loader."""
+    """Updates of osrl's trainer on batches of osrl's loader; ends with an idle device."""
     if not issubclass(cls, WrappedAlgorithm):
         raise UserError(f"{cls.name} has no counterpart in osrl: leave it out")
-    algorithm = cls(Problem.of(data, horizon), config, limit=limit)
+    algorithm = cls(Problem.of(data, horizon), config, limit=limit, device=device)
     _, trainer = algorithm.build_osrl()
     name = type(trainer).__name__
     if name == "CDTTrainer":
@@ -77,16 +91,18 @@ def training(
         dataset = transition_set(
             data, getattr(config, "reward_scale", 1.0), initial=name == "COptiDICETrainer"
         )
-    loader = batches(dataset, config.batch)
+    loader = batches(dataset, config.batch, device)
 
     def run(updates: int) -> None:
         for _ in range(updates):
-            batch = next(loader)
+            batch = [column.to(device) for column in next(loader)]
             if name == "BCTrainer":
                 trainer.train_one_step(batch[0], batch[2])
             elif name == "COptiDICETrainer":
                 trainer.train_one_step(batch)
             else:
                 trainer.train_one_step(*batch)
+        if device != "cpu":
+            torch.cuda.synchronize(device)
 
     return run

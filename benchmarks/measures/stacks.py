@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
 import torch
 
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.measures.timing import Comparison, Workload, compare
+from benchmarks.measures.timing import Comparison, Workload, clock_of, compare, peak_mib
 from benchmarks.methods.algorithm import Problem
 from benchmarks.methods.registry import configure, find_method
 from benchmarks.methods.stacking import Stack
@@ -69,37 +70,32 @@ def compare_stacks(
     device: str,
     rounds: int,
     seconds: float,
+    memory: bool = False,
 ) -> list[Comparison]:
     """For each method, compare a seed's update in a stack with one trained alone, not compiled."""
-    # On a GPU, wall-clock time: the processor waits for the GPU when it reads a loss.
-    clock = time.process_time if device == "cpu" else time.perf_counter
     results = []
     for name in names:
+        update = partial(seeds_update, name, data, task, budget=budget, device=device)
         for count in seeds:
             for compile_updates in compiled:
                 if count == 1 and not compile_updates:
                     continue
-                label = f"{name}, {count} as one{', compiled' if compile_updates else ''}"
-                stacked = seeds_update(
-                    name,
-                    data,
-                    task,
-                    budget=budget,
-                    seeds=count,
-                    device=device,
-                    compiled=compile_updates,
+                stacked = partial(update, seeds=count, compiled=compile_updates)
+                result = compare(
+                    f"{name}, {count} as one{', compiled' if compile_updates else ''}",
+                    stacked(),
+                    update(seeds=1),
+                    rounds=rounds,
+                    seconds=seconds,
+                    unit="a seed's update",
+                    multiple=count,
+                    clock=clock_of(device),
                 )
-                single = seeds_update(name, data, task, budget=budget, seeds=1, device=device)
-                results.append(
-                    compare(
-                        label,
-                        stacked,
-                        single,
-                        rounds=rounds,
-                        seconds=seconds,
-                        unit="a seed's update",
-                        multiple=count,
-                        clock=clock,
+                if memory:
+                    result = replace(
+                        result,
+                        ours_mib=peak_mib(stacked, device=device),
+                        reference_mib=peak_mib(partial(update, seeds=1), device=device),
                     )
-                )
+                results.append(result)
     return results

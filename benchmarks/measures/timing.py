@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import statistics
 import time
@@ -24,7 +25,7 @@ class Comparison:
     reference: list[float]
     unit: str = "update"
     ours_mib: float | None = None
-    """Peak resident memory beyond the imports, if measured."""
+    """Peak memory, if measured: resident memory beyond the imports, or memory of the GPU."""
     reference_mib: float | None = None
 
     @property
@@ -99,8 +100,24 @@ def measure_time(workload: Workload, amount: int, clock: Callable[[], float]) ->
     return clock() - start
 
 
-def peak_mib(build: Callable[..., Workload], *arguments: Any, amount: int = 3) -> float:
-    """Peak memory that `build(*arguments)` and its work add to a separate process, in MiB."""
+def clock_of(device: str) -> Callable[[], float]:
+    """The clock for workloads on `device`.
+
+    Wall-clock time on a GPU, as the processor waits for it when a workload reads its losses;
+    processor time otherwise.
+    """
+    return time.process_time if device == "cpu" else time.perf_counter
+
+
+def peak_mib(
+    build: Callable[..., Workload], *arguments: Any, amount: int = 3, device: str = "cpu"
+) -> float:
+    """Peak memory that `build(*arguments)` and its work add, in MiB.
+
+    On a CPU the resident memory of a separate process; on a GPU what torch allocates there.
+    """
+    if device != "cpu":
+        return _gpu_peak_mib(build, arguments, amount, device)
     context = multiprocessing.get_context("spawn")
     parent_end, child_end = context.Pipe(duplex=False)
     child = context.Process(target=_work, args=(child_end, build, arguments, amount))
@@ -113,6 +130,18 @@ def peak_mib(build: Callable[..., Workload], *arguments: Any, amount: int = 3) -
     finally:
         child.join()
     return peak
+
+
+def _gpu_peak_mib(
+    build: Callable[..., Workload], arguments: tuple[Any, ...], amount: int, device: str
+) -> float:
+    import torch
+
+    gc.collect()
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    build(*arguments)(amount)
+    return (torch.cuda.max_memory_allocated(device) - before) / 2**20
 
 
 def _work(

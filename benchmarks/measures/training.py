@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.measures import reference
 from benchmarks.measures.cases import CASES
-from benchmarks.measures.timing import Comparison, Workload, compare, peak_mib
+from benchmarks.measures.timing import Comparison, Workload, clock_of, compare, peak_mib
 from benchmarks.methods.algorithm import Config, Problem
 from benchmarks.methods.registry import find_method
 from benchmarks.tasks.tasks import Task
@@ -23,7 +23,13 @@ def config_of(method: str, budget: str, batch: int, options: dict[str, Any]) -> 
 
 
 def our_training(
-    method: str, data: Trajectories, task: Task, config: Config, limit: float
+    method: str,
+    data: Trajectories,
+    task: Task,
+    config: Config,
+    limit: float,
+    device: str = "cpu",
+    compiled: bool = False,
 ) -> Workload:
     """Updates as in a job; the losses are read once per call."""
     cls = find_method(method).cls
@@ -31,7 +37,11 @@ def our_training(
         Problem.of(data, task.horizon, task.max_cost),
         config,
         limit=limit if cls.trains_per_limit else None,
+        device=device,
     )
+    if compiled:
+        algorithm.compile()
+    algorithm.planned_updates = 10**9
     with algorithm.random():
         algorithm.prepare(data)
 
@@ -47,12 +57,12 @@ def our_training(
 
 
 def their_training(
-    method: str, data: Trajectories, task: Task, config: Config, limit: float
+    method: str, data: Trajectories, task: Task, config: Config, limit: float, device: str = "cpu"
 ) -> Workload:
     """Updates of osrl's trainer with osrl's loader."""
     cls: Any = find_method(method).cls
     trained_limit = limit if cls.trains_per_limit else None
-    return reference.training(cls, data, task.horizon, config, trained_limit)
+    return reference.training(cls, data, task.horizon, config, trained_limit, device)
 
 
 def compare_training(
@@ -65,26 +75,39 @@ def compare_training(
     rounds: int,
     seconds: float,
     memory: bool,
+    device: str = "cpu",
+    compiled: bool = False,
 ) -> list[Comparison]:
-    """A comparison for each of `names` in `CASES`, at the limit of 20 % of the maximum cost."""
+    """A comparison for each of `names` in `CASES`, at the limit of 20 % of the maximum cost.
+
+    `compiled` compiles the updates of ours.
+    """
     results = []
     for name in names:
         case = CASES[name]
-        size, limit = batch or case.batch, task.limit(0.2)
-        ours = data, task, config_of(case.method, budget, size, case.options), limit
-        rival = data, task, config_of(case.rival, budget, size, {}), limit
+        size = batch or (case.batch if device == "cpu" else _own_batch(case.method, budget))
+        limit = task.limit(0.2)
+        ours = data, task, config_of(case.method, budget, size, case.options), limit, device
+        rival = data, task, config_of(case.rival, budget, size, {}), limit, device
         result = compare(
-            f"{name} ({size})",
-            our_training(case.method, *ours),
+            f"{name} ({size}{', compiled' if compiled else ''})",
+            our_training(case.method, *ours, compiled),
             their_training(case.rival, *rival),
             rounds=rounds,
             seconds=seconds,
+            clock=clock_of(device),
         )
         if memory:
             result = replace(
                 result,
-                ours_mib=peak_mib(our_training, case.method, *ours),
-                reference_mib=peak_mib(their_training, case.rival, *rival),
+                ours_mib=peak_mib(our_training, case.method, *ours, device=device),
+                reference_mib=peak_mib(their_training, case.rival, *rival, device=device),
             )
         results.append(result)
     return results
+
+
+def _own_batch(method: str, budget: str) -> int:
+    """The batch size of a budget."""
+    cls = find_method(method).cls
+    return cls.config_class(**cls.budgets[budget].options).batch
