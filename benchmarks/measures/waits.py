@@ -82,7 +82,12 @@ def waits_of(work: Callable[[], object], device: str, trace: Path | None = None)
     if trace is not None:
         profiler.export_chrome_trace(str(trace))
     events = profiler.events()
-    (whole,) = (event.time_range for event in events if event.name == _RANGE)
+    # on a GPU the range is listed again, with the times of its kernels
+    (whole,) = (
+        event.time_range
+        for event in events
+        if event.name == _RANGE and event.device_type.name == "CPU"
+    )
     steps = [event.time_range for event in events if event.name.startswith(_OPTIMISER)]
     names = ON_CPU if device == "cpu" else ON_GPU
     waits = [event for event in events if event.name in names and _within(event, whole)]

@@ -86,7 +86,8 @@ def test_a_checkpoint_goes_to_the_cpu_and_back(name: str, device: str) -> None:
     assert difference(back.state(), first.state()) == 0.0
     for one in (back, first):
         list(one.fit(DATA, 8))
-    assert difference(learned(back), learned(first)) < 1e-6
+    # a GPU adds up gradients of embeddings in any order
+    assert difference(learned(back), learned(first)) <= (0.0 if device == "cpu" else WEIGHTS)
 
 
 @pytest.mark.parametrize("name", STACKABLE)

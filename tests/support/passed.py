@@ -19,7 +19,6 @@ class Recorder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.passed = set(path.read_text().splitlines()) if path.exists() else set[str]()
-        self.all_passed = False
 
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
@@ -27,7 +26,6 @@ class Recorder:
         done = [item for item in items if item.nodeid in self.passed]
         config.hook.pytest_deselected(items=done)
         items[:] = [item for item in items if item.nodeid not in self.passed]
-        self.all_passed = bool(done) and not items
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" and report.passed:
@@ -37,7 +35,7 @@ class Recorder:
                 os.fsync(file.fileno())
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if self.all_passed and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        if self.passed and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             session.exitstatus = pytest.ExitCode.OK
 
 

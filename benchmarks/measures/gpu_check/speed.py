@@ -113,8 +113,8 @@ def measure(asked: Setting, sizes: Sizes) -> list[str]:
         write_atomic(path, json.dumps(content, indent=1) + "\n")
         print(f"{part.file}: {result.record()['ratio']:.2f} times", flush=True)
         write_tables(asked.out)
-    if not asked.rehearsal:
-        publish(asked.out, RESULTS)
+        if not asked.rehearsal:
+            publish(asked.out, RESULTS)
     return faults
 
 

@@ -24,6 +24,8 @@ from benchmarks.common.files import write_atomic
 
 GRACE_SECONDS = 10.0
 """Time that a stage has to save its progress after its time budget."""
+NOTHING_TO_DO = 77
+"""Exit status of a stage that cannot run here; the last line of its output says why."""
 _LEAST_SECONDS = 5.0
 """A stage is not started with less time left."""
 
@@ -144,8 +146,9 @@ def _run(
             start_new_session=True,
         )
         try:
-            process.wait(seconds)
-            status = Status.FAILED if process.returncode else Status.PASSED
+            ended = process.wait(seconds)
+            outcomes = {0: Status.PASSED, NOTHING_TO_DO: Status.SKIPPED}
+            status = outcomes.get(ended, Status.FAILED)
         except subprocess.TimeoutExpired:
             pass
         finally:
@@ -154,6 +157,7 @@ def _run(
     reasons = {
         Status.PASSED: "",
         Status.FAILED: f"exit status {process.returncode}, {log.name}: {_last_line(log)}",
+        Status.SKIPPED: _last_line(log),
         Status.CUT_OFF: f"not finished within {seconds:.0f} s: the next call goes on",
     }
     return Record(stage.name, status, round(spent, 1), reasons[status], device)

@@ -13,10 +13,14 @@ import sys
 import time
 from collections.abc import Sequence
 from multiprocessing import get_context
+from typing import NoReturn
+
+import torch
 
 from benchmarks.common.errors import exit_status
 from benchmarks.common.files import write_atomic
 from benchmarks.measures.gpu_check.setting import TASKS, Setting, setting
+from benchmarks.measures.gpu_check.stages import NOTHING_TO_DO
 from benchmarks.measures.stacks import seeds_update
 from benchmarks.methods.algorithm import LOG_EVERY
 from benchmarks.methods.registry import configure, find_method
@@ -86,6 +90,7 @@ _ready: object = None
 
 def _seconds(asked: Setting, name: str) -> float:
     """Seconds of an update of a task's stack, over `_MEASURED_SECONDS`."""
+    torch.set_num_threads(1)
     data, task = asked.trajectories(name)
     seeds = len(SEEDS)
     work = seeds_update(METHOD, data, task, budget=asked.budget, seeds=seeds, device=asked.device)
@@ -98,13 +103,21 @@ def _seconds(asked: Setting, name: str) -> float:
     return (time.perf_counter() - start) / updates
 
 
+def _become(words: Sequence[str]) -> NoReturn:
+    """Go on as another program, which so gets the request to stop when the time is over."""
+    print(" ".join(words), flush=True)
+    os.execv(sys.executable, [sys.executable, *words])
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; the exit status of the trainings."""
 
     def work() -> int:
-        words = command(setting("training", arguments))
-        print(" ".join(words), flush=True)
-        os.execv(sys.executable, [sys.executable, *words])
+        asked = setting("training", arguments)
+        if not asked.rehearsal and any(asked.data_set(name) is None for name in TASKS):
+            print(f"needs data of {' and '.join(TASKS)}: carry them here, or generate them")
+            return NOTHING_TO_DO
+        _become(command(asked))
 
     return exit_status(work)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.common.errors import UserError
+from benchmarks.common.os_env import import_path
 from benchmarks.measures.gpu_check import stages
 from benchmarks.measures.gpu_check.__main__ import main
 from benchmarks.measures.gpu_check.stages import Record, Stage, Status, run_stages
@@ -98,6 +101,13 @@ def test_a_stage_is_skipped_by_name_or_for_want_of_a_package() -> None:
     assert run(*asked)["b"].status is Status.PASSED
 
 
+def test_a_stage_that_cannot_run_here_says_why() -> None:
+    got = run(stage("a", "import sys; print('needs data'); sys.exit(77)"))
+    assert (got["a"].status, got["a"].reason) == (Status.SKIPPED, "needs data")
+    run(stage("a", "pass"))
+    assert starts("a") == 2
+
+
 def test_skipping_what_has_passed_does_not_forget_it() -> None:
     run(stage("a"))
     assert run(stage("a"), skip=["a"])["a"].status is Status.PASSED
@@ -134,3 +144,28 @@ def test_the_command_tells_what_it_found_and_what_it_left_out(capsys) -> None:
     assert found["torch"]
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
     assert "asked for by --skip" in capsys.readouterr().out
+
+
+def test_tests_that_have_passed_are_not_run_again(here: Path) -> None:
+    Path("test_x.py").write_text(
+        "from pathlib import Path\n"
+        "def test_a(): pass\n"
+        "def test_b(): assert Path('fixed').exists()\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-v", "-p", "tests.support.passed", "test_x.py"]
+    command += ["--record", "passed.txt", "-p", "no:cacheprovider"]
+
+    def outcome() -> tuple[int, str]:
+        done = subprocess.run(
+            command, env={**os.environ, **import_path()}, capture_output=True, text=True
+        )
+        return done.returncode, done.stdout.strip().splitlines()[-1]
+
+    assert "1 failed, 1 passed" in outcome()[1]
+    Path("fixed").touch()
+    status, line = outcome()
+    assert status == 0
+    assert "1 passed, 1 deselected" in line
+    status, line = outcome()
+    assert status == 0
+    assert "2 deselected" in line
