@@ -21,6 +21,7 @@ BUILT_IN = {
     "presa": "baselines.presa:PreSa",
     "carl": "baselines.carl:CARL",
     "o3srl": "baselines.o3srl:O3SRL",
+    "ccac": "baselines.ccac:CCAC",
     "bc-all": "baselines.bc:BCAll",
     "bc-safe": "baselines.bc:BCSafe",
     "bc-frontier": "baselines.bc:BCFrontier",

@@ -22,4 +22,5 @@ SMALL = {
     "presa": {"batch": 4, "cloning_batch": 16, "hidden": 16},
     "carl": {"batch": 16, "hidden": 16},
     "o3srl": {"batch": 16, "hidden": 16, "arm_updates": 2},
+    "ccac": {"batch": 16, "hidden": 16, "vae_hidden": 16, "latent": 4},
 }
