@@ -14,7 +14,6 @@ backup continues through time-outs, as if the episode went on.
 from __future__ import annotations
 
 import math
-import zlib
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.diffusion import Denoiser, Diffusion
+from baselines.episode_noise import EpisodeNoise
 from baselines.networks import DoubleCritic, critic
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
@@ -261,25 +261,13 @@ class FISOR(Algorithm):
 
 
 class FISORPolicy(Policy):
-    """Draws the noise of each episode from its own generator, seeded by its first observation.
-
-    An episode thus does not depend on the others in the batch; episodes with the same first
-    observation get the same noise.
-    """
+    """Acts with the noise of each episode."""
 
     def __init__(self, fisor: FISOR) -> None:
-        self.fisor = fisor
-        self.generators: dict[int, torch.Generator] = {}
+        self.fisor, self.noise = fisor, EpisodeNoise(fisor.seed)
 
     def act(self, observations: Tensor, env_ids: Tensor) -> Tensor:
         """The most feasible of the sampled actions."""
         c = self.fisor.config
         shape = c.samples, c.diffusion_steps, self.fisor.problem.action_dim
-        noise = torch.empty(len(env_ids), *shape)
-        for i, env_id in enumerate(env_ids.tolist()):
-            if env_id not in self.generators:
-                start = observations[i].cpu().numpy().tobytes()
-                seed = zlib.crc32(start, self.fisor.seed % 2**32)
-                self.generators[env_id] = torch.Generator().manual_seed(seed)
-            torch.randn(shape, generator=self.generators[env_id], out=noise[i])
-        return self.fisor.act(observations, noise.to(self.fisor.device))
+        return self.fisor.act(observations, self.noise(observations, env_ids, *shape))

@@ -22,6 +22,7 @@ BUILT_IN = {
     "carl": "baselines.carl:CARL",
     "o3srl": "baselines.o3srl:O3SRL",
     "ccac": "baselines.ccac:CCAC",
+    "lspc": "baselines.lspc:LSPC",
     "bc-all": "baselines.bc:BCAll",
     "bc-safe": "baselines.bc:BCSafe",
     "bc-frontier": "baselines.bc:BCFrontier",

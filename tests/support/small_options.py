@@ -23,4 +23,5 @@ SMALL = {
     "carl": {"batch": 16, "hidden": 16},
     "o3srl": {"batch": 16, "hidden": 16, "arm_updates": 2},
     "ccac": {"batch": 16, "hidden": 16, "vae_hidden": 16, "latent": 4},
+    "lspc": {"batch": 16, "hidden": 16, "latent": 4},
 }
