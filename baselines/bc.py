@@ -14,8 +14,8 @@ import numpy as np
 from numpy.polynomial import Polynomial
 from torch import Tensor
 
+from baselines.limits import within_limit
 from baselines.osrl.adapter import WrappedAlgorithm, import_osrl
-from benchmarks.common.errors import UserError
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.sequences import Indices, Values, fit_front, pareto_front
 from benchmarks.datasets.trajectories import Trajectories
@@ -104,13 +104,7 @@ class BCSafe(BCAll):
     def prepare(self, data: Trajectories) -> None:
         """Select the safe trajectories; raises `UserError` if there is none."""
         assert self.limit is not None
-        safe = np.flatnonzero(data.episode_costs <= self.limit)
-        if len(safe) == 0:
-            raise UserError(
-                f"bc-safe cannot be trained for the cost limit {self.limit:g}: the smallest cost "
-                f"return in the dataset is {data.episode_costs.min():g}; choose a higher limit"
-            )
-        super().prepare(data.select(safe))
+        super().prepare(data.select(within_limit(data, self.limit, self.name)))
 
 
 class BCFrontier(BCAll):

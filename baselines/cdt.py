@@ -7,52 +7,28 @@ and predicts the next action. At evaluation it is conditioned on a target return
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from baselines.osrl.adapter import WrappedAlgorithm, import_osrl
 from baselines.osrl.cdt_acting import CDTPolicy
-from baselines.osrl.cdt_training import train_step
-from benchmarks.common.errors import UserError
+from baselines.osrl.transformer import TransformerAlgorithm, TransformerConfig
 from benchmarks.datasets.sequences import SequenceSampler, cost_probabilities, relabel_beyond_front
 from benchmarks.datasets.targets import TARGET_MARGIN, TARGET_QUANTILE, reward_targets
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.methods.algorithm import Budget, Config, Policy, eval_only
+from benchmarks.methods.algorithm import Budget, Policy, eval_only
 
 
 @dataclass(frozen=True)
-class CDTConfig(Config):
+class CDTConfig(TransformerConfig):
     """Options of CDT; defaults are osrl's, except where osrl has a setting for each task.
 
     Those are `deg`, `max_rew_decrease` and the largest target return, which osrl sets a little
     above the largest return in the dataset; here it is the largest return in the dataset.
     """
 
-    batch: int = 2048
-    seq_len: int = 10
-    """Context length in steps."""
-    embedding_dim: int = 128
-    num_layers: int = 3
-    num_heads: int = 8
-    action_head_layers: int = 1
-    attention_dropout: float = 0.1
-    residual_dropout: float = 0.1
-    embedding_dropout: float = 0.1
-    learning_rate: float = 1e-4
-    lr_warmup_steps: int = 500
-    weight_decay: float = 1e-4
-    clip_grad: float = 0.25
-    """Maximum norm of the gradient."""
-    init_temperature: float = 0.1
-    """Initial weight of the policy's entropy; it is then learned."""
-    loss_cost_weight: float = 0.02
-    """Weight of the loss that predicts whether a step has a cost."""
-    loss_state_weight: float = 0.0
-    """Weight of the loss that predicts the next state."""
-    reward_scale: float = 0.1
     cost_sample: bool = True
     """Sample trajectories in proportion to max(`cost_sample_offset` - cost return, 0); else
     uniformly."""
@@ -87,71 +63,25 @@ _QUICK = Budget.of(
 )
 
 
-class CDT(WrappedAlgorithm):
+class CDT(TransformerAlgorithm):
     """CDT as osrl trains it; one training serves every limit."""
 
     name = "cdt"
     trains_per_limit = False
-    heeds_limit = True
     config_class = CDTConfig
     budgets: ClassVar = {
         "quick": _QUICK,
         "standard": _QUICK.extended(6_000),
         "paper": Budget.of(100_000, update_ms=4_500),
     }
-    loose_tensors = ("log_temperature",)
     config: CDTConfig
-
-    # networks
-
-    def build_osrl(self) -> tuple[Any, Any]:
-        """Create osrl's CDT and its trainer."""
-        osrl, c = import_osrl("algorithms.cdt"), self.config
-        model = osrl.CDT(
-            self.problem.observation_dim,
-            self.problem.action_dim,
-            max_action=1.0,
-            seq_len=c.seq_len,
-            episode_len=self.problem.horizon,
-            embedding_dim=c.embedding_dim,
-            num_layers=c.num_layers,
-            num_heads=c.num_heads,
-            attention_dropout=c.attention_dropout,
-            residual_dropout=c.residual_dropout,
-            embedding_dropout=c.embedding_dropout,
-            use_rew=True,
-            use_cost=True,
-            cost_transform=True,
-            action_head_layers=c.action_head_layers,
-            stochastic=True,
-            init_temperature=c.init_temperature,
-            target_entropy=-self.problem.action_dim,
-        ).to(self.device)
-        trainer = osrl.CDTTrainer(
-            model,
-            None,
-            self.log,
-            learning_rate=c.learning_rate,
-            weight_decay=c.weight_decay,
-            clip_grad=c.clip_grad,
-            lr_warmup_steps=c.lr_warmup_steps,
-            reward_scale=c.reward_scale,
-            loss_cost_weight=c.loss_cost_weight,
-            loss_state_weight=c.loss_state_weight,
-            device=str(self.device),
-        )
-        return model, trainer
 
     # update; the losses are in `baselines.osrl.cdt_training`
 
     def prepare(self, data: Trajectories) -> None:
         """Relabel trajectories and put all context windows on the device."""
         c = self.config
-        if data.lengths.max() > self.problem.horizon:
-            raise UserError(
-                f"cdt: the dataset has an episode of {data.lengths.max()} steps, but the task's "
-                f"horizon is {self.problem.horizon}; cut the episodes or raise the horizon"
-            )
+        self.check_lengths(data)
         relabelled = relabel_beyond_front(
             data.returns,
             data.episode_costs,
@@ -173,13 +103,6 @@ class CDT(WrappedAlgorithm):
             relabelled=relabelled,
             probabilities=weights,
         )
-
-    def update(self) -> dict[str, Tensor | float]:
-        """One gradient step of the model, and one of the entropy's weight."""
-        batch = self.sampler()
-        self.model.train()
-        # osrl predicts one of two classes: a cost or none
-        return train_step(self.trainer, batch._replace(costs=(batch.costs > 0).float()))
 
     # policy
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.common.errors import UserError
+from benchmarks.datasets.sequences import Indices
+from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Policy
 
 
@@ -25,6 +29,17 @@ def discounted(left: Tensor, steps: Tensor, gamma: float) -> Tensor:
 def discounted_limit(limit: float, horizon: int, gamma: float) -> float:
     """`discounted` for a whole episode, as a number."""
     return float(discounted(torch.tensor(limit), torch.tensor(float(horizon)), gamma))
+
+
+def within_limit(data: Trajectories, limit: float, method: str) -> Indices:
+    """Indices of the trajectories whose cost return is at most `limit`; `UserError` if none is."""
+    safe = np.flatnonzero(data.episode_costs <= limit)
+    if len(safe) == 0:
+        raise UserError(
+            f"{method} cannot be trained for the cost limit {limit:g}: the smallest cost return in "
+            f"the dataset is {data.episode_costs.min():g}; choose a higher limit"
+        )
+    return safe
 
 
 class LimitPolicy(Policy):

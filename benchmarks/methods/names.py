@@ -23,6 +23,7 @@ BUILT_IN = {
     "o3srl": "baselines.o3srl:O3SRL",
     "ccac": "baselines.ccac:CCAC",
     "lspc": "baselines.lspc:LSPC",
+    "b2r": "baselines.b2r:B2R",
     "bc-all": "baselines.bc:BCAll",
     "bc-safe": "baselines.bc:BCSafe",
     "bc-frontier": "baselines.bc:BCFrontier",

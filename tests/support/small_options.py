@@ -24,4 +24,5 @@ SMALL = {
     "o3srl": {"batch": 16, "hidden": 16, "arm_updates": 2},
     "ccac": {"batch": 16, "hidden": 16, "vae_hidden": 16, "latent": 4},
     "lspc": {"batch": 16, "hidden": 16, "latent": 4},
+    "b2r": {"batch": 16, "embedding_dim": 16, "num_layers": 1, "num_heads": 2},
 }
