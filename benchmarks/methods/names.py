@@ -24,6 +24,8 @@ BUILT_IN = {
     "ccac": "baselines.ccac:CCAC",
     "lspc": "baselines.lspc:LSPC",
     "b2r": "baselines.b2r:B2R",
+    "wsac": "baselines.wsac:WSAC",
+    "voce": "baselines.voce:VOCE",
     "bc-all": "baselines.bc:BCAll",
     "bc-safe": "baselines.bc:BCSafe",
     "bc-frontier": "baselines.bc:BCFrontier",

@@ -25,4 +25,6 @@ SMALL = {
     "ccac": {"batch": 16, "hidden": 16, "vae_hidden": 16, "latent": 4},
     "lspc": {"batch": 16, "hidden": 16, "latent": 4},
     "b2r": {"batch": 16, "embedding_dim": 16, "num_layers": 1, "num_heads": 2},
+    "wsac": {"batch": 16, "hidden": 16},
+    "voce": {"batch": 16, "hidden": 16, "samples": 2, "improved_samples": 4, "policy_steps": 2},
 }
