@@ -18,7 +18,13 @@ from benchmarks.common.errors import UserError, exit_status
 from benchmarks.common.files import require_writable, write_atomic
 from benchmarks.common.os_env import import_path
 from benchmarks.measures.gpu_check.packages import missing, use_wheels
-from benchmarks.measures.gpu_check.stages import Record, Stage, Status, run_stages
+from benchmarks.measures.gpu_check.stages import (
+    Record,
+    Stage,
+    Status,
+    run_stages,
+    stop_at_sigterm,
+)
 
 PROGRAM = "python -m benchmarks.measures.gpu_check"
 _NUMERIC = ("torch", "numpy", "h5py", "pandas", "filelock")
@@ -85,7 +91,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; 0 if nothing failed or is left to do, 1 otherwise, 2 for wrong input."""
+    """Entry point; 0 if nothing failed or is left to do, 1 otherwise, 2 for wrong input, 130 for
+    Ctrl-C and SIGTERM.
+    """
     return exit_status(lambda: _run(parser().parse_args(arguments)))
 
 
@@ -113,6 +121,7 @@ def _run(args: argparse.Namespace) -> int:
     }
     if args.device == "cpu":
         environment["OMP_NUM_THREADS"] = "1"
+    stop_at_sigterm()
     records = run_stages(
         stages(args.device, folder, args.data),
         folder,

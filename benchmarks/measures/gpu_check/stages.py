@@ -120,6 +120,15 @@ def run_stages(
     return records
 
 
+def stop_at_sigterm() -> None:
+    """Let SIGTERM end this process as Ctrl-C does: it ends the running stage, too."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+
+
 def _require_device(stages: Sequence[Stage], folder: Path, device: str) -> None:
     for stage in stages:
         before = Record.read(folder / f"{stage.name}.json")

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -67,11 +68,38 @@ def test_a_stage_beyond_its_time_is_stopped_with_its_children_and_keeps_its_part
     assert got["b"].status is Status.PASSED
     assert Path("part").read_text() == "kept"
     assert json.loads(Path("a.json").read_text())["status"] == "cut off"
-    child = Path("/proc", Path("child").read_text(), "stat")
+    assert_ended(int(Path("child").read_text()))
+
+
+def assert_ended(pid: int) -> None:
+    """A process ends, or is one already that nobody has asked for its status."""
+    stat, end = Path("/proc", str(pid), "stat"), time.monotonic() + 60
+    with suppress(FileNotFoundError, ProcessLookupError):
+        while stat.read_text().split()[2] != "Z":
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+
+def test_a_call_that_is_stopped_stops_its_stage_and_keeps_what_has_passed() -> None:
+    code = (
+        "from pathlib import Path\n"
+        "from benchmarks.measures.gpu_check.stages import Stage, run_stages, stop_at_sigterm\n"
+        "stop_at_sigterm()\n"
+        "begun = \"import os, time; open('begun', 'w').write(str(os.getpid())); time.sleep(600)\"\n"
+        "stages = [Stage('a', 60.0, ('-c', '')), Stage('b', 600.0, ('-c', begun))]\n"
+        "run_stages(stages, Path(), 'cpu', seconds=600.0)\n"
+    )
+    environment = {**os.environ, **import_path()}
+    caller = subprocess.Popen([sys.executable, "-c", code], env=environment)
     end = time.monotonic() + 60
-    while child.exists() and child.read_text().split()[2] != "Z":
+    while not (Path("begun").exists() and Path("begun").read_text()):
         assert time.monotonic() < end
         time.sleep(0.05)
+    caller.terminate()
+    assert caller.wait(60) != 0
+    assert_ended(int(Path("begun").read_text()))
+    assert Record.read(Path("a.json")).status is Status.PASSED
+    assert not Path("b.json").exists()
 
 
 def test_a_stage_may_save_its_progress_when_it_is_cut_off() -> None:
