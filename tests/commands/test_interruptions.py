@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from pathlib import Path
 
 import numpy as np
@@ -89,9 +88,9 @@ def test_ctrl_c_twice_stops_at_once(small_data: SmallData, tmp_path: Path) -> No
     wait_for(lambda: list((tmp_path / "runs").glob("*deaf*/begun")))
     workers = children(runner.pid)
     runner.send_signal(signal.SIGINT)
-    time.sleep(0.5)
+    wait_for(lambda: list((tmp_path / "runs").glob("*deaf*/asked")))
     assert runner.poll() is None, "it waits for what is asked to save itself"
-    wait_for(lambda: runner.send_signal(signal.SIGINT) or runner.poll() is not None, pause=1.0)
+    runner.send_signal(signal.SIGINT)
     output, _ = runner.communicate(timeout=60)
     assert runner.returncode == 130
     assert "Traceback" not in output

@@ -36,9 +36,10 @@ class Deaf(GAS):
     def update(self):
         import signal, time
         from pathlib import Path
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        (next(Path(__file__).parent.glob("runs/*deaf*")) / "begun").touch()
-        time.sleep(60)
+        run = next(Path(__file__).parent.glob("runs/*deaf*"))
+        signal.signal(signal.SIGTERM, lambda *_: (run / "asked").touch())
+        (run / "begun").touch()
+        time.sleep(600)
 
 class Nan(GAS):
     name = "nan"
@@ -137,13 +138,13 @@ def _command(pid: int) -> bytes:
         return b""
 
 
-def wait_for(condition, seconds: float = 300.0, pause: float = 0.05):
-    """The first true value of `condition()`, asked after each pause; fails after `seconds`."""
+def wait_for(condition, seconds: float = 300.0):
+    """The first true value of `condition()`; fails after `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if value := condition():
             return value
-        time.sleep(pause)
+        time.sleep(0.05)
     raise AssertionError("nothing happened")
 
 
