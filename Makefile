@@ -2,7 +2,7 @@
 VENV ?= .venv
 PYTHON ?=
 ARGS ?=
-JOBS ?= 0
+JOBS ?= auto
 DEVICE ?= cuda
 WHEELS ?= wheels
 
@@ -24,7 +24,7 @@ complaint = Python 3.11 is needed for the simulators, found $(found): run make P
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r target what; do \
 		printf 'make %-16s %s\n' "$$target" "$$what"; done
-	@echo 'Options: PYTHON=/path/to/python3.11, VENV=another/environment, ARGS="more arguments", JOBS=auto'
+	@echo 'Options: PYTHON=/path/to/python3.11, VENV=another/environment, ARGS="more arguments", JOBS=0'
 
 setup: $(STAMP) ## make .venv and install the pinned packages, if not done yet
 
@@ -37,7 +37,7 @@ quickstart: $(STAMP) ## train and rank five methods on four tasks, in minutes
 		--algorithms gas cdt cpq coptidice bc-safe \
 		--budget quick --data generated --name my-quickstart $(ARGS)
 
-test: $(STAMP) ## run the tests
+test: $(STAMP) ## run the tests, on every core (JOBS=0: in one process)
 	$(RUN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(STAMP) ## check style, types and the direction of imports

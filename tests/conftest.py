@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from filelock import FileLock
 
 from benchmarks.common.errors import UserError
 from benchmarks.datasets import dsrl
@@ -36,18 +38,32 @@ def no_fsync() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """As workers have: sums over two threads end in other bits than over one."""
+def one_thread() -> Iterator[None]:
+    """As workers have: sums over two threads end in other bits than over one.
+
+    Processes that a test starts have one too, so that files can be tested beside each other.
+    """
     torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
 
 
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> SmallData:
-    """DSRL files of BallRun and BallCircle with a dozen episodes each."""
-    folder = tmp_path_factory.mktemp("small")
+    """DSRL files of BallRun and BallCircle with a dozen episodes each.
+
+    The first process of pytest that asks makes them for all.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "small"
     tasks = ("BallRun", "BallCircle")
-    for name in tasks:
-        scripted_episodes(name, 12).save(folder / TASKS[name].dataset_file)
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        for name in tasks:
+            path = folder / TASKS[name].dataset_file
+            if not path.exists():
+                scripted_episodes(name, 12).save(path)
     return SmallData(folder, tasks)
 
 

@@ -1,8 +1,12 @@
 """What is installed from a wheel works without the checkout."""
 
+import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -31,7 +35,10 @@ print(benchmarks.__file__)
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of packages as pip installs them from a wheel of this checkout."""
+    """An environment of its own that holds a wheel of this checkout and nothing else.
+
+    The packages that it needs are those of the environment of the tests.
+    """
     source = tmp_path_factory.mktemp("source")
     for name in BUILT_FROM:
         path = ROOT / name
@@ -42,21 +49,34 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         else:
             shutil.copy(path, source / name)
     shutil.copytree(ROOT / "results" / "published", source / "results" / "published")
-    target = tmp_path_factory.mktemp("site")
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps"]
-    done = subprocess.run(
-        [*pip, "--no-build-isolation", "--target", str(target), str(source)],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    target, wheels = tmp_path_factory.mktemp("environment"), tmp_path_factory.mktemp("wheels")
+    venv.create(target, with_pip=False, symlinks=True)
+    pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
+    offline = ["--no-index", "--no-deps"]
+    build = [*pip, "wheel", *offline, "--no-build-isolation", "-w", str(wheels), str(source)]
+    run(build, source)
+    (wheel,) = wheels.iterdir()
+    into = [*pip, "--python", str(target / "bin" / "python"), "install", *offline, str(wheel)]
+    run(into, source)
+    (site,) = target.glob("lib/python*/site-packages")
+    (site / "needed.pth").write_text(sysconfig.get_path("purelib"))
     return target
 
 
+def run(command: list[str], folder: Path) -> str:
+    """What a command prints in a folder, where Python finds nothing but what is installed."""
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    process = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
+
+
 def test_an_installed_copy_has_all_its_data(installed: Path, tmp_path: Path) -> None:
-    code = f"import sys; sys.path.insert(0, {str(installed)!r})\n{PROBE}"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(str(installed))
+    python = [str(installed / "bin" / "python"), "-c", PROBE]
+    assert run(python, tmp_path).startswith(str(installed))
+
+
+def test_an_installed_copy_is_a_command(installed: Path, tmp_path: Path) -> None:
+    program = str(installed / "bin" / "osrl-bench")
+    assert metadata.version("osrl-bench") in run([program, "--version"], tmp_path)
+    assert "BallRun" in run([program, "tasks"], tmp_path)
