@@ -77,7 +77,19 @@ def assert_alike(one: Algorithm, other: Algorithm) -> None:
 
 def test_the_methods_of_small_networks_are_stackable():
     mine = {"gas", "gas-levels", "gas-released", "fisor", "cpq", "coptidice", "coptidice-perstep"}
-    rivals = {"bcrl", "caps", "caps-sac", "trac", "presa", "carl", "o3srl", "ccac", "lspc", "wsac", "voce"}
+    rivals = {
+        "bcrl",
+        "caps",
+        "caps-sac",
+        "trac",
+        "presa",
+        "carl",
+        "o3srl",
+        "ccac",
+        "lspc",
+        "wsac",
+        "voce",
+    }
     assert mine | rivals | {"bc-all", "bc-safe", "bc-frontier"} == set(STACKABLE)
 
 
