@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.report.plots.drawing import render
 from benchmarks.report.plots.summary import summary_chart
 from tools.documents import ROOT, documents, filled
+from tools.screenshots import NARROW, WIDE, screenshot
 from tools.tables import leaderboard, make, overall
 
 PICTURES = ROOT / "docs" / "pictures"
@@ -27,18 +28,33 @@ def summary() -> bytes:
     return render(lambda: summary_chart(overall(leaderboard())), ("png",))["png"]
 
 
+def report() -> Path:
+    """The report of the leaderboard of the first screen."""
+    return leaderboard() / "leaderboard.html"
+
+
+def shot(size: tuple[int, int], scheme: str) -> Callable[[], bytes]:
+    """The making of a screenshot of the report."""
+    return lambda: screenshot(report(), size, scheme)
+
+
 DRAWN: Mapping[str, tuple[Callable[[], Path], Callable[[], bytes]]] = {
     "summary.png": (summary_source, summary),
+    "report-wide-light.png": (report, shot(WIDE, "light")),
+    "report-wide-dark.png": (report, shot(WIDE, "dark")),
+    "report-narrow-light.png": (report, shot(NARROW, "light")),
+    "report-narrow-dark.png": (report, shot(NARROW, "dark")),
 }
 """Each picture: the file that it is made from, and its making."""
 
 
 def sources() -> dict[str, dict[str, str]]:
     """What `RECORD` holds if every picture is up to date."""
-    return {
-        name: {source().relative_to(ROOT).as_posix(): _sha256(source())}
-        for name, (source, _) in DRAWN.items()
-    }
+    return {name: _record(source()) for name, (source, _) in DRAWN.items()}
+
+
+def _record(source: Path) -> dict[str, str]:
+    return {source.relative_to(ROOT).as_posix(): _sha256(source)}
 
 
 def _sha256(path: Path) -> str:
@@ -56,10 +72,19 @@ def main() -> None:
         path.write_text(filled(path, make), "utf-8")
         print(f"{path.relative_to(ROOT)}: tables made anew")
     PICTURES.mkdir(exist_ok=True)
-    for name, (_, draw) in DRAWN.items():
-        (PICTURES / name).write_bytes(draw())
-        print(f"{(PICTURES / name).relative_to(ROOT)}: drawn anew")
-    RECORD.write_text(json.dumps(sources(), indent=1) + "\n", "utf-8")
+    record = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() else {}
+    for name, (source, draw) in DRAWN.items():
+        place = (PICTURES / name).relative_to(ROOT)
+        if name != "summary.png" and record.get(name) == _record(source()):
+            continue  # a screenshot takes seconds
+        try:
+            (PICTURES / name).write_bytes(draw())
+        except RuntimeError as error:
+            print(f"{place}: left as it is: {error}")
+            continue
+        record[name] = _record(source())
+        print(f"{place}: made anew")
+    RECORD.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
