@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from benchmarks import data
 from benchmarks.__main__ import COMMANDS
@@ -28,12 +29,15 @@ from benchmarks.runs.worker import run_job
 from benchmarks.tasks.tasks import TASKS
 from tests.support.jobs import make_job
 from tests.support.small_data import SmallData
+from tests.support.small_options import SMALL
 from tools.documents import ROOT, code, documents
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 TARGETS = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
 ELSEWHERE = re.compile(r"\.py:|path/to|\.toml|--engine|--data (?!generated)")
 """A run that needs files, data or a cluster that are not here."""
+
+SMALL_GAS = ", ".join(f"{name}={value}" for name, value in SMALL["gas"].items())
 
 
 def commands() -> Iterator[tuple[str, str]]:
@@ -118,7 +122,7 @@ def test_python_runs_from_the_top_of_a_page_to_its_end(
     for block in blocks:
         for run in re.findall(r"results/runs/[\w-]+", block):
             block = block.replace(run, str(request.getfixturevalue("trained")))
-        short = block.replace("updates=6_000", "updates=20").replace("batch=512", "batch=32")
+        short = block.replace("updates=6_000", "updates=20").replace("batch=512", SMALL_GAS)
         exec(compile(short, str(path), "exec", dont_inherit=True), names)
 
 
@@ -204,3 +208,16 @@ def test_the_workflow_and_the_image_call_what_exists() -> None:
     for words in re.findall(r"^COPY (.*)$", dockerfile, re.M):
         assert all((ROOT / word).exists() for word in words.split()[:-1]), words
     assert set(re.findall(r"make (\w+)$", dockerfile, re.M)) <= TARGETS
+
+
+def test_issue_forms_ask_for_something_and_name_each_field_once() -> None:
+    forms = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
+    assert {form.stem for form in forms} == {"bug", "config", "new-method", "result"}
+    for form in forms:
+        content = yaml.safe_load(form.read_text(encoding="utf-8"))
+        if form.stem == "config":
+            continue
+        assert {"name", "description", "body"} <= set(content)
+        fields = [field for field in content["body"] if field["type"] != "markdown"]
+        assert len({field["id"] for field in fields}) == len(fields) > 0
+        assert any(field.get("validations", {}).get("required") for field in fields)

@@ -55,6 +55,12 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=NAMES)
+def test_numbers_are_written_as_0_66_and_10_percent(path: Path) -> None:
+    text = re.sub(r"^```.*?^```|`[^`\n]*`", "", path.read_text(encoding="utf-8"), flags=re.S | re.M)
+    assert re.findall(r"(?<![\w.])\.\d+|\d %", text) == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=NAMES)
 def test_no_table_lacks_its_end(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     whole = len(TABLE.findall(text))

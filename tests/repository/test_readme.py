@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from tools.documents import ROOT, TABLE, code
 from tools.figures import PICTURES
 
@@ -21,7 +19,3 @@ def test_the_figure_and_the_overall_table_come_first() -> None:
     assert table
     assert table["maker"] == "overall"
     assert picture < table.start() < README.index("## ")
-
-
-def test_figures_have_a_digit_before_the_point() -> None:
-    assert not re.search(r"(?<![\w.])\.\d", README)

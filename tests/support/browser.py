@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-SKIPPED = f"no headless browser here: none of {', '.join(NAMES)} is installed"
+from tools.screenshots import BROWSERS, browser
 
-
-def browser() -> str | None:
-    """The path of a Chromium; None where none is installed."""
-    found = (shutil.which(name) for name in (os.environ.get("OSRL_BENCH_BROWSER", ""), *NAMES))
-    return next(filter(None, found), None)
+SKIPPED = f"no headless browser here: none of {', '.join(BROWSERS)} is installed"
 
 
 def ask(page: Path, script: str, folder: Path) -> dict[str, Any]:
