@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks.common.errors import UserError, exit_status
 from benchmarks.common.files import require_writable, write_atomic
+from benchmarks.common.hardware import available_cores, devices
 from benchmarks.common.os_env import import_path
 from benchmarks.measures.gpu_check.packages import missing, use_wheels
 from benchmarks.measures.gpu_check.stages import (
@@ -59,10 +60,10 @@ def stages(device: str, folder: Path, data: str) -> list[Stage]:
 
 
 def _parallel(rehearsal: bool) -> tuple[str, ...]:
-    """Options of pytest that run the files of tests side by side, on a machine with many cores."""
+    """Options of pytest that run tests side by side; the machine of a GPU has many cores."""
     if rehearsal or missing("xdist"):
         return ()
-    return ("-n", "3", "--dist", "loadfile")
+    return ("-n", str(max(1, min(8, available_cores() // 2))))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -111,7 +112,7 @@ def _run(args: argparse.Namespace) -> int:
     unpacked = use_wheels(args.wheels, site)
     if missing("torch"):
         raise UserError("torch is not installed in this Python: name another by make PYTHON=...")
-    _require_device(args.device)
+    devices(args.device)
     write_atomic(folder / "machine.json", json.dumps(_machine(args.device, unpacked), indent=1))
     paths = [*import_path()["PYTHONPATH"].split(os.pathsep), str(site)]
     environment = {
@@ -134,12 +135,6 @@ def _run(args: argparse.Namespace) -> int:
     )
     print(_summary(records, folder))
     return int(any(record.status not in (Status.PASSED, Status.SKIPPED) for record in records))
-
-
-def _require_device(device: str) -> None:
-    from benchmarks.common.hardware import devices  # imports torch, which takes seconds
-
-    devices(device)
 
 
 def _machine(device: str, unpacked: Sequence[str]) -> dict[str, object]:
