@@ -138,6 +138,12 @@ def _add_work(parser: Parser) -> None:
         "--stage", choices=("both", "train", "evaluate"), help="what to do; default: both"
     )
     group.add_argument("--dry-run", action="store_const", const=True, help="print the plan, stop")
+    group.add_argument(
+        "--yes",
+        action="store_const",
+        const=True,
+        help="start a run of more than a day without a question",
+    )
     group.add_argument("--retry-failed", action=FLAG, help="run failed jobs again")
     group.add_argument("--skip-missing", action=FLAG, help="leave out tasks that have no data")
     group.add_argument(

@@ -64,6 +64,8 @@ class RunConfig:
     skip_missing: bool = False
     retry_failed: bool = False
     dry_run: bool = False
+    yes: bool = False
+    """Start also what takes longer than a day."""
     save_config: Path | None = None
     """File that the resolved protocol is written to."""
     engine: EngineConfig = field(default_factory=EngineConfig)

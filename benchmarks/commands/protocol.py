@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.commands.options import Parser, option_names
 from benchmarks.common.errors import UserError, unknown_name
 
-_NOT_IN_FILES = ("help", "config", "save-config", "dry-run")
+_NOT_IN_FILES = ("help", "config", "save-config", "dry-run", "yes")
 _KINDS_OF_DATA = ("auto", "generated", "dsrl")
 
 Value = str | int | float | bool | Sequence[str] | Sequence[int]

@@ -10,11 +10,12 @@ from typing import TypeVar
 
 from benchmarks.commands import protocol
 from benchmarks.commands.config import RunConfig
+from benchmarks.common.durations import duration_text
 from benchmarks.common.errors import UserError
 from benchmarks.common.files import require_writable
 from benchmarks.common.hardware import devices
 from benchmarks.datasets.custom_task import resolve_task
-from benchmarks.datasets.source import DataSet, Network, choose, obtain, usable
+from benchmarks.datasets.source import DataSet, Network, choose, obtain, seconds_to_make, usable
 from benchmarks.methods import registry
 from benchmarks.methods.names import known_names
 from benchmarks.results.leaderboard import rebuild
@@ -22,15 +23,18 @@ from benchmarks.results.manifest import write_manifest
 from benchmarks.results.pending import has_failed, pending
 from benchmarks.runs import trackers
 from benchmarks.runs.jobs import Job
-from benchmarks.runs.plan import RunSpec, plan, plan_text
+from benchmarks.runs.plan import RunSpec, plan
+from benchmarks.runs.workload import Workload
 from benchmarks.scheduling import engines
 from benchmarks.scheduling.devices import DevicePool
 from benchmarks.scheduling.progress import print_failures, run_jobs
 from benchmarks.simulators.simulator import require_simulators_of
-from benchmarks.tasks.suites import RIVALS, SEEDS, SUITES, Suite, find_suite, parse_limit
+from benchmarks.tasks.suites import BUDGETS, RIVALS, SEEDS, SUITES, Suite, find_suite, parse_limit
 from benchmarks.tasks.tasks import TASKS, Task
 
 T = TypeVar("T")
+_LONG = 86_400.0
+"""Time of a run in seconds above which the user must agree to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,21 +70,12 @@ def run(config: RunConfig, command: str) -> int:
     engines.check(config.engine)
     tracked = trackers.chosen(tensorboard=config.trackers.tensorboard, wandb=config.trackers.wandb)
     slots = engines.slots(config.engine)
-    budget = _budget(config.budget, config.engine.device)
     network = Network.of(mirrors=config.network.mirrors, offline=config.network.offline)
     selection = _select(config)
     tasks = _resolve(config.tasks or [task for names in selection.tasks.values() for task in names])
-    whole = RunSpec(
-        methods=_once(method for methods in selection.methods.values() for method in methods),
-        data=choose(config.data, tasks, network),
-        limits=_once(limit for suite in selection.suites.values() for limit in suite.limits),
-        seeds=_once(config.seeds or range(SEEDS.get(budget, 1))),
-        budget=budget,
-        episodes=config.episodes,
-        stage=config.stage,
-        updates=config.updates,
-        seeds_per_job=engines.seeds_per_job(config.engine),
-    ).with_options(config.options)
+    data, processes = choose(config.data, tasks, network), DevicePool(slots).count
+    whole = _whole(config, selection, data, processes)
+    budget = whole.budget
     whole.check()
     where = _shown(slots) if config.engine.engine == "local" else ""
     print(
@@ -93,11 +88,11 @@ def run(config: RunConfig, command: str) -> int:
         protocol.write(config.save_config, _protocol(config, whole))
         print(f"protocol: {config.save_config}")
     results = str(config.results)
+    workload = _workload(config, selection.specs(whole, good), processes)
+    print(workload.text(whole.methods))
     if config.dry_run:
-        unknown = {data.task.name: "" for data in good}
-        jobs = plan(list(selection.specs(whole, good).values()), results, unknown)
-        print(plan_text(whole.methods, jobs, jobs, DevicePool(slots).count))
         return 0
+    _require_consent(workload, config.yes)
     require_writable(config.results)
     if config.stage != "train":
         require_simulators_of([data.task for data in good])
@@ -115,17 +110,81 @@ def run(config: RunConfig, command: str) -> int:
         )
         for job in plan(list(specs.values()), results, checksums)
     ]
-    folders = []
-    for name, shown in _leaderboards(config.name, specs).items():
+    folders = _folders(config, specs)
+    for folder, (name, shown) in zip(
+        folders, _leaderboards(config.name, specs).items(), strict=True
+    ):
         limits = _once(limit for spec in shown for limit in spec.limits)
         title = f"{name}: {', '.join(map(str, limits))}"
-        folders.append(config.results / name)
-        write_manifest(folders[-1], title, plan(shown, results, checksums), data, limits, budget)
-    status = _work(jobs, whole, config, folders)
+        write_manifest(folder, title, plan(shown, results, checksums), data, limits, budget)
+    status = _work(jobs, config, folders)
     return status or int(damaged)
 
 
-def _work(jobs: list[Job], whole: RunSpec, config: RunConfig, folders: list[Path]) -> int:
+def _whole(
+    config: RunConfig, selection: _Selection, data: Sequence[DataSet], processes: int
+) -> RunSpec:
+    """Everything that is asked for; the budget "auto" is resolved, and said."""
+
+    def spec(budget: str) -> RunSpec:
+        return RunSpec(
+            methods=_once(method for methods in selection.methods.values() for method in methods),
+            data=data,
+            limits=_once(limit for suite in selection.suites.values() for limit in suite.limits),
+            seeds=_once(config.seeds or range(SEEDS.get(budget, 1))),
+            budget=budget,
+            episodes=config.episodes,
+            stage=config.stage,
+            updates=config.updates,
+            seeds_per_job=engines.seeds_per_job(config.engine),
+        ).with_options(config.options)
+
+    if config.budget != "auto":
+        return spec(config.budget)
+    shortest, *longer = BUDGETS
+    if devices(config.engine.device)[0] == "cpu":
+        print(f"budget: {shortest}, as there is no GPU (--budget changes it)")
+        return spec(shortest)
+    for budget in reversed(longer):
+        specs = selection.specs(spec(budget), data)
+        if _workload(config, specs, processes).seconds <= _LONG:
+            print(f"budget: {budget}, the longest that fits a day (--budget changes it)")
+            return spec(budget)
+    print(f"budget: {shortest}, as no longer one fits a day (--budget changes it)")
+    return spec(shortest)
+
+
+def _workload(config: RunConfig, specs: Mapping[str, RunSpec], processes: int) -> Workload:
+    """What is left to do, as far as it is known before data are made."""
+    data = _once(one for spec in specs.values() for one in spec.data)
+    # What is made on data that are not there yet cannot be kept: no checksum is empty.
+    checksums = {one.task.name: one.checksum() if one.present else "" for one in data}
+    jobs = plan(list(specs.values()), str(config.results), checksums)
+    unfinished, _ = pending(jobs, [] if config.stage == "train" else _folders(config, specs))
+    left = [job for job in unfinished if config.retry_failed or not has_failed(job)]
+    return Workload(jobs, left, processes, sum(map(seconds_to_make, data)))
+
+
+def _folders(config: RunConfig, specs: Mapping[str, RunSpec]) -> list[Path]:
+    """The folders of the leaderboards."""
+    return [config.results / name for name in _leaderboards(config.name, specs)]
+
+
+def _require_consent(workload: Workload, given: bool) -> None:
+    """Ask whether to start what takes longer than a day; `UserError` where nobody can be asked."""
+    if given or workload.seconds <= _LONG:
+        return
+    takes = f"this takes about {duration_text(workload.seconds)}"
+    if sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty():
+        if input(f"{takes}. Start it? [y/N] ").strip().lower() in ("y", "yes"):
+            return
+        raise UserError("not started; --tasks, --algorithms, --seeds or --budget make it less")
+    raise UserError(
+        f"{takes}: --yes starts it; --tasks, --algorithms, --seeds or --budget make it less"
+    )
+
+
+def _work(jobs: list[Job], config: RunConfig, folders: list[Path]) -> int:
     """Run the unfinished ones of `jobs`, then make the leaderboards; the exit status."""
     unfinished, kept = pending(jobs, [] if config.stage == "train" else folders)
     if kept:
@@ -135,7 +194,6 @@ def _work(jobs: list[Job], whole: RunSpec, config: RunConfig, folders: list[Path
     for job in unfinished:
         (failed_before if not config.retry_failed and has_failed(job) else left).append(job)
     with engines.open_scheduler(config.engine, config.results) as scheduler:
-        print(plan_text(whole.methods, jobs, left, scheduler.devices.count))
         lost, stopped = run_jobs(scheduler, left)
     # Tables take seconds and disk space: make none after Ctrl-C or on a full disk.
     if config.stage != "train" and not stopped and not scheduler.halt_reason:
@@ -221,17 +279,6 @@ def _resolve(specs: Iterable[str]) -> list[Task]:
 def _algorithms(specs: Sequence[str], suite: Suite) -> tuple[str, ...]:
     chosen = specs or suite.algorithms or RIVALS
     return _once(known_names() if "all" in chosen else chosen)
-
-
-def _budget(choice: str, device: str) -> str:
-    if choice != "auto":
-        return choice
-    gpu = devices(device)[0] != "cpu"
-    print(
-        f"budget: {'paper' if gpu else 'quick'}, as there is {'a' if gpu else 'no'} GPU "
-        "(--budget changes it)"
-    )
-    return "paper" if gpu else "quick"
 
 
 def _shown(slots: Mapping[str, int]) -> str:

@@ -16,7 +16,7 @@ from benchmarks.common.errors import UserError
 from benchmarks.common.hardware import available_cores
 from benchmarks.datasets import dsrl, mirror
 from benchmarks.datasets.generation.policies import recorded_checksum, shipped_tasks
-from benchmarks.datasets.generation.rollouts import generate, generated_path
+from benchmarks.datasets.generation.rollouts import generate, generated_path, generation_seconds
 from benchmarks.datasets.trajectories import HDF5_ERRORS, file_checksum, missing_columns
 from benchmarks.tasks.tasks import Task
 
@@ -232,9 +232,19 @@ def _compare_with_record(data: DataSet) -> None:
         )
 
 
+def seconds_to_make(data: DataSet) -> float:
+    """Estimated time on one core to generate a set; 0 for one that is there or is fetched."""
+    absent = not data.present and data.source == "generated"
+    return generation_seconds(data.task) if absent else 0.0
+
+
 @contextmanager
 def _bar(what: str, unit: str) -> Iterator[Callable[[int, int | None], None]]:
-    with tqdm(desc=what, unit=unit, unit_scale=unit == "B", mininterval=1.0) as bar:
+    live = sys.stderr.isatty()
+    if not live:
+        print(what, file=sys.stderr)
+    scaled = unit == "B"
+    with tqdm(desc=what, unit=unit, unit_scale=scaled, mininterval=1.0, disable=not live) as bar:
 
         def progress(done: int, total: int | None) -> None:
             bar.total = total

@@ -163,29 +163,5 @@ def plan(specs: Sequence[RunSpec], results: str, checksums: Mapping[str, str]) -
     ]
 
 
-def plan_text(
-    methods: Sequence[Method], jobs: Sequence[Job], left: Sequence[Job], processes: int
-) -> str:
-    """What `jobs` train, and the time that the unfinished ones, `left`, take on `processes`."""
-    lines = []
-    for method in methods:
-        of_method = [job for job in jobs if job.display_name == method.label]
-        minutes = sum(job.core_seconds for job in of_method) / 60
-        updates = of_method[0].training.updates if of_method else 0
-        each = "one a limit" if method.cls.trains_per_limit else "one for all limits"
-        lines.append(
-            f"  {method.label:12} {len(of_method):4} trainings ({each}) of {updates} updates, "
-            f"about {minutes:.1f} core minutes"
-        )
-    seconds = sum(job.core_seconds for job in left)
-    longest = max((job.core_seconds for job in left), default=0.0)
-    wall = max(seconds / processes, longest) / 60
-    lines.append(
-        f"{len(jobs)} jobs, {len(jobs) - len(left)} not to run again, {len(left)} to do: "
-        f"about {wall:.1f} minutes on {processes} processes"
-    )
-    return "\n".join(lines)
-
-
 def _evaluation_seconds(task: Task, limits: Sequence[float], episodes: int) -> float:
     return len(limits) * episodes * task.horizon / task.steps_per_second

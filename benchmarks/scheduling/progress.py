@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from tqdm import tqdm
 
+from benchmarks.common.durations import duration_text
 from benchmarks.common.interrupts import stop_on_interrupt
 from benchmarks.runs.jobs import Job
 from benchmarks.runs.store import Run
@@ -52,7 +53,7 @@ def show_progress(events: Iterable[Event], jobs: Sequence[Job], slots: int) -> l
             fraction = min((done + running) / total, 1.0) if total else 1.0
             elapsed = time.monotonic() - start
             left = elapsed * (1 - fraction) / fraction if fraction > 0.01 else total / slots
-            estimate = f"{left / 60:.1f} min left"
+            estimate = f"{duration_text(left)} left"
             if line:
                 bar.write(line if live else f"{line}, {estimate}", file=sys.stdout)
                 sys.stdout.flush()

@@ -87,6 +87,11 @@ def recipe_of(task: Task) -> Recipe:
     return RECIPES.get(task.name, Recipe())
 
 
+def generation_seconds(task: Task) -> float:
+    """Estimated time that generating the set of `task` takes on one core."""
+    return recipe_of(task).candidates * task.horizon / task.steps_per_second
+
+
 class Candidate(NamedTuple):
     """One episode to roll out."""
 
