@@ -67,7 +67,8 @@ def _add_protocol(parser: Parser) -> None:
     add_algorithms(
         group,
         metavar="METHOD",
-        help=f"{', '.join(BUILT_IN)}, a plugin's name, path/to/file.py:Class, or all; "
+        help=f"{', '.join(BUILT_IN)}, a plugin's name, or path/to/file.py:Class; paper names the "
+        "nine methods of the GAS paper, all every method; "
         "gas@alpha=0.9,mask=false is a variant with a row of its own; default: the methods of the "
         f"suite, else {' '.join(RIVALS)}",
     )

@@ -17,14 +17,15 @@ from benchmarks.methods.conformance import check_algorithm
 from benchmarks.methods.names import known_names
 from benchmarks.methods.options import options_of
 from benchmarks.methods.registry import find_method
+from benchmarks.tasks.suites import PAPER, RIVALS, SUITES
 from benchmarks.tasks.tasks import ALL_TASKS, TASKS
 
-_PAPER = re.compile(r"[^()]*arXiv \d{4}\.\d{4,5}")
+_PAPER = re.compile(r"[^()]*(arXiv \d{4}\.\d{4,5}|OpenReview \w+)")
 _WIDTH = 96
 
 
 def paper_of(cls: type[Algorithm]) -> str:
-    """The first paper that the docstrings of a class and its module cite by arXiv number."""
+    """The first paper that the docstrings of a class and its module cite by arXiv or OpenReview."""
     texts = cls.__doc__, sys.modules[cls.__module__].__doc__
     for text in texts:
         if found := _PAPER.search(" ".join((text or "").split())):
@@ -51,6 +52,20 @@ def print_methods(names: Sequence[str]) -> None:
     ]
     print(_table(rows))
     print("\nNAME, as in `osrl-bench methods gas`, shows a method's options.")
+    if not names:
+        print("\n".join(defaults()))
+
+
+def defaults() -> list[str]:
+    """The methods that `run` takes by default, by suite, and the groups of `--algorithms`."""
+    named = {name: suite.algorithms for name, suite in SUITES.items() if suite.algorithms}
+    others = ", ".join(name for name in SUITES if name not in named)
+    return [
+        f"--algorithms paper: {' '.join(PAPER)}",
+        "--algorithms all: every method above",
+        f"default of {others} and of limits of your own: {' '.join(RIVALS)}",
+        *(f"default of {name}: {' '.join(specs)}" for name, specs in named.items()),
+    ]
 
 
 def print_method(spec: str) -> None:

@@ -76,7 +76,7 @@ def add_algorithms(group: Any, **given: Any) -> None:
     action = group.add_argument(
         "--algorithms", action=lists.ListAction, split=lists.methods, **given
     )
-    completed(action, known_names())
+    completed(action, [*known_names(), "paper", "all"])
 
 
 def add_limits(group: Any, **given: Any) -> None:

@@ -29,7 +29,16 @@ from benchmarks.scheduling import engines
 from benchmarks.scheduling.devices import DevicePool
 from benchmarks.scheduling.progress import print_failures, run_jobs
 from benchmarks.simulators.simulator import require_simulators_of
-from benchmarks.tasks.suites import BUDGETS, RIVALS, SEEDS, SUITES, Suite, find_suite, parse_limit
+from benchmarks.tasks.suites import (
+    BUDGETS,
+    PAPER,
+    RIVALS,
+    SEEDS,
+    SUITES,
+    Suite,
+    find_suite,
+    parse_limit,
+)
 from benchmarks.tasks.tasks import TASKS, Task
 
 T = TypeVar("T")
@@ -277,8 +286,10 @@ def _resolve(specs: Iterable[str]) -> list[Task]:
 
 
 def _algorithms(specs: Sequence[str], suite: Suite) -> tuple[str, ...]:
+    """The methods that are asked for, with the names of groups replaced by their methods."""
+    groups = {"all": tuple(known_names()), "paper": PAPER}
     chosen = specs or suite.algorithms or RIVALS
-    return _once(known_names() if "all" in chosen else chosen)
+    return _once(name for spec in chosen for name in groups.get(spec, (spec,)))
 
 
 def _shown(slots: Mapping[str, int]) -> str:

@@ -101,8 +101,10 @@ SUITES: dict[str, Suite] = {
 }
 
 
-RIVALS = ("gas", "cdt", "cpq", "coptidice", "bc-all", "bc-safe")
+RIVALS = ("gas", "gas-levels", "cdt", "cpq", "coptidice", "fisor", "bc-all", "bc-safe")
 """Methods of a suite that names none."""
+PAPER = ("gas", "cdt", "cpq", "coptidice", "fisor", "caps", "ccac", "wsac", "voce")
+"""The nine methods that the GAS paper compares: `--algorithms paper`."""
 BUDGETS = {
     "quick": "minutes on a CPU",
     "standard": "hours on a CPU",

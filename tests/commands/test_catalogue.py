@@ -13,6 +13,7 @@ from benchmarks.methods.algorithm import Config
 from benchmarks.methods.names import BUILT_IN
 from benchmarks.methods.options import options_of
 from benchmarks.methods.registry import find_method
+from benchmarks.tasks.suites import PAPER, RIVALS, SUITES
 from benchmarks.tasks.tasks import ALL_TASKS, TASKS
 
 PLUGIN = '''
@@ -73,9 +74,23 @@ def test_every_method_is_listed_with_its_flags_and_paper(
     assert "one for all limits" in shown["gas"]
     assert "one a limit" in shown["cpq"]
     assert shown["bc-all"].endswith("–")
+    assert "NeurIPS 2024, OpenReview 82Ndsr4OS6" in shown["wsac"]
     # heeds limit, seeds as one, compiled
     assert shown["gas"].split()[5:8] == ["yes", "yes", "yes"]
     assert shown["bc-all"].split()[5:8] == ["no", "yes", "no"]
+
+
+def test_the_default_methods_of_every_suite_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["methods"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f"--algorithms paper: {' '.join(PAPER)}" in lines
+    whole = f"default of tight, loose and of limits of your own: {' '.join(RIVALS)}"
+    assert whole in lines
+    for name, suite in SUITES.items():
+        if suite.algorithms:
+            assert f"default of {name}: {' '.join(suite.algorithms)}" in lines
+    assert main(["methods", "gas,cdt"]) == 0
+    assert "default of" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import h5py
@@ -13,12 +14,14 @@ import pytest
 
 from benchmarks.common.hardware import devices
 from benchmarks.leaderboard import main as leaderboard
+from benchmarks.methods.names import BUILT_IN
 from benchmarks.results.files import read_details
 from benchmarks.results.manifest import jobs_of, read_manifest
 from benchmarks.run import main
 from benchmarks.runs.provenance import commit
 from benchmarks.runs.store import Run
 from benchmarks.scheduling.local import WorkerProcess
+from benchmarks.tasks.suites import PAPER, RIVALS
 from benchmarks.tasks.tasks import TASKS
 from tests.support.runs import command, evaluations, files, leave_blank, small
 from tests.support.small_data import SmallData
@@ -271,6 +274,28 @@ def test_a_dry_run_lists_all_tasks_and_writes_nothing(
     assert all(name in output for name in TASKS)
     assert "of which about" in output  # the time to make data
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "planned"),
+    [
+        (["paper", "bcrl", "gas"], [*PAPER, "bcrl"]),
+        (["all"], BUILT_IN),
+        (["cdt", "all"], BUILT_IN),
+        ([], RIVALS),
+    ],
+)
+def test_groups_of_methods_are_planned(
+    given: list[str], planned: Iterable[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    algorithms = ["--algorithms", *given] if given else []
+    arguments = ["--limits", "10%", "--tasks", "BallRun", "--dry-run", "--data", "generated"]
+    assert main([*arguments, *algorithms, "--results", str(tmp_path)]) == 0
+    lines = [
+        line.split() for line in capsys.readouterr().out.splitlines() if " trainings (" in line
+    ]
+    assert {words[0] for words in lines} == set(planned)
+    assert len(lines) == len(set(planned))
 
 
 def test_auto_is_the_cpu_without_a_gpu() -> None:

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.common.errors import UserError
+from benchmarks.methods.names import BUILT_IN
 from benchmarks.methods.registry import configure, find_method
-from benchmarks.tasks.suites import SUITES, Limit, find_suite, parse_limit
+from benchmarks.tasks.suites import PAPER, RIVALS, SUITES, Limit, find_suite, parse_limit
 from benchmarks.tasks.tasks import TASKS
 
 quick = settings(deadline=None, max_examples=50)  # a busy machine is no failure
@@ -71,6 +72,12 @@ def test_what_a_suite_names_exists(name):
     assert len({method.label for method in methods}) == len(methods)
     assert set(suite.tasks) <= set(TASKS)
     assert suite.limits
+
+
+def test_the_papers_methods_are_nine_and_the_default_ones_exist():
+    assert len(PAPER) == 9
+    assert {*PAPER, *RIVALS} <= set(BUILT_IN)
+    assert {"fisor", "gas-levels"} <= set(RIVALS)
 
 
 def test_an_unknown_suite_is_met_with_a_near_one():
