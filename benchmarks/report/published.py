@@ -40,7 +40,9 @@ class Figure:
     limits: tuple[Limit, ...]
     """Empty if the paper does not state them."""
     episodes: int
+    """At each limit; 0 if the source does not state it."""
     seeds: int
+    """0 if the source does not state it."""
     data: str
     reward: float
     cost: float
@@ -90,8 +92,8 @@ def _figure(row: dict[str, str]) -> Figure:
         row["method"],
         row["task"],
         tuple(parse_limit(text) for text in row["limits"].split()),
-        int(row["episodes"]),
-        int(row["seeds"]),
+        int(row["episodes"] or 0),
+        int(row["seeds"] or 0),
         row["data"],
         reward,
         cost,
@@ -141,6 +143,8 @@ def _match(figure: Figure, runs: pd.DataFrame) -> Match | str:
         return f"other data: theirs {figure.data}, ours {', '.join(sources)}"
     if not figure.limits:
         return "the paper does not tell the limits task by task"
+    if not (figure.seeds and figure.episodes):
+        return "the source does not tell seeds and episodes"
     tasks = AVERAGES.get(figure.task, (figure.task,))
     if absent := [task for task in tasks if task not in set(runs["task"])]:
         return f"not run here: {', '.join(absent)}"
