@@ -198,6 +198,7 @@ def test_the_e_step_judges_the_target_policys_actions_by_the_target_critics() ->
     voce, states = small(dual_steps=20), torch.randn(16, 3)
     voce.reward_targets = lambda s, a: torch.stack([a[:, 0] + 5.0, a[:, 0]])
     voce.cost_targets = lambda s, a: torch.stack([a[:, 0] + 3.0, 0 * a[:, 0]])
+    voce.rewards = voce.costs = None  # they learn, and judge nothing here
     seen, drawn = [], voce.drawn
     voce.drawn = lambda policy, *more: [seen.append(policy), drawn(policy, *more)][1]
     with voce.random():

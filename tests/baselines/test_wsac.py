@@ -118,13 +118,16 @@ def test_the_entropys_weight_falls_where_there_is_enough(entropy: float, falls: 
 
 
 def test_large_layers_are_scaled_back() -> None:
-    wsac = small(largest_norm=2.0)
+    wsac = small(largest_norm=2.0, cloning_share=0.0)
     weights = [p for p in wsac.rewards.parameters() if p.dim() == 2]
     with torch.no_grad():
         weights[0].mul_(3.0 / weights[0].norm())
         weights[1].mul_(1.5 / weights[1].norm())
     wsac.scale_back()
     assert [float(w.detach().norm()) for w in weights[:2]] == pytest.approx([2.0, 1.5])
+    with wsac.random():
+        wsac.update()  # a step from the border goes beyond it unless it is scaled back
+    assert max(float(w.detach().norm()) for w in weights) <= 2.0 + 1e-5
 
 
 def arms():
