@@ -113,7 +113,8 @@ def test_what_was_seen_is_known_to_the_next_run(tmp_path: Path) -> None:
         beside: list[int] = []
 
         def watching(item: WorkItem, on_message) -> WorkerProcess:
-            beside.append(sum(one.device == "cuda:0" for one in scheduler._running))
+            if item.device == "cuda:0":  # evaluations run beside it, on the CPU
+                beside.append(sum(one.device == "cuda:0" for one in scheduler._running))
             return launch(item, on_message)
 
         gpus = Gpus({"cuda:0": 12}, lambda: scheduler._running)
