@@ -55,7 +55,10 @@ def words_of(line: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("path", "line"), list(commands()))
-def test_a_command_is_accepted(path: str, line: str) -> None:
+def test_a_command_is_accepted(
+    path: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OSRL_BENCH_CACHE", str(tmp_path))  # data of the user's own take time
     match words_of(line):
         case ["python", "-m", module, *rest] if module.startswith("benchmarks."):
             accept(module.removeprefix("benchmarks."), rest)
@@ -139,6 +142,7 @@ def test_the_dataset_of_ones_own_task_is_valid(folder: Path) -> None:
     assert (folder / "reach.png").exists()
 
 
+@pytest.mark.usefixtures("workers_here", "blank_pictures")
 def test_the_example_goes_from_logs_to_a_ranking(folder: Path, monkeypatch, capsys) -> None:
     """The commands of the page, with short trainings."""
     shutil.copytree(ROOT / "examples" / "own_task", folder / "examples" / "own_task")
