@@ -16,6 +16,7 @@ from torch import Tensor
 
 from baselines.limits import within_limit
 from baselines.osrl.adapter import WrappedAlgorithm, import_osrl
+from benchmarks.common.ranges import Batch, Count, LearningRate, Width
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.sequences import Indices, Values, fit_front, pareto_front
 from benchmarks.datasets.trajectories import Trajectories
@@ -27,11 +28,11 @@ from benchmarks.methods.networks import optimizer_step
 class BCConfig(Config):
     """Options of behaviour cloning; defaults are osrl's."""
 
-    batch: int = 512
-    actor_lr: float = 1e-3
-    hidden: int = 256
+    batch: Batch = 512
+    actor_lr: LearningRate = 1e-3
+    hidden: Width = 256
     """Width of the hidden layers."""
-    hidden_layers: int = 2
+    hidden_layers: Count = 2
 
 
 class BCAll(WrappedAlgorithm):

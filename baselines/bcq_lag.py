@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from baselines.osrl.adapter import LagrangianAlgorithm, LagrangianConfig, import_osrl
+from benchmarks.common.ranges import NotNegative
 from benchmarks.methods.algorithm import Budget, MemorylessPolicy, Policy
 
 
@@ -25,7 +26,7 @@ from benchmarks.methods.algorithm import Budget, MemorylessPolicy, Policy
 class BCQLagConfig(LagrangianConfig):
     """Options of BCQ-Lag; defaults are osrl's."""
 
-    phi: float = 0.05
+    phi: NotNegative = 0.05
     """Largest perturbation of a proposed action."""
 
 

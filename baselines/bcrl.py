@@ -22,6 +22,15 @@ from torch import Tensor
 from baselines.iql import ImplicitCritic, advantage_weight
 from baselines.limits import LimitPolicy, discounted
 from baselines.networks import GaussianActor, negative_log_likelihood, orthogonal
+from benchmarks.common.ranges import (
+    Batch,
+    Discount,
+    Expectile,
+    LearningRate,
+    NotNegative,
+    Positive,
+    Width,
+)
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy
@@ -33,28 +42,28 @@ from benchmarks.tasks.tasks import ALL_TASKS
 class BCRLConfig(Config):
     """Options of BCRL; defaults are those of the authors' code for Bullet's tasks."""
 
-    batch: int = 512
-    learning_rate: float = 3e-4
+    batch: Batch = 512
+    learning_rate: LearningRate = 3e-4
     """Of all networks; the policies' falls to 0 along a cosine."""
-    hidden: int = 512
+    hidden: Width = 512
     """Width of the two hidden layers of every network."""
-    dropout: float = 0.1
+    dropout: Discount = 0.1
     """Of the policies, behind their hidden layers."""
-    max_grad_norm: float = 10.0
+    max_grad_norm: Positive = 10.0
     """Largest norm of the gradient of a value function or critic."""
-    gamma: float = 0.99
-    tau: float = 0.005
+    gamma: Discount = 0.99
+    tau: Expectile = 0.005
     """Polyak coefficient of the target critics."""
-    cost_expectile: float = 0.2
+    cost_expectile: Expectile = 0.2
     """V_c is this expectile of Q_c (0.3 on the car's and drone's circle and Safety-Gymnasium)."""
-    reward_expectile: float = 0.5
+    reward_expectile: Expectile = 0.5
     """V is this expectile of Q (0.6 on Safety-Gymnasium)."""
-    temperature: float = 3.0
-    max_weight: float = 100.0
+    temperature: NotNegative = 3.0
+    max_weight: Positive = 100.0
     """Largest weight of an action in the loss of a policy."""
-    least_excess: float = 0.1
+    least_excess: NotNegative = 0.1
     """Excess budget, in discounted cost, below which the safe policy acts."""
-    reward_scale: float = 1.0
+    reward_scale: Positive = 1.0
 
 
 _QUICK = Budget.of(

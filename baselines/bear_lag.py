@@ -12,12 +12,13 @@ through the end of an episode; both overestimate cost, which is the cautious sid
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from baselines.osrl.adapter import LagrangianAlgorithm, LagrangianConfig, import_osrl
+from benchmarks.common.ranges import Choices, Count, LearningRate, NotNegative, Positive, Updates
 from benchmarks.methods.algorithm import Budget, MemorylessPolicy, Policy
 
 
@@ -25,17 +26,17 @@ from benchmarks.methods.algorithm import Budget, MemorylessPolicy, Policy
 class BEARLagConfig(LagrangianConfig):
     """Options of BEAR-Lag; defaults are osrl's."""
 
-    alpha_lr: float = 1e-3
+    alpha_lr: LearningRate = 1e-3
     """Learning rate of alpha, the multiplier of the MMD."""
-    mmd_sigma: float = 50.0
+    mmd_sigma: Positive = 50.0
     """Width of the MMD's kernel."""
-    target_mmd_thresh: float = 0.05
+    target_mmd_thresh: NotNegative = 0.05
     """Threshold of the MMD."""
-    num_samples_mmd_match: int = 10
+    num_samples_mmd_match: Count = 10
     """Actions sampled from the actor and from the VAE to estimate the MMD."""
-    start_update_policy_step: int = 0
+    start_update_policy_step: Updates = 0
     """Updates during which the actor's loss leaves out the reward."""
-    kernel: str = "gaussian"
+    kernel: Annotated[str, Choices(("gaussian", "laplacian"))] = "gaussian"
     """Kernel of the MMD: "gaussian" or "laplacian"."""
 
 

@@ -7,7 +7,7 @@ and predicts the next action. At evaluation it is conditioned on a target return
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from baselines.osrl.cdt_acting import CDTPolicy
 from baselines.osrl.transformer import TransformerAlgorithm, TransformerConfig
+from benchmarks.common.ranges import NotNegative, Positive, Range, Share
 from benchmarks.datasets.sequences import SequenceSampler, cost_probabilities, relabel_beyond_front
 from benchmarks.datasets.targets import TARGET_MARGIN, TARGET_QUANTILE, reward_targets
 from benchmarks.datasets.trajectories import Trajectories
@@ -32,22 +33,22 @@ class CDTConfig(TransformerConfig):
     cost_sample: bool = True
     """Sample trajectories in proportion to max(`cost_sample_offset` - cost return, 0); else
     uniformly."""
-    cost_sample_offset: float = 70.0
-    augment_percent: float = 0.2
+    cost_sample_offset: NotNegative = 70.0
+    augment_percent: Annotated[float, Range(0, most=100)] = 0.2
     """Number of relabelled trajectories, as a fraction of the dataset's; 0 turns it off."""
-    deg: int = 2
+    deg: Annotated[int, Range(0, 20)] = 2
     """Degree of the polynomial through the Pareto front (osrl: 0 to 4, by task)."""
     min_reward: float = 1.0
     """Smallest distance of a relabelled return above the front."""
-    max_rew_decrease: float = 0.15
+    max_rew_decrease: NotNegative = 0.15
     """How far the return of a relabelled trajectory may be below that of the trajectory nearest to
     the target, as a fraction of the largest absolute return (osrl: 0.08 to 0.33, by task)."""
-    beta: float = 1.0
+    beta: Positive = 1.0
     """Relabelled trajectories are sampled with weight 1 / (distance + beta)."""
-    target_quantile: float = eval_only(TARGET_QUANTILE)
+    target_quantile: Share = eval_only(TARGET_QUANTILE)
     """The target return is this quantile of the returns within the limit less the margin, by the
     same rule and with the same values as in GAS (osrl: set by hand for each task)."""
-    margin: float = eval_only(TARGET_MARGIN)
+    margin: Share = eval_only(TARGET_MARGIN)
     """Fraction of the cost limit kept in reserve (osrl: none)."""
 
 

@@ -12,12 +12,13 @@ rarely binds, and results depend little on the limit. `coptidice-perstep` fixes 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from torch import Tensor
 
 from baselines.osrl import stacked_coptidice
 from baselines.osrl.adapter import TransitionAlgorithm, TransitionConfig, import_osrl
+from benchmarks.common.ranges import Choices, Count, LearningRate, NotNegative, Positive
 from benchmarks.methods.algorithm import Budget, MemorylessPolicy, Policy
 
 
@@ -25,19 +26,19 @@ from benchmarks.methods.algorithm import Budget, MemorylessPolicy, Policy
 class COptiDICEConfig(TransitionConfig):
     """Options of COptiDICE; defaults are osrl's."""
 
-    actor_lr: float = 1e-4
-    critic_lr: float = 1e-4
+    actor_lr: LearningRate = 1e-4
+    critic_lr: LearningRate = 1e-4
     """Learning rate of the nu and chi networks."""
-    scalar_lr: float = 1e-4
+    scalar_lr: LearningRate = 1e-4
     """Learning rate of the multipliers lambda and tau."""
-    alpha: float = 0.5
+    alpha: Positive = 0.5
     """Weight of the f-divergence from the dataset's distribution."""
-    cost_ub_epsilon: float = 0.01
+    cost_ub_epsilon: NotNegative = 0.01
     """KL divergence allowed in the upper bound of the cost; 0 uses the estimate itself."""
-    f_type: str = "softchi"
+    f_type: Annotated[str, Choices(("softchi", "chi2", "kl"))] = "softchi"
     """The f-divergence: "softchi", "chi2" or "kl"."""
-    num_nu: int = 2
-    num_chi: int = 2
+    num_nu: Count = 2
+    num_chi: Count = 2
 
 
 _QUICK = Budget.of(800, update_ms=8, batch=256, hidden=128, actor_lr=1e-3, critic_lr=3e-4)

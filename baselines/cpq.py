@@ -19,6 +19,7 @@ from torch import Tensor
 from baselines.osrl import stacked_cpq
 from baselines.osrl.adapter import VAEAlgorithm, VAEConfig, import_osrl
 from benchmarks.common.errors import UserError
+from benchmarks.common.ranges import LearningRate, Positive
 from benchmarks.datasets.sampling import Transitions
 from benchmarks.methods.algorithm import Budget, MemorylessPolicy, Policy
 from benchmarks.methods.networks import optimizer_step
@@ -28,10 +29,10 @@ from benchmarks.methods.networks import optimizer_step
 class CPQPenalisedConfig(VAEConfig):
     """Options of CPQ; defaults are osrl's."""
 
-    actor_lr: float = 1e-4
-    alpha_lr: float = 1e-4
+    actor_lr: LearningRate = 1e-4
+    alpha_lr: LearningRate = 1e-4
     """Learning rate of alpha, the weight of the penalty."""
-    qc_scalar: float = 1.5
+    qc_scalar: Positive = 1.5
     """Cost value that the penalty aims at, as a multiple of the discounted cost limit."""
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,17 @@ from torch import Tensor, nn
 from baselines.diffusion import Denoiser, Diffusion
 from baselines.episode_noise import EpisodeNoise
 from baselines.networks import DoubleCritic, critic
+from benchmarks.common.ranges import (
+    Batch,
+    Count,
+    Discount,
+    Expectile,
+    LearningRate,
+    NotNegative,
+    Positive,
+    Range,
+    Width,
+)
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy
@@ -34,42 +45,42 @@ from benchmarks.methods.networks import make_target, optimizer_step, polyak_upda
 class FISORConfig(Config):
     """Options of FISOR; defaults are the paper's."""
 
-    batch: int = 2048
-    critic_share: float = 0.125
+    batch: Batch = 2048
+    critic_share: Annotated[float, Range(0, 1, above=True, below=True)] = 0.125
     """Fraction of a batch that trains the critics; the actor trains on the rest."""
-    actor_steps: int = 2
+    actor_steps: Count = 2
     """Actor updates in one update, each on an equal part of the rest."""
-    critic_lr: float = 3e-4
-    actor_lr: float = 3e-4
-    lr_decay_ratio: float = 1.5
+    critic_lr: LearningRate = 3e-4
+    actor_lr: LearningRate = 3e-4
+    lr_decay_ratio: Positive = 1.5
     """Length of the actor's cosine decay over the length of the training (paper: 3M / 2M steps)."""
-    gamma: float = 0.99
-    tau: float = 0.005
+    gamma: Discount = 0.99
+    tau: Expectile = 0.005
     """Polyak coefficient of the target critics."""
-    actor_tau: float = 0.001
+    actor_tau: Expectile = 0.001
     """Polyak coefficient of the averaged actor, which acts."""
     violation_value: float = 25.0
     """h of a transition with a cost; h is -1 without."""
-    feasibility_expectile: float = 0.9
+    feasibility_expectile: Expectile = 0.9
     """Expectile of Vh towards the smallest Qh; 1 is the minimum over the actions in the data."""
-    reward_expectile: float = 0.9
-    reward_temperature: float = 3.0
-    feasibility_temperature: float = 5.0
-    max_reward_weight: float = 100.0
-    max_feasibility_weight: float = 150.0
-    reward_scale: float = 1.0
+    reward_expectile: Expectile = 0.9
+    reward_temperature: NotNegative = 3.0
+    feasibility_temperature: NotNegative = 5.0
+    max_reward_weight: Positive = 100.0
+    max_feasibility_weight: Positive = 150.0
+    reward_scale: Positive = 1.0
     standardise: bool = False
     """Scale observations to mean 0 and standard deviation 1."""
-    hidden: int = 256
+    hidden: Width = 256
     """Width of the critics' two hidden layers."""
-    width: int = 256
+    width: Width = 256
     """Width of the actor's residual blocks."""
-    blocks: int = 3
-    expansion: int = 4
-    dropout: float = 0.1
-    time_features: int = 64
-    diffusion_steps: int = 5
-    samples: int = 16
+    blocks: Count = 3
+    expansion: Count = 4
+    dropout: Discount = 0.1
+    time_features: Width = 64
+    diffusion_steps: Count = 5
+    samples: Count = 16
     """Actions sampled at each step of an episode; the one with the smallest Qh is taken."""
 
 

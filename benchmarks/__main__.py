@@ -13,6 +13,7 @@ from types import ModuleType
 
 from benchmarks.commands.options import Parser, examples
 from benchmarks.common.errors import exit_status, unknown_name
+from benchmarks.common.program import as_program
 
 COMMANDS = {
     "run": ("run", "train, evaluate and rank methods"),
@@ -79,6 +80,10 @@ def _version() -> str:
     return "(not installed)"
 
 
+def script() -> None:
+    """The installed command."""
+    as_program(main)
+
+
 if __name__ == "__main__":
-    with suppress(BrokenPipeError):
-        sys.exit(main(program="python -m benchmarks"))
+    as_program(lambda: main(program="python -m benchmarks"))

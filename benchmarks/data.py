@@ -10,6 +10,9 @@ from pathlib import Path
 from benchmarks.commands import lists
 from benchmarks.commands.options import Parser, add_network, completed, examples
 from benchmarks.common.errors import UserError, exit_status
+from benchmarks.common.files import user_path
+from benchmarks.common.program import as_program
+from benchmarks.common.ranges import Range
 from benchmarks.tasks.tasks import ALL_TASKS
 
 PROGRAM = "python -m benchmarks.data"
@@ -33,9 +36,11 @@ def add_arguments(parser: Parser) -> None:
     verb = verbs.add_parser("generate", help="make data sets with the shipped behaviour policies")
     _add_tasks(verb, nargs="*", help="default: all that can be made")
     verb.add_argument("--all", action="store_true", help="all that can be made")
-    verb.add_argument("--record", type=Path, metavar="JSON", help="also keep the sets' figures")
+    verb.add_argument(
+        "--record", type=user_path, metavar="JSON", help="also keep the sets' figures"
+    )
     verb = verbs.add_parser("verify", help="check a DSRL file and print a line a finding")
-    verb.add_argument("file", type=Path)
+    verb.add_argument("file", type=user_path)
     verb.add_argument("--task", help="default: the task that the file's name stands for")
     verbs.add_parser("compare", help="print published and generated data sets side by side")
     verb = verbs.add_parser("inspect", help="print and draw what data hold")
@@ -43,7 +48,7 @@ def add_arguments(parser: Parser) -> None:
     verb.add_argument(
         "--data", default="auto", help="generated, dsrl, a folder, or auto, as for `run`"
     )
-    verb.add_argument("--out", type=Path, default=Path("data.png"), help="default: data.png")
+    verb.add_argument("--out", type=user_path, default=Path("data.png"), help="default: data.png")
     add_network(verb)
     verb = verbs.add_parser("convert", help="convert data of other formats to DSRL's")
     verb.add_argument("file", type=Path, help="a Minari folder, an HDF5 file, or a table")
@@ -64,7 +69,8 @@ def add_arguments(parser: Parser) -> None:
     completed(verb.add_argument("task"), ALL_TASKS)
     verb.add_argument("--steps", type=int, help="default: as many as the shipped ones had")
     verb.add_argument("--seed", type=int, default=0)
-    verb.add_argument("--out", type=Path, default=Path("behaviour"), help="default: behaviour/")
+    folder = Path("behaviour")
+    verb.add_argument("--out", type=user_path, default=folder, help=f"default: {folder}/")
 
 
 def _add_tasks(verb: argparse.ArgumentParser, *, nargs: str, help: str) -> None:
@@ -90,6 +96,13 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
 def _run(args: argparse.Namespace) -> int:
     if args.verb == "generate" and args.all and args.tasks:
         raise UserError("generate: name tasks or give --all, not both")
+    if args.verb == "train-behaviour":
+        for option, value, limits in (
+            ("--steps", args.steps, Range(1, most=10**10)),
+            ("--seed", args.seed, Range(0, lists.LARGEST_SEED)),
+        ):
+            if value is not None and value not in limits:
+                raise UserError(f"{option} {limits.refusal(value)}")
     # numpy, h5py and matplotlib take a second to import
     from benchmarks.commands import data_sets
     from benchmarks.datasets.source import Network
@@ -119,4 +132,4 @@ def _run(args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_program(main)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from benchmarks.commands.config import EvaluateConfig
 from benchmarks.commands.options import (
@@ -17,6 +16,8 @@ from benchmarks.commands.options import (
     examples,
 )
 from benchmarks.common.errors import exit_status
+from benchmarks.common.files import user_path
+from benchmarks.common.program import as_program
 
 PROGRAM = "python -m benchmarks.evaluate"
 
@@ -31,7 +32,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "runs",
         nargs="+",
-        type=Path,
+        type=user_path,
         metavar="RUN",
         help="folder of a run (results/runs/...), or a results folder for all runs that it holds",
     )
@@ -70,4 +71,4 @@ def _run(words: Sequence[str], program: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_program(main)

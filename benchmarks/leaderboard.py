@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from benchmarks.commands import lists
 from benchmarks.commands.options import Parser, completed, examples
 from benchmarks.common.errors import UserError, exit_status, unknown_name
+from benchmarks.common.files import user_path
+from benchmarks.common.program import as_program
 from benchmarks.report.formats import DEFAULT_FORMATS, FORMATS, TEXT_FORMATS
 
 PROGRAM = "python -m benchmarks.leaderboard"
@@ -27,7 +28,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "folders",
         nargs="*",
-        type=Path,
+        type=user_path,
         metavar="FOLDER",
         help="folders that `run` made; default: all in results/",
     )
@@ -44,7 +45,7 @@ def add_arguments(parser: Parser) -> None:
     completed(kinds, FORMATS)
     output.add_argument(
         "--published",
-        type=Path,
+        type=user_path,
         metavar="FOLDER",
         help="tables of numbers from papers; default: results/published",
     )
@@ -52,14 +53,14 @@ def add_arguments(parser: Parser) -> None:
     other.add_argument(
         "--compare",
         nargs=2,
-        type=Path,
+        type=user_path,
         metavar=("A", "B"),
         help="what differs from leaderboard A to leaderboard B",
     )
     other.add_argument(
         "--ablation",
         nargs="+",
-        type=Path,
+        type=user_path,
         metavar="FOLDER",
         help="how methods with other options differ from those of the first leaderboard",
     )
@@ -108,4 +109,4 @@ def _run(args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_program(main)

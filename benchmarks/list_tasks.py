@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 
 from benchmarks.commands import lists
 from benchmarks.commands.options import Parser, completed, examples
 from benchmarks.common.errors import exit_status
+from benchmarks.common.program import as_program
 from benchmarks.tasks.tasks import ALL_TASKS
 
 PROGRAM = "python -m benchmarks.list_tasks"
@@ -58,5 +58,4 @@ def _run(args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    with suppress(BrokenPipeError):
-        sys.exit(main())
+    as_program(main)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
 
 from benchmarks.commands.options import Parser, completed, examples
 from benchmarks.common.errors import UserError, exit_status
+from benchmarks.common.files import user_path
+from benchmarks.common.program import as_program
 from benchmarks.tasks.tasks import ALL_TASKS
 
 PROGRAM = "python -m benchmarks.recommend"
@@ -27,7 +27,7 @@ def add_arguments(parser: Parser) -> None:
         f"{parser.prog} results/quickstart --limit 20%",
         f"{parser.prog} results/quickstart --limit 20% --task BallRun --confidence 0.95",
     )
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="a folder that `run` made")
+    parser.add_argument("folder", type=user_path, metavar="FOLDER", help="a folder that `run` made")
     parser.add_argument(
         "--limit",
         required=True,
@@ -67,5 +67,4 @@ def _run(args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    with suppress(BrokenPipeError):
-        sys.exit(main())
+    as_program(main)

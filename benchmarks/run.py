@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
 
 from benchmarks.commands import lists, protocol
 from benchmarks.commands.config import RunConfig
@@ -23,6 +21,8 @@ from benchmarks.commands.options import (
     examples,
 )
 from benchmarks.common.errors import exit_status
+from benchmarks.common.files import user_path
+from benchmarks.common.program import as_program
 from benchmarks.methods.names import BUILT_IN
 from benchmarks.tasks.suites import BUDGETS, RIVALS, SEEDS, SUITES
 
@@ -118,19 +118,19 @@ def _add_protocol(parser: Parser) -> None:
     )
     group.add_argument(
         "--config",
-        type=Path,
+        type=user_path,
         metavar="FILE",
         help="take options from a protocol, a TOML file; the command line overrides it",
     )
     group.add_argument(
-        "--save-config", type=Path, metavar="FILE", help="write what is measured as a protocol"
+        "--save-config", type=user_path, metavar="FILE", help="write what is measured as a protocol"
     )
 
 
 def _add_work(parser: Parser) -> None:
     group = parser.add_argument_group("results and progress")
     group.add_argument(
-        "--results", type=Path, metavar="FOLDER", help=f"default: {RunConfig.results}"
+        "--results", type=user_path, metavar="FOLDER", help=f"default: {RunConfig.results}"
     )
     group.add_argument(
         "--name", help="folder of the leaderboard in --results; default: the suite's name"
@@ -188,5 +188,4 @@ def _run(words: Sequence[str], program: str) -> int:
 
 
 if __name__ == "__main__":
-    with suppress(BrokenPipeError):
-        sys.exit(main())
+    as_program(main)

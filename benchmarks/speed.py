@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from benchmarks.commands import lists
 from benchmarks.commands.options import Parser, add_algorithms, add_tasks, completed, examples
 from benchmarks.common.errors import UserError, exit_status
+from benchmarks.common.files import user_path
 from benchmarks.common.hardware import available_cores
+from benchmarks.common.program import as_program
 from benchmarks.measures.cases import CASES, ROLLOUTS, STACKS
 from benchmarks.tasks.tasks import ALL_TASKS, TASKS
 
@@ -115,7 +116,7 @@ def _beside(commands: Any, name: str, text: str, cases: Sequence[str] | dict[str
 
 
 def _add_out(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--out", type=Path, metavar="FILE", help="write the results as JSON")
+    command.add_argument("--out", type=user_path, metavar="FILE", help="write the results as JSON")
 
 
 def parser(program: str = PROGRAM) -> Parser:
@@ -148,4 +149,4 @@ def _run(args: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_program(main)

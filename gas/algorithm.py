@@ -10,12 +10,12 @@ every cost limit.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.common.errors import unknown_name
+from benchmarks.common.ranges import Choices, Expectile, NotNegative, Range, Share
 from benchmarks.methods.algorithm import Policy, eval_only
 from benchmarks.methods.losses import expectile_weight
 from gas.segments import Segments, relabel_costs, relabel_rewards
@@ -27,14 +27,14 @@ from gas.targets import TargetConfig, TargetPolicy, initial_targets
 class GASConfig(TargetConfig, StitchingConfig):
     """Options of GAS. Defaults are the paper's where it states them."""
 
-    alpha: float = 0.8
+    alpha: Expectile = 0.8
     """Expectile of the goals, and of the weights in the policy's loss."""
-    delta: float = 0.1
+    delta: Share = 0.1
     """Target returns are sampled between (1 - delta) R and (1 + delta) R."""
-    cost_relabelling: str = "narrow"
+    cost_relabelling: Annotated[str, Choices(("full", "narrow", "none"))] = "narrow"
     """Range of target costs above the segment's cost: "full" up to C_max (paper); "narrow" up to
     narrowness sqrt(time left) C_max more (release); "none" equal to the segment's cost."""
-    narrowness: float = 0.3
+    narrowness: NotNegative = 0.3
     """See `cost_relabelling` (release: 0.3, and 0.2 on AntRun)."""
     goals: bool = True
     """Condition the policy on the goals and weight its loss by them. Without, the policy is cloned
@@ -46,17 +46,12 @@ class GASConfig(TargetConfig, StitchingConfig):
     cost_filter: bool = True
     """Leave segments out of the policy's loss if they cost more than V^C (the sign of a term in the
     release; not in the paper)."""
-    tightening: int = eval_only(2)
+    tightening: Annotated[int, Range(0, most=10_000)] = eval_only(2)
     """How many times the policy's target cost is lowered to V^C at each step, so that no more cost
     is asked for than the return takes (ours); 0 leaves it as it is."""
-    halve_below: float = eval_only(0.0)
+    halve_below: Share = eval_only(0.0)
     """If the cost limit left is below this fraction of C_max, the policy, but not the goals, gets
     half of it as target cost (release: 0.1)."""
-
-    def __post_init__(self) -> None:
-        if self.cost_relabelling not in (kinds := ("full", "narrow", "none")):
-            raise unknown_name("gas.cost_relabelling", self.cost_relabelling, kinds)
-        super().__post_init__()
 
 
 _NO_COST = 0.01

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmarks.common.ranges import Count, Expectile, NotNegative, Share
 from benchmarks.methods.algorithm import Policy, eval_only
 from benchmarks.methods.losses import expectile_loss
 from gas.segments import Segments
@@ -38,20 +39,20 @@ _MAX_EXPONENT = 3.0
 class LevelsConfig(StitchingConfig):
     """Options of GAS over levels of cost."""
 
-    cost_bins: int = 24
+    cost_bins: Count = 24
     """Number of levels between no cost and the largest; lower levels are narrower."""
-    expectile: float = 0.9
+    expectile: Expectile = 0.9
     """Expectile estimating each level's return."""
-    temperature: float = 1.0
+    temperature: NotNegative = 1.0
     """Inverse temperature of the weights in the policy's loss; 0 weighs all segments equally."""
-    known: float = eval_only(0.01)
+    known: Share = eval_only(0.01)
     """Smallest probability of a level at a state that makes it a candidate."""
-    agreement: float = eval_only(0.97)
+    agreement: Share = eval_only(0.97)
     """A candidate is dropped if the probability that its action keeps the limit is below this
     fraction of the best candidate's."""
-    slack: float = eval_only(0.05)
+    slack: Share = eval_only(0.05)
     """Fraction of the return that may be given up for a cheaper level."""
-    margin: float = eval_only(0.1)
+    margin: Share = eval_only(0.1)
     """Fraction of the cost limit left that is kept in reserve."""
 
 

@@ -30,6 +30,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from benchmarks.common.ranges import Expectile, LearningRate, NotNegative, Positive, Share, Width
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Budget, Policy, eval_only
 from benchmarks.methods.losses import expectile_weight
@@ -53,17 +54,17 @@ _FLOOR_QUANTILE = 0.8
 class ReleasedConfig(TargetConfig, LearnerConfig):
     """Options of the release; those that differ by task are in `ReleasedGAS.options_on`."""
 
-    target_quantile: float = eval_only(0.95)
-    margin: float = eval_only(0.0)
-    embedding: int = 128
+    target_quantile: Share = eval_only(0.95)
+    margin: Share = eval_only(0.0)
+    embedding: Width = 128
     """Width of the observation and of each number before they are joined."""
-    alpha: float = 0.8
+    alpha: Expectile = 0.8
     """Expectile of the goals and weight of the policy."""
-    shortening: float = 0.3
+    shortening: Share = 0.3
     """Time t' goes up to t + shortening (T + 1 - t)."""
-    delta: float = 0.1
+    delta: Share = 0.1
     """Reward targets are drawn within (1 - delta) R and (1 + delta) R, R the shifted return."""
-    narrowness: float = 0.3
+    narrowness: NotNegative = 0.3
     """Cost targets go up to narrowness C_max sqrt((T + 1 - t') / (T + 1)) above the segment's."""
     subsets: str | None = None
     """Trajectories that give an equal part of each batch, besides all: "400:49-72 350:25-48" are
@@ -75,11 +76,11 @@ class ReleasedConfig(TargetConfig, LearnerConfig):
     bounded: bool = True
     """Keep weights of the policy's loss from falling below 0, where it has no lower bound (ours);
     false is the literal release, which diverges."""
-    init_temperature: float = 0.1
+    init_temperature: Positive = 0.1
     """Weight of the policy's entropy at the start."""
-    temperature_rate: float = 1e-4
+    temperature_rate: LearningRate = 1e-4
     """Adam's rate for it."""
-    halve_below: float = eval_only(0.1)
+    halve_below: Share = eval_only(0.1)
     """With less budget left than this part of C_max + 1, the policy (not the goals) is told half
     of it."""
 

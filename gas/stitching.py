@@ -11,6 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.common.random_streams import Draws
+from benchmarks.common.ranges import (
+    Batch,
+    Count,
+    Discount,
+    Expectile,
+    LearningRate,
+    NotNegative,
+    Positive,
+    Share,
+    Updates,
+    Width,
+)
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy
 from benchmarks.methods.stacking import clip_gradients
@@ -23,29 +35,29 @@ from gas.segments import Segments, SegmentSampler
 class LearnerConfig(Config):
     """Options of every form of GAS: batches, networks and optimiser."""
 
-    batch: int = 2048
-    width: int = 256
-    blocks: int = 3
-    expansion: int = 4
-    dropout: float = 0.05
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    warmup: int = 500
+    batch: Batch = 2048
+    width: Width = 256
+    blocks: Count = 3
+    expansion: Count = 4
+    dropout: Discount = 0.05
+    learning_rate: LearningRate = 1e-3
+    weight_decay: NotNegative = 1e-4
+    warmup: Updates = 500
     """Updates over which the learning rate rises linearly."""
-    max_grad_norm: float = 0.25
+    max_grad_norm: Positive = 0.25
 
 
 @dataclass(frozen=True)
 class StitchingConfig(LearnerConfig):
     """Options of the forms that reshape the data. Defaults are the paper's where it states them."""
 
-    shortening: float = 1.0
+    shortening: Share = 1.0
     """Segments cover at least (1 - shortening) of the rest of their episode; 1 is any length."""
-    quantile: float = 0.2
+    quantile: Expectile = 0.2
     """q: fraction of the trajectories in each bin of cost that make up D_q."""
-    reshaping_bins: int = 10
+    reshaping_bins: Count = 10
     """Bins of cost, with equally many trajectories, in the reshaping."""
-    epsilon: float = 0.5
+    epsilon: Share = 0.5
     """Probability of sampling from D_q."""
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from benchmarks.common.ranges import NotNegative, Share
 from benchmarks.datasets.targets import (
     TARGET_MARGIN,
     TARGET_QUANTILE,
@@ -25,11 +26,11 @@ class TargetConfig(Config):
     reward_target: float | str | None = eval_only(None)
     """R-hat at the start of an episode: a number, or numbers by cost limit such as "8:420 16:430",
     interpolated linearly; None takes it from the dataset (`reward_targets`)."""
-    target_quantile: float = eval_only(TARGET_QUANTILE)
+    target_quantile: Share = eval_only(TARGET_QUANTILE)
     """R-hat taken from the dataset is this quantile of the returns within the limit less margin."""
-    margin: float = eval_only(TARGET_MARGIN)
+    margin: Share = eval_only(TARGET_MARGIN)
     """Fraction of the cost limit kept in reserve: C-hat starts at (1 - margin) times the limit."""
-    target_factor: float = eval_only(1.0)
+    target_factor: NotNegative = eval_only(1.0)
     """Factor of R-hat at the start."""
 
     def __post_init__(self) -> None:

@@ -24,6 +24,17 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from baselines.osrl.acceleration import accelerate
 from benchmarks.common.errors import UserError
+from benchmarks.common.ranges import (
+    Batch,
+    Count,
+    Discount,
+    Expectile,
+    LearningRate,
+    NotNegative,
+    Positive,
+    Share,
+    Width,
+)
 from benchmarks.datasets.sampling import TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Config
@@ -100,14 +111,14 @@ class WrappedAlgorithm(Algorithm):
 class TransitionConfig(Config):
     """Options of all methods that train on transitions."""
 
-    batch: int = 512
-    actor_lr: float = 1e-3
-    critic_lr: float = 1e-3
-    hidden: int = 256
+    batch: Batch = 512
+    actor_lr: LearningRate = 1e-3
+    critic_lr: LearningRate = 1e-3
+    hidden: Width = 256
     """Width of the hidden layers of actor and critics."""
-    hidden_layers: int = 2
-    gamma: float = 0.99
-    reward_scale: float = 0.1
+    hidden_layers: Count = 2
+    gamma: Discount = 0.99
+    reward_scale: Positive = 0.1
 
 
 class TransitionAlgorithm(WrappedAlgorithm):
@@ -159,17 +170,17 @@ class TransitionAlgorithm(WrappedAlgorithm):
 class VAEConfig(TransitionConfig):
     """Options of all methods with a VAE, which models the behaviour policy."""
 
-    vae_lr: float = 1e-3
-    vae_hidden: int = 400
+    vae_lr: LearningRate = 1e-3
+    vae_hidden: Width = 400
     """Width of the VAE's hidden layers."""
-    sample_action_num: int = 10
+    sample_action_num: Count = 10
     """Actions sampled at each state, for a maximum of target values or for the penalty of CPQ."""
-    tau: float = 0.005
+    tau: Expectile = 0.005
     """Polyak coefficient of the target networks."""
-    beta: float = 0.5
+    beta: NotNegative = 0.5
     """Weight of the KL divergence in the VAE's loss."""
-    num_q: int = 2
-    num_qc: int = 2
+    num_q: Count = 2
+    num_qc: Count = 2
 
 
 class VAEAlgorithm(TransitionAlgorithm):
@@ -201,13 +212,13 @@ class LagrangianConfig(VAEConfig):
     The controller's error is the cost critic's value minus the discounted cost limit.
     """
 
-    lmbda: float = 0.75
+    lmbda: Share = 0.75
     """Weight of the smaller of two critics in a target value; the larger has 1 - lmbda."""
-    kp: float = 0.1
+    kp: NotNegative = 0.1
     """Proportional gain: multiplier per unit of error."""
-    ki: float = 0.003
+    ki: NotNegative = 0.003
     """Integral gain, on the error summed over updates; the sum never falls below 0."""
-    kd: float = 0.001
+    kd: NotNegative = 0.001
     """Derivative gain, on the growth of the error since the last update."""
 
 

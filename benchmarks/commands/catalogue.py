@@ -79,7 +79,7 @@ def print_method(spec: str) -> None:
     print(f"\noptions, set by --option {cls.name}.OPTION=VALUE:")
     for one in options_of(cls.config_class):
         value = method.options.get(one.name, one.default)
-        print(f"  {one.name} = {_written(value)}  ({one.kind})")
+        print(f"  {one.name} = {_written(value)}  ({one.kind}{one.allowed and f', {one.allowed}'})")
         comment = one.comment + (" [evaluation only]" if one.eval_only else "")
         if comment:
             print(

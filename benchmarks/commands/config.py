@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from benchmarks.common.errors import UserError
+from benchmarks.common.files import is_file_name
+from benchmarks.common.ranges import Range, check_ranges
 from benchmarks.scheduling.config import EngineConfig
 
 T = TypeVar("T")
+Episodes = Annotated[int, Range(1, most=10**6)]
+"""Episodes at each limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,17 +51,17 @@ class RunConfig:
     data: str = "auto"
     seeds: tuple[int, ...] = ()
     """Empty for as many seeds as the budget has."""
-    episodes: int = 10
+    episodes: Episodes = 10
     """Episodes at each limit."""
     options: tuple[str, ...] = ()
     """Options of methods, each as "gas.alpha=0.9"."""
-    updates: int | None = None
+    updates: Annotated[int, Range(1, most=10**9)] | None = None
     """Number of updates of every method; None for the budget's."""
-    evaluate_every: int | None = None
+    evaluate_every: Annotated[int, Range(1, most=10**9)] | None = None
     """Updates between two evaluations during a training; None for none before its end."""
     stage: str = "both"
     compile: bool = False
-    checkpoint_seconds: float = 60.0
+    checkpoint_seconds: Annotated[float, Range(0)] = 60.0
     results: Path = Path("results")
     name: str | None = None
     """Folder of one leaderboard for all suites; None for a leaderboard a suite."""
@@ -76,16 +80,10 @@ class RunConfig:
     def of(given: Mapping[str, Any]) -> RunConfig:
         """The configuration with the values that are `given`, defaults for the others."""
         config = build(RunConfig, given)
-        if not config.checkpoint_seconds >= 0:
-            raise UserError(f"--checkpoint-seconds must not be {config.checkpoint_seconds:g}")
-        _require_positive("--episodes", config.episodes)
-        if config.updates is not None:
-            _require_positive("--updates", config.updates)
-        if config.evaluate_every is not None:
-            _require_positive("--evaluate-every", config.evaluate_every)
+        check_ranges(config, option_name)
         name = config.name
-        if name is not None and (Path(name).name != name or name in ("runs", ".", "..")):
-            raise UserError(f"--name {name!r} is not a plain folder name")
+        if name is not None and (not is_file_name(name) or name in ("runs", ".", "..")):
+            raise UserError(f"--name {name[:80]!r} is not a plain folder name")
         return config
 
 
@@ -96,7 +94,7 @@ class EvaluateConfig:
     runs: tuple[Path, ...] = ()
     """Folders of runs, or results folders."""
     limits: tuple[str, ...] = ()
-    episodes: int = 10
+    episodes: Episodes = 10
     algorithms: tuple[str, ...] = ()
     """Plugin files that stored runs were trained with."""
     tasks: tuple[str, ...] = ()
@@ -107,7 +105,7 @@ class EvaluateConfig:
     def of(given: Mapping[str, Any]) -> EvaluateConfig:
         """The configuration with the values that are `given`, defaults for the others."""
         config = build(EvaluateConfig, {**given, "stage": "evaluate"})
-        _require_positive("--episodes", config.episodes)
+        check_ranges(config, option_name)
         return config
 
 
@@ -125,6 +123,6 @@ def build(cls: type[T], given: Mapping[str, Any]) -> T:
     return cls(**values)
 
 
-def _require_positive(option: str, value: int) -> None:
-    if value < 1:
-        raise UserError(f"{option} must be at least 1, not {value}")
+def option_name(field_name: str) -> str:
+    """The option on the command line that a field holds."""
+    return f"--{field_name.replace('_', '-')}"

@@ -20,6 +20,7 @@ from benchmarks.datasets.source import (
     choose,
     dsrl_folder,
     obtain,
+    tell_warnings,
     usable,
 )
 from benchmarks.datasets.summary import draw, summarise
@@ -97,7 +98,7 @@ def verify(path: Path, name: str | None) -> int:
     task = resolve_task(name) if name else _task_of(path)
     if not path.is_file():
         raise UserError(f"{path}: no such data file")
-    faults, warnings = examine(path, task)
+    faults, warnings, _ = examine(path, task)
     for kind, lines in (("fault", faults), ("warning", warnings)):
         for line in lines:
             print(f"{path}: {kind}: {line}")
@@ -147,7 +148,9 @@ def inspect(names: Sequence[str], data: str, network: Network, out: Path) -> Non
         raise UserError(f"--out {out}: a picture's name ends in .png, .svg or .pdf")
     _require_folder_of(out, "--out")
     sets, _ = usable(choose(data, tasks, network), network, skip=False)
-    loaded = [(one.task, _load_checked(one)) for one in obtain(sets, network)]
+    sets = obtain(sets, network)
+    tell_warnings(sets)
+    loaded = [(one.task, _load_checked(one)) for one in sets]
     for task, trajectories in loaded:
         summary = summarise(trajectories, task)
         print(f"{summary.line()}\n\n{summary.table()}\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 from benchmarks.commands.config import EvaluateConfig
 from benchmarks.common.errors import UserError
 from benchmarks.common.files import require_writable
+from benchmarks.common.locks import require_locks
 from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.methods.registry import find_method
 from benchmarks.runs.jobs import Job
@@ -14,7 +15,7 @@ from benchmarks.runs.store import Run, is_done
 from benchmarks.runs.stored import evaluation_job, stored_runs
 from benchmarks.scheduling import engines
 from benchmarks.scheduling.progress import print_failures, run_jobs
-from benchmarks.simulators.simulator import require_simulators_of
+from benchmarks.simulators.trial import require_simulators_of
 from benchmarks.tasks.suites import parse_limit
 
 
@@ -34,6 +35,7 @@ def evaluate_stored(config: EvaluateConfig, command: str) -> int:
     stores = list(dict.fromkeys(Path(job.results) for job in jobs))
     for results in stores:
         require_writable(results)
+        require_locks(results)
     if config.engine.engine != "local" and len(stores) > 1:
         raise UserError(
             f"--engine {config.engine.engine} evaluates the runs of one results folder at a time: "

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from benchmarks.common.errors import UserError
+from benchmarks.common.files import user_path
 from benchmarks.methods.variants import MARK
 
 LARGEST_SEED = 2**32 - 1
@@ -111,4 +111,7 @@ def _pieces(word: str) -> list[str]:
 
 
 def _is_file(word: str) -> bool:
-    return "," in word and Path(word).is_file()
+    try:
+        return "," in word and user_path(word).is_file()
+    except OSError:  # too long to be one
+        return False

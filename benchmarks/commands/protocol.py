@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmarks.commands.options import Parser, option_names
 from benchmarks.common.errors import UserError, unknown_name
+from benchmarks.common.files import user_path
 
 _NOT_IN_FILES = ("help", "config", "save-config", "dry-run", "yes")
 _KINDS_OF_DATA = ("auto", "generated", "dsrl")
@@ -26,7 +27,7 @@ Value = str | int | float | bool | Sequence[str] | Sequence[int]
 def read(path: Path, parser: Parser) -> dict[str, Any]:
     """What a protocol gives, as `parser.given` names it."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"--config {path}: cannot be read ({error})") from None
     known = {
@@ -44,7 +45,7 @@ def read(path: Path, parser: Parser) -> dict[str, Any]:
         given = parser.given(words)
     except UserError as error:
         raise UserError(f"--config {path}: {error}") from None
-    return _relocated(given, lambda word: str(path.parent / word))
+    return _relocated(given, lambda word: str(path.parent / user_path(word)))
 
 
 def _words(key: str, value: Any, action: argparse.Action) -> list[str]:

@@ -14,8 +14,17 @@ from benchmarks.common.durations import duration_text
 from benchmarks.common.errors import UserError
 from benchmarks.common.files import require_writable
 from benchmarks.common.hardware import devices
+from benchmarks.common.locks import require_locks
 from benchmarks.datasets.custom_task import resolve_task
-from benchmarks.datasets.source import DataSet, Network, choose, obtain, seconds_to_make, usable
+from benchmarks.datasets.source import (
+    DataSet,
+    Network,
+    choose,
+    obtain,
+    seconds_to_make,
+    tell_warnings,
+    usable,
+)
 from benchmarks.methods import registry
 from benchmarks.methods.names import known_names
 from benchmarks.results.leaderboard import rebuild
@@ -28,7 +37,7 @@ from benchmarks.runs.workload import Workload
 from benchmarks.scheduling import engines
 from benchmarks.scheduling.devices import DevicePool
 from benchmarks.scheduling.progress import print_failures, run_jobs
-from benchmarks.simulators.simulator import require_simulators_of
+from benchmarks.simulators.trial import require_simulators_of
 from benchmarks.tasks.suites import (
     BUDGETS,
     PAPER,
@@ -92,6 +101,9 @@ def run(config: RunConfig, command: str) -> int:
         + (f"processes: {where}" if where else f"engine: {config.engine.engine}")
     )
     print(f"tasks: {', '.join(data.task.name for data in whole.data)}")
+    for name in [config.name] if config.name else selection.suites:
+        if (config.results / name).exists() and not (config.results / name).is_dir():
+            raise UserError(f"{config.results / name} is a file: choose another --name")
     good, damaged = usable(whole.data, network, config.skip_missing or config.dry_run)
     if config.save_config:
         protocol.write(config.save_config, _protocol(config, whole))
@@ -100,12 +112,15 @@ def run(config: RunConfig, command: str) -> int:
     workload = _workload(config, selection.specs(whole, good), processes)
     print(workload.text(whole.methods))
     if config.dry_run:
+        tell_warnings(good)
         return 0
     _require_consent(workload, config.yes)
     require_writable(config.results)
+    require_locks(config.results)
     if config.stage != "train":
         require_simulators_of([data.task for data in good])
     data = obtain(good, network, config.skip_missing)
+    tell_warnings(data)
     checksums = {one.task.name: one.checksum() for one in data}
     specs = selection.specs(whole, data)
     jobs = [

@@ -39,17 +39,25 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
 def exit_status(command: Callable[[], int]) -> int:
     """Run a command and return the exit status of the process.
 
-    2 for a `UserError`, 1 if a disk is full or cannot be written, 130 for Ctrl-C.
+    2 for a `UserError` and for what the system refuses, 1 if a disk is full or cannot be written,
+    130 for Ctrl-C, 141 if the reader of the output is gone.
     """
     try:
         return command()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        return 141  # as a shell tells it
     except OSError as error:
-        if not is_disk_error(error):
-            raise
-        print(f"error: {error}: free disk space and repeat the command", file=sys.stderr)
+        if is_disk_error(error):
+            print(f"error: {error}: free disk space and repeat the command", file=sys.stderr)
+            return 1
+        where = "" if error.filename is None else f"{str(error.filename)[:200]}: "
+        print(f"error: {where}{error.strerror or describe(error)}", file=sys.stderr)
+        return 2
+    except MemoryError:
+        print("error: there is not enough memory: use fewer --workers", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nstopped: run the same command again to go on", file=sys.stderr)

@@ -9,6 +9,25 @@ from pathlib import Path
 
 from benchmarks.common.errors import UserError
 
+_LONGEST_NAME = 200
+"""Bytes in a name; file systems take 255, and temporary files add to a name."""
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a file or folder can have this name on any file system."""
+    plain = Path(name).name == name and "\0" not in name
+    return plain and 0 < len(os.fsencode(name)) <= _LONGEST_NAME
+
+
+def user_path(text: str | Path) -> Path:
+    """The path that a user writes; ~ is the home folder where no shell has replaced it."""
+    if "\0" in str(text):
+        raise UserError(f"{str(text)!r} is not a path")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise UserError(f"{text}: there is no such home folder") from None
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -46,7 +65,9 @@ def remove_parts(folder: Path) -> None:
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Write `content` to `path`, completely or not at all."""
     with replacing(path) as part:
-        part.write_bytes(content.encode() if isinstance(content, str) else content)
+        part.write_bytes(
+            content.encode(errors="backslashreplace") if isinstance(content, str) else content
+        )
 
 
 def require_writable(folder: Path) -> None:

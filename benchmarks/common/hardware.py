@@ -9,12 +9,35 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from benchmarks.common.cgroups import cpu_quota
 from benchmarks.common.errors import UserError
+
+_FILES_PER_WORKER = 5
+"""Open files of a runner for each of its workers: four pipes, and one while it starts another."""
+_OTHER_FILES = 48
 
 
 def available_cores() -> int:
-    """Number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Number of cores that this process may use, by its affinity and its container's quota."""
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    quota = cpu_quota()
+    return cores if quota is None else max(1, min(cores, int(quota)))
+
+
+def raise_open_files() -> None:
+    """Let this process open as many files as the system allows it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # macOS takes no unlimited value
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def most_workers() -> int:
+    """Worker processes that the limit of open files allows this process at a time."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return max((limit - _OTHER_FILES) // _FILES_PER_WORKER, 1)
 
 
 def processor() -> str:

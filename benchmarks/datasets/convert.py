@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.common.errors import UserError
-from benchmarks.datasets.trajectories import HDF5_ERRORS, Trajectories
+from benchmarks.datasets.hdf5 import HDF5_ERRORS
+from benchmarks.datasets.trajectories import Trajectories
 
 Array = NDArray[Any]
 _COSTS = ("costs", "cost", "infos/cost", "infos/costs")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -14,10 +15,9 @@ from pathlib import Path
 from time import sleep
 from typing import Any
 
-from filelock import FileLock
-
 from benchmarks.common.errors import UserError
 from benchmarks.common.files import write_atomic
+from benchmarks.common.locks import waiting_lock
 from benchmarks.datasets.mirror import (
     SHA256,
     MirrorError,
@@ -106,7 +106,7 @@ def fetch(
         return path
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock"):
+        with waiting_lock(Path(f"{path}.lock"), f"downloads {path.name}"):
             if path.is_file():  # another process has downloaded it
                 return path
             for address in addresses:
@@ -240,14 +240,24 @@ def enforce_checksum(path: Path, records: Path, known: str | None = None) -> str
                 f"{old_sum[:12]}…): fetch it again, or delete {record} if that is intended"
             )
         if not unchanged:
-            records.mkdir(parents=True, exist_ok=True)
-            write_atomic(record, json.dumps({"sha256": new_sum, **facts}))
+            _note_checksum(record, {"sha256": new_sum, **facts})
     except OSError as error:
-        raise UserError(
-            f"cannot record the checksum of {path} in {records} ({error}): choose another folder "
-            "by OSRL_BENCH_CACHE"
-        ) from None
+        raise UserError(f"{path} cannot be read ({error.strerror or error})") from None
     return new_sum
+
+
+def _note_checksum(record: Path, facts: dict[str, Any]) -> None:
+    """Record a checksum; where that cannot be done, say so and go on."""
+    try:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(record, json.dumps(facts))
+    except OSError as error:
+        print(
+            f"note: the checksum of {facts['path']} cannot be recorded in {record.parent} "
+            f"({error.strerror or error}): a later change of the file goes unnoticed; "
+            "OSRL_BENCH_CACHE names another folder",
+            file=sys.stderr,
+        )
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from benchmarks.datasets.summary import Summary
 def read_figures(path: Path) -> dict[str, Any]:
     """The stored figures by task; empty if there is no file yet."""
     try:
-        figures = json.loads(path.read_text()) if path.exists() else {}
+        figures = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except (OSError, ValueError) as error:
         raise UserError(f"--record {path}: not a JSON file ({error}): name another") from None
     if not isinstance(figures, dict):

@@ -5,20 +5,29 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 from tqdm import tqdm
 
 from benchmarks.common.errors import UserError
+from benchmarks.common.files import user_path
 from benchmarks.common.hardware import available_cores
 from benchmarks.datasets import dsrl, mirror
+from benchmarks.datasets.examined import examined
 from benchmarks.datasets.generation.policies import recorded_checksum, shipped_tasks
 from benchmarks.datasets.generation.rollouts import generate, generated_path, generation_seconds
-from benchmarks.datasets.trajectories import HDF5_ERRORS, file_checksum, missing_columns
+from benchmarks.datasets.trajectories import file_checksum
+from benchmarks.datasets.verify import Findings
 from benchmarks.tasks.tasks import Task
+
+_GET_DATA = (
+    "put DSRL files into DSRL_DATASET_DIR for --data dsrl, or train a policy with "
+    "`python -m benchmarks.data train-behaviour TASK`"
+)
+"""The remedy for data that are not there."""
 
 
 @dataclass(frozen=True)
@@ -45,19 +54,17 @@ class DataSet:
             return dsrl.enforce_checksum(self.path, cache_folder() / "checksums")
         return file_checksum(self.path)
 
-    def problem(self) -> str | None:
-        """The fault in the file's structure; None if there is none."""
-        try:
-            with h5py.File(self.path, "r") as file:
-                if missing := missing_columns(file):
-                    return f"lacks {', '.join(missing)}"
-                widths = *file["observations"].shape[1:], *file["actions"].shape[1:]
-                expected = self.task.observation_dim, self.task.action_dim
-                if widths != expected:
-                    return f"has widths {widths} of observations and actions instead of {expected}"
-        except HDF5_ERRORS as error:
-            return f"is damaged or not HDF5 ({error})"
-        return None
+    def findings(self) -> Findings:
+        """What `data verify` finds in the file."""
+        return examined(self.path, self.task, cache_folder() / "examined")
+
+    def remedy(self) -> str:
+        """What to do about a fault in the file; empty where only its owner knows."""
+        if self.source == "generated" and can_generate(self.task):
+            return f"delete {self.path}, and the next run makes it anew"
+        if self.path.parent == fetched_folder():
+            return f"delete {self.path}, and the next run fetches it anew"
+        return ""
 
 
 @dataclass(frozen=True)
@@ -83,13 +90,13 @@ class Network:
 def cache_folder() -> Path:
     """Folder of generated and downloaded data: `OSRL_BENCH_CACHE` or the user's cache folder."""
     if chosen := os.environ.get("OSRL_BENCH_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "osrl-bench"
+        return user_path(chosen)
+    return user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "osrl-bench"
 
 
 def dsrl_folder() -> Path:
     """Folder of DSRL's own downloads: `DSRL_DATASET_DIR` or its default in the home folder."""
-    return Path(os.environ.get("DSRL_DATASET_DIR") or Path.home() / ".dsrl" / "datasets")
+    return user_path(os.environ.get("DSRL_DATASET_DIR") or "~/.dsrl/datasets")
 
 
 def fetched_folder() -> Path:
@@ -131,7 +138,7 @@ def choose(data: str, tasks: Iterable[Task], network: Network | None = None) -> 
         return [DataSet(t, _generated(t), data) for t in tasks]
     if data == "dsrl":
         return [DataSet(t, published_path(t), data) for t in tasks]
-    folder = Path(data)
+    folder = user_path(data)
     if not data or not folder.is_dir():
         raise UserError(
             f"unknown data {data!r}: use auto, generated, dsrl, or a folder with DSRL files"
@@ -159,11 +166,14 @@ def usable(data: Sequence[DataSet], network: Network, skip: bool) -> tuple[list[
     The others are listed with the remedy: as a note if `skip`, otherwise as a `UserError`.
     """
     good, faults, damaged = list[DataSet](), dict[str, list[str]](), False
+    remedies = dict[str, None]()
     for item in data:
         fault = None
-        if item.present:
-            if fault := item.problem():
-                fault, damaged = f"{item.path} {fault}", True
+        if item.present or item.path.is_symlink():
+            findings = item.findings()
+            if findings.faults:
+                fault, damaged = f"{item.path}: {findings.faults[0]}", True
+                remedies |= dict.fromkeys(filter(None, [item.remedy()]))
         elif item.source == "generated" and not can_generate(item.task):
             fault = "no behaviour policy is shipped"
         elif item.source == "dsrl" and not network.mirrors:
@@ -176,16 +186,28 @@ def usable(data: Sequence[DataSet], network: Network, skip: bool) -> tuple[list[
             good.append(item)
     if faults:
         causes = "; ".join(f"{', '.join(names)}: {fault}" for fault, names in faults.items())
-        text = (
-            f"no usable data for {len(data) - len(good)} of {len(data)} tasks ({causes}). "
-            "Put DSRL files into DSRL_DATASET_DIR for --data dsrl, or train a policy with "
-            "`python -m benchmarks.data train-behaviour TASK`"
-        )
+        text = f"no usable data for {len(data) - len(good)} of {len(data)} tasks ({causes})"
+        if not damaged:
+            remedies[_GET_DATA] = None
+        text += "".join(f"; {remedy}" for remedy in remedies)
         if not skip or not good:
             rest = f"; --skip-missing runs the other {len(good)}" if good else ""
             raise UserError(f"{text}{rest}")
         print(f"note: {text}", file=sys.stderr)
     return good, damaged
+
+
+def tell_warnings(data: Sequence[DataSet]) -> None:
+    """Print what is odd about data that can be used, but not of data that are as they were made."""
+    for item in data:
+        if item.source != "generated" and item.present and (warnings := item.findings().warnings):
+            print(f"note: {item.path}: {'; '.join(warnings)}", file=sys.stderr)
+
+
+def _require_sound(item: DataSet) -> None:
+    """`UserError` if data that were just made or fetched have a fault."""
+    if faults := item.findings().faults:
+        raise UserError(f"{item.path}: {faults[0]}; {item.remedy()}")
 
 
 def obtain(data: Sequence[DataSet], network: Network, skip: bool = False) -> list[DataSet]:
@@ -195,6 +217,7 @@ def obtain(data: Sequence[DataSet], network: Network, skip: bool = False) -> lis
     """
     available = []
     for item in data:
+        made = not item.present
         try:
             if not item.present and item.source == "generated":
                 with _bar(f"generating {item.task.name}", " episodes") as progress:
@@ -205,7 +228,14 @@ def obtain(data: Sequence[DataSet], network: Network, skip: bool = False) -> lis
             elif not item.present and item.source == "dsrl":
                 with _bar(f"downloading {item.task.dataset_file}", "B") as progress:
                     dsrl.fetch(item.task, item.path.parent, network.mirrors, progress=progress)
+            if made:
+                _require_sound(item)
             available.append(item)
+        except BrokenProcessPool:
+            raise UserError(
+                f"a process that made data of {item.task.name} was ended from outside (out of "
+                "memory?): repeat the command"
+            ) from None
         except OSError as error:
             raise UserError(
                 f"cannot write data to {cache_folder()} ({error.strerror or error}): choose "

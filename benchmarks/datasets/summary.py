@@ -97,7 +97,9 @@ def draw(sets: Sequence[tuple[Task, Trajectories]], path: Path) -> None:
     """Plot return against cost to `path`: one panel for each set, with the suites' limits."""
     columns = min(_COLUMNS, len(sets))
     rows = -(-len(sets) // columns)
-    with mpl.rc_context({"font.size": 7.5, "axes.titlesize": 8, "axes.linewidth": 0.6}):
+    with mpl.rc_context():
+        mpl.rcdefaults()  # not the user's settings
+        mpl.rcParams.update({"font.size": 7.5, "axes.titlesize": 8, "axes.linewidth": 0.6})
         size = max(1.0 + 2.2 * columns, 5.0), max(0.5 + 1.9 * rows, 3.0)  # inches
         figure = Figure(size, layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()

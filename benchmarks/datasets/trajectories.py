@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from benchmarks.common.errors import UserError
+from benchmarks.datasets.hdf5 import UnreadableError, reading
 
 Floats = NDArray[np.float32]
 
@@ -22,8 +23,6 @@ COLUMNS = (*_KEYS, "terminals", "timeouts")
 """The columns of a file in DSRL's format."""
 _CHUNK = 2**18
 """Maximum bytes of a column in one HDF5 chunk, so that a chunk fits the processor's cache."""
-HDF5_ERRORS = (OSError, RuntimeError, LookupError, AttributeError, TypeError, ValueError)
-"""The exceptions that h5py raises on damaged files, depending on where the damage is."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +64,13 @@ class Trajectories:
         The last episode may have neither. Without `next_observations` the next row is used, and an
         episode's last observation is repeated. Raises `UserError` if the arrays do not fit.
         """
-        columns = {
+        columns: dict[str, NDArray[Any]] = {
             "observations": _floats("observations", observations),
             "actions": _floats("actions", actions),
             "rewards": _floats("rewards", rewards).reshape(-1),
             "costs": _floats("costs", costs).reshape(-1),
-            "terminals": np.asarray(terminals).reshape(-1).astype(bool),
-            "timeouts": np.asarray(timeouts).reshape(-1).astype(bool),
+            "terminals": _marks("terminals", terminals),
+            "timeouts": _marks("timeouts", timeouts),
         }
         if next_observations is not None:
             columns["next_observations"] = _floats("next_observations", next_observations)
@@ -87,6 +86,8 @@ class Trajectories:
         for name in ("observations", "actions"):
             if columns[name].ndim != 2:
                 raise UserError(f"{name} must have two dimensions, not {columns[name].ndim}")
+            if columns[name].shape[1] == 0:
+                raise UserError(f"{name} are 0 wide")
         ends = columns["terminals"] | columns.pop("timeouts")
         ends[-1] = True
         bounds = np.concatenate([[0], np.flatnonzero(ends) + 1]).astype(np.int64)
@@ -104,14 +105,12 @@ class Trajectories:
         if not path.is_file():
             raise UserError(f"{path}: no such data file")
         try:
-            with h5py.File(path, "r") as file:
+            with reading(path) as file:
                 if missing := missing_columns(file):
                     raise UserError(f"{path}: not a DSRL file, it lacks {', '.join(missing)}")
                 arrays = {key: _read(file[key]) for key in COLUMNS}
-        except HDF5_ERRORS as error:
-            raise UserError(
-                f"{path}: damaged or not HDF5 ({error}); delete it and fetch or generate it again"
-            ) from None
+        except UnreadableError as error:
+            raise UserError(f"{path}: {error}") from None
         try:
             return Trajectories.from_arrays(**arrays, source=source, checksum=file_checksum(path))
         except UserError as error:
@@ -120,16 +119,21 @@ class Trajectories:
     def save(self, path: Path, **attributes: str | float) -> None:
         """Write a file in DSRL's format at `path` (not atomically), with HDF5 `attributes`.
 
-        The file is not compressed, as most of its loading time would be decompression.
+        The file is not compressed, as most of its loading time would be decompression. It is made
+        in memory and written as one: HDF5 does not survive a disk that fills up while it writes.
         """
         last = self.starts[1:] - 1
         timeouts = np.zeros(len(self.rewards), dtype=bool)
         timeouts[last] = ~self.terminals[last]
-        with h5py.File(path, "w", track_order=True) as file:
+        memory: dict[str, Any] = {"driver": "core", "backing_store": False}
+        with h5py.File(path.name, "w", track_order=True, **memory) as file:
             for key in (*_KEYS, "terminals"):
                 _write(file, key, getattr(self, key))
             _write(file, "timeouts", timeouts)
             file.attrs.update(attributes)
+            file.flush()
+            image = file.id.get_file_image()
+        path.write_bytes(image)
 
     def __len__(self) -> int:
         """The number of episodes."""
@@ -205,9 +209,22 @@ def _floats(name: str, values: ArrayLike) -> Floats:
         raise UserError(f"{name} is not an array of numbers") from None
 
 
+def _marks(name: str, values: ArrayLike) -> NDArray[np.bool_]:
+    """Marks of ends, which are 0 or 1: anything else does not say where an episode ends."""
+    given = np.asarray(values).reshape(-1)
+    if given.dtype.kind not in "fiub" or not np.isin(given, (0, 1)).all():
+        raise UserError(f"{name} holds values other than 0 and 1")
+    return given.astype(bool)
+
+
 def missing_columns(file: h5py.File) -> list[str]:
-    """The columns of DSRL's format that `file` lacks."""
-    return [key for key in COLUMNS if not isinstance(file.get(key), h5py.Dataset)]
+    """The columns of DSRL's format that `file` lacks, with what stands there instead."""
+
+    def instead(key: str) -> str:
+        return " (a group stands there)" if isinstance(file.get(key), h5py.Group) else ""
+
+    lacking = [key for key in COLUMNS if not isinstance(file.get(key), h5py.Dataset)]
+    return [f"{key}{instead(key)}" for key in lacking]
 
 
 def file_checksum(path: Path) -> str:

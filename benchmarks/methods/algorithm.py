@@ -23,6 +23,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from benchmarks.common.random_streams import Draws
+from benchmarks.common.ranges import Batch
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.generators import get_states, seeded_states, set_states
 
@@ -34,7 +35,7 @@ LOG_EVERY = 500
 class Config:
     """Options that every method has; the config of a method adds to them."""
 
-    batch: int = 512
+    batch: Batch = 512
     """Batch size of one update."""
 
 

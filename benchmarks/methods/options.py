@@ -9,8 +9,9 @@ import tokenize
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from io import StringIO
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
+from benchmarks.common.ranges import allowed
 from benchmarks.methods.algorithm import Config
 
 
@@ -23,6 +24,8 @@ class Option(NamedTuple):
     default: Any
     comment: str
     """What the source says of it, in one line; empty where it says nothing."""
+    allowed: str
+    """Its range, in words; empty where none is declared."""
     eval_only: bool
     """Whether it changes only how the trained policy acts."""
 
@@ -30,6 +33,7 @@ class Option(NamedTuple):
 def options_of(config_class: type[Config]) -> list[Option]:
     """The options of a config, those that every method has first."""
     found: list[Option] = []
+    kinds, ranges = get_type_hints(config_class), allowed(config_class)
     for one in fields(config_class):
         owner = next(
             cls for cls in config_class.__mro__ if one.name in vars(cls).get("__annotations__", {})
@@ -37,9 +41,10 @@ def options_of(config_class: type[Config]) -> list[Option]:
         factory = one.default_factory
         default = one.default if factory is MISSING else factory()
         comment = _comments(owner).get(one.name, "")
-        # a type stands as text only where annotations are not evaluated
-        kind = one.type.__name__ if isinstance(one.type, type) else str(one.type)
-        found.append(Option(one.name, kind, default, comment, bool(one.metadata)))
+        hint, declared = kinds[one.name], ranges[one.name]
+        kind = hint.__name__ if isinstance(hint, type) else str(hint)
+        words = "" if declared is None else str(declared)
+        found.append(Option(one.name, kind, default, comment, words, bool(one.metadata)))
     return found
 
 

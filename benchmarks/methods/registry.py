@@ -9,11 +9,12 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from benchmarks.common.errors import UserError, describe, unknown_name
+from benchmarks.common.files import user_path
+from benchmarks.common.ranges import check_ranges
 from benchmarks.methods.algorithm import Algorithm, Config, outdated
 from benchmarks.methods.names import BUILT_IN, known_names, plugins
 from benchmarks.methods.variants import MARK, label, split
@@ -57,7 +58,7 @@ def find_method(spec: str) -> Method:
         if point.name == spec:
             try:
                 cls = point.load()
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise UserError(
                     f"plugin {spec!r} ({point.value}) fails to load: {describe(error)}"
                 ) from None
@@ -69,10 +70,13 @@ def find_method(spec: str) -> Method:
 
 def _from_file(spec: str) -> Method:
     file, _, name = spec.rpartition(":")
-    path = Path(file).resolve()
+    path = user_path(file).resolve()
     if not path.is_file():
         raise UserError(f"algorithm {spec!r}: file {file} does not exist")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise UserError(f"algorithm {spec!r}: {file} cannot be read ({error.strerror})") from None
     module_name = f"osrl_bench_plugin_{digest[:16]}"
     if module_name not in sys.modules:
         module_spec = importlib.util.spec_from_file_location(module_name, path)
@@ -82,7 +86,7 @@ def _from_file(spec: str) -> Method:
         sys.modules[module_name] = module  # dataclasses look up their module by name
         try:
             module_spec.loader.exec_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             del sys.modules[module_name]
             raise UserError(f"{file} fails to load: {describe(error)}") from None
     cls = getattr(sys.modules[module_name], name, None)
@@ -154,4 +158,9 @@ def configure(
     if budget not in cls.budgets:
         raise unknown_name(f"budget of {cls.name}", budget, cls.budgets)
     values = {**(of_task or {}), **cls.budgets[budget].options, **options}
-    return cls.config_class(**values), cls.budgets[budget].updates
+    try:
+        config = cls.config_class(**values)
+        check_ranges(config, lambda name: f"option {cls.name}.{name}")
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise UserError(f"options of {cls.name}: {describe(error)}") from None
+    return config, cls.budgets[budget].updates

@@ -224,7 +224,7 @@ def _curve(path: Path) -> str:
     Lines with another number of columns, such as one that a crash cut off, are left out.
     """
     try:
-        header, *lines = path.read_text().splitlines()
+        header, *lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
         return "{}"
     names = header.split(",")

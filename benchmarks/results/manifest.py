@@ -72,12 +72,21 @@ def _cost_and_fraction(limit: Limit, task: Task) -> tuple[float, float | None]:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Read the manifest of `write_manifest`."""
     try:
-        content: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+        content: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        jobs_of(content, folder)
+        missing = {"title", "budget", "limits", "ranges"} - content.keys()
     except (OSError, ValueError) as error:
         raise UserError(
             f"{folder} has no readable {MANIFEST} ({error}): name a folder that "
             "`python -m benchmarks.run` made"
         ) from None
+    except (KeyError, TypeError, AttributeError) as error:
+        missing = {" ".join(str(error).split())}
+    if missing:
+        raise UserError(
+            f"{folder}/{MANIFEST} is damaged or from another version of the suite "
+            f"({', '.join(sorted(missing))}): make it with this version, by the same command"
+        )
     return content
 
 
@@ -109,8 +118,13 @@ def load_stored(
                 status = "failed" if failed else "missing"
                 missing.append((*cell, status, reason))
                 continue
+            played = run.episodes(limit, job.episodes)
+            if not all(episode.finite for episode in played):  # of earlier versions
+                reason = f"returns or costs are no numbers: delete {run.folder} to run it again"
+                missing.append((*cell, "failed", reason))
+                continue
             shared = (low, high, job.source, training.checksum, manifest["budget"])
-            for e in run.episodes(limit, job.episodes):
+            for e in played:
                 values = (e.episode, e.episode_return, e.episode_cost, e.length)
                 episodes.append(cell + values + shared)  # tuples need less memory than dicts
     return (

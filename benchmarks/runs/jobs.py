@@ -30,7 +30,7 @@ class ExitStatus(IntEnum):
     BUSY = 4
     """Another process works on this run."""
     NO_SPACE = 5
-    """The disk is full or no longer writable."""
+    """The disk is full or no longer writable, or its file system gives no locks."""
     OUT_OF_MEMORY = 6
     """The machine or a GPU ran out of memory; the job may succeed with fewer neighbours."""
 

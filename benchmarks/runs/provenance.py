@@ -64,7 +64,10 @@ def command_line(arguments: Sequence[str], program: str = "python -m benchmarks.
 
 
 def _without_home(word: str) -> str:
-    home = str(Path.home())
+    try:
+        home = str(Path.home())
+    except RuntimeError:  # a container's user without one
+        home = ""
     if len(home) > 1 and (word == home or word.startswith(f"{home}/")):
         rest = word[len(home) :]
         return "~" + (shlex.quote(rest) if rest else "")
@@ -138,7 +141,7 @@ def read_record(folder: Path, stage: str) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     """A record; empty if it is missing or damaged, so that the result stays usable."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

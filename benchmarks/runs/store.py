@@ -12,6 +12,7 @@ results/runs/<task>-<algorithm>-<key>/
     evaluations.json     evaluations of several limits, about to be split into those files
     failure.json         why the last attempt failed; deleted when another attempt begins
     lock                 held by the process that works on this run
+    lock.json            which process that is or was, and since when
 results/runs/gpu-memory.json   observed GPU memory of methods (`benchmarks.scheduling.devices`)
 ```
 """
@@ -21,18 +22,21 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
+import platform
 import re
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
 from benchmarks.common.errors import UserError
 from benchmarks.common.files import remove_parts, write_atomic
+from benchmarks.common.locks import HeldError, NoLocksError, clock, locked
 from benchmarks.runs.evaluation import Episode
 from benchmarks.runs.jobs import Job, Training
 
@@ -67,15 +71,21 @@ class Run:
         The operating system releases the lock when this process dies, whatever the cause.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / "lock")
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            raise BusyError(f"another process works on {self.folder}") from None
-        try:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self.folder / "lock"))
+            except HeldError:
+                raise BusyError(f"another process works on {self.folder}") from None
             yield
-        finally:
-            lock.release()
+
+    def holder(self) -> str:
+        """The process that works on this run, in words, as its last attempt recorded it."""
+        facts = _facts(self.folder / "lock.json")
+        try:
+            who = f"process {facts['pid']} on {facts['machine']}, at work"
+            return f"{who} since {clock(facts['since'])}, holds {self.folder / 'lock'}"
+        except (KeyError, TypeError, ValueError, OverflowError, OSError):
+            return f"another process holds {self.folder / 'lock'}"
 
     @property
     def busy(self) -> bool:
@@ -87,7 +97,7 @@ class Run:
                 return False
         except BusyError:
             return True
-        except OSError:  # a disk error; the process that runs the job will report it
+        except (OSError, NoLocksError):  # the process that runs the job will report it
             return False
 
     @property
@@ -100,11 +110,13 @@ class Run:
         remove_parts(self.folder)
         (self.folder / "failure.json").unlink(missing_ok=True)
         self._split_evaluations()
+        holder = {"pid": os.getpid(), "machine": platform.node(), "since": time.time()}
+        write_atomic(self.folder / "lock.json", json.dumps(holder))
         if self.trained:
             (self.folder / "resume.pt").unlink(missing_ok=True)
         content = json.dumps(asdict(self.training), indent=1)
         path = self.folder / "job.json"
-        if not path.exists() or path.read_text() != content:
+        if not path.exists() or path.read_text(encoding="utf-8") != content:
             write_atomic(path, content)
 
     def save_progress(self, progress: Mapping[str, Any]) -> None:
@@ -152,6 +164,8 @@ class Run:
         """
         by_limit: dict[float, list[Episode]] = {}
         for episode in episodes:
+            if not episode.finite:
+                raise ValueError(f"an episode with a return or cost that is no number: {episode}")
             by_limit.setdefault(episode.limit, []).append(episode)
         group = [
             {
@@ -169,7 +183,7 @@ class Run:
         """Split the evaluations of a finished batch into one file for each limit."""
         path = self.folder / "evaluations.json"
         if path.exists():
-            for evaluation in json.loads(path.read_text()):
+            for evaluation in json.loads(path.read_text(encoding="utf-8")):
                 # Evaluation options may differ from ours; `.name` keeps the file in this folder.
                 target = self.folder / Path(evaluation["file"]).name
                 if not target.exists():
@@ -203,10 +217,19 @@ class Run:
     @staticmethod
     def _read(path: Path) -> dict[str, Any]:
         try:
-            content: dict[str, Any] = json.loads(path.read_text())
+            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UserError(f"{path} cannot be read ({error}): delete it and run again") from None
         return content
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    """The contents of a file that nothing depends on; empty if it is missing or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _save(state: Mapping[str, Any], path: Path) -> None:

@@ -20,8 +20,8 @@ from benchmarks.tasks.tasks import ALL_TASKS, Task
 def stored_runs(path: Path) -> list[Path]:
     """The folder itself if it is a run, else the trained runs in a results folder."""
     if (path / "job.json").is_file():
-        return [path.resolve()]
-    folders = [file.parent.resolve() for file in sorted(path.glob("runs/*/training.json"))]
+        return [path.absolute()]  # links are kept: the store may lie on another disk
+    folders = [file.parent.absolute() for file in sorted(path.glob("runs/*/training.json"))]
     if not folders:
         raise UserError(f"{path} is not a run and holds no trained run: name results/runs/...")
     return folders
@@ -87,7 +87,7 @@ def _training(folder: Path) -> Training:
         **{"seed": int, "updates": int, "config": dict, "limit": (float, int, type(None))},
     }
     try:
-        stored = json.loads((folder / "job.json").read_text())
+        stored = json.loads((folder / "job.json").read_text(encoding="utf-8"))
         values = {field.name: stored[field.name] for field in fields(Training)}
         wrong = [name for name, value in values.items() if not isinstance(value, types[name])]
     except (OSError, ValueError, KeyError, TypeError) as error:

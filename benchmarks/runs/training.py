@@ -226,7 +226,7 @@ def _open_log(
     other figures to the trackers alone.
     """
     folder, lines = attempt.run.folder, attempt.loss_lines
-    with (folder / "losses.csv").open("w", buffering=1) as file:
+    with (folder / "losses.csv").open("w", buffering=1, encoding="utf-8") as file:
         file.writelines(lines)  # without lines from after the checkpoint: they are logged again
         with open_trackers(attempt.job, folder, attempt.algorithm.updates) as track:
 

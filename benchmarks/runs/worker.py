@@ -1,12 +1,14 @@
 """The worker process `python -m benchmarks.runs.worker`: runs one job, given on standard input.
 
-Progress goes to standard output, one JSON object per line. The parent keeps standard input open for
-as long as it lives: when it closes, or at SIGTERM, the process saves its progress and exits. Its
-exit status is an `ExitStatus`.
+Progress goes to standard output, one JSON object per line, the last of which is the process's exit
+status (an `ExitStatus`): an exit status without this word is that of foreign code. The parent keeps
+standard input open for as long as it lives: when it closes, or at SIGTERM, the process saves its
+progress and exits. Simulators are closed after the word, as nothing depends on it any more.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -15,13 +17,15 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
 from benchmarks.common.errors import UserError, is_disk_error
+from benchmarks.common.locks import NoLocksError
+from benchmarks.common.program import as_program
 from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.methods.algorithm import Algorithm
 from benchmarks.runs import provenance
@@ -29,7 +33,10 @@ from benchmarks.runs.evaluation import evaluate
 from benchmarks.runs.jobs import ExitStatus, Job
 from benchmarks.runs.store import BusyError, Run, pending_limits
 from benchmarks.runs.training import StoppedError, find_class, train
+from benchmarks.simulators.vector import Lockstep
 
+EXIT = "exit"
+"""The phase of the last message."""
 GRACE_SECONDS = 4.0
 """Time that a process has to save its progress after a request to stop."""
 
@@ -38,14 +45,20 @@ def run_job(
     job: Job,
     report: Callable[..., None] = lambda **_: None,
     stop_requested: Callable[[], bool] = lambda: False,
+    leftovers: ExitStack | None = None,
 ) -> None:
     """Run the unfinished stages of `job`; record a failure and raise it.
 
     Raises `BusyError` if another process works on the same run. Soon after `stop_requested()` holds
-    it saves the progress and raises `StoppedError`.
+    it saves the progress and raises `StoppedError`. The simulators are closed at the end, or when
+    the caller closes `leftovers`.
     """
     if job.stacked_seeds:
         _train_stacked(job, report, stop_requested)
+        return
+    if leftovers is None:
+        with ExitStack() as own:
+            run_job(job, report, stop_requested, own)
         return
     run = Run.of(job)
     with run.locked():
@@ -57,7 +70,7 @@ def run_job(
             if job.stage != "train" and (limits := pending_limits(job)):
                 if stop_requested():
                     raise StoppedError
-                _evaluate(job, run, algorithm, limits, report)
+                _evaluate(job, run, algorithm, limits, report, leftovers)
         except StoppedError:
             run.record_failure("stopped", "", interrupted=True)
             raise
@@ -66,7 +79,7 @@ def run_job(
             waiting = job.stage == "evaluate" and not run.trained
             run.record_failure(str(error), "", interrupted=waiting)
             raise
-        except Exception as error:
+        except BaseException as error:  # sys.exit in a plugin or a simulator is one as well
             interrupted = exit_status_of(error) is not ExitStatus.FAILED
             run.record_failure(error_line(error), traceback.format_exc(), interrupted=interrupted)
             raise
@@ -86,7 +99,7 @@ def _train_stacked(
                 run.begin_attempt()
             if untrained:
                 train([single for single, _ in untrained], report, stop_requested)
-        except Exception as error:
+        except BaseException as error:
             text = "" if isinstance(error, StoppedError) else traceback.format_exc()
             for _, run in untrained:
                 if not run.trained:
@@ -100,6 +113,7 @@ def _evaluate(
     algorithm: Algorithm | None,
     limits: list[float],
     report: Callable[..., None],
+    leftovers: ExitStack,
 ) -> None:
     task = resolve_task(job.task)
     if algorithm is None:
@@ -113,31 +127,43 @@ def _evaluate(
         raise UserError(
             f"{job.task_file} has changed since the run was planned: start the run again"
         )
+    simulators = Lockstep(task, len(limits) * job.episodes, job.simulator_processes)
+    leftovers.callback(_close, simulators)
     episodes = evaluate(
         algorithm,
         task,
         limits,
         job.episodes,
         seed=job.training.seed,
-        processes=job.simulator_processes,
+        simulators=simulators,
     )
     provenance.record(run.folder, "evaluation", job.device, job.command)
     run.finish_evaluations(episodes, time.perf_counter() - start)
 
 
+def _close(simulators: Lockstep) -> None:
+    """Close simulators whose episodes are stored; what goes wrong now changes no result."""
+    try:
+        simulators.close()
+    except BaseException:
+        traceback.print_exc()
+
+
 def error_line(error: BaseException) -> str:
     """One line about an error: its message, and its type unless it is a `UserError`."""
+    if isinstance(error, SystemExit):
+        return f"sys.exit({error.code!r}) in the code of a plugin, a simulator or a library"
     text = str(error)
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
 
 
-def exit_status_of(error: Exception) -> ExitStatus:
+def exit_status_of(error: BaseException) -> ExitStatus:
     """The exit status of the process for an error that ended its job."""
     if isinstance(error, StoppedError):
         return ExitStatus.STOPPED
     if isinstance(error, BusyError):
         return ExitStatus.BUSY
-    if is_disk_error(error):
+    if is_disk_error(error) or isinstance(error, NoLocksError):
         return ExitStatus.NO_SPACE
     out_of_memory = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
     # torch raises a plain RuntimeError where the machine's memory is exhausted.
@@ -146,19 +172,36 @@ def exit_status_of(error: Exception) -> ExitStatus:
     return ExitStatus.FAILED
 
 
+class _Channel:
+    """Where messages to the parent go: each is written at once, so a signal may come in between."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def send(self, **event: Any) -> None:
+        """Send a message; `OSError` if the parent has exited."""
+        os.write(self._descriptor, f"{json.dumps(event)}\n".encode())
+
+    def exit(self, status: int) -> NoReturn:
+        """Say the exit status and exit at once."""
+        with suppress(OSError):
+            self.send(phase=EXIT, status=int(status))
+        os._exit(status)
+
+
 class _StopRequest:
     """A request to stop this process, which exits at most `GRACE_SECONDS` later."""
 
-    def __init__(self) -> None:
-        self.received, self.training = threading.Event(), True
+    def __init__(self, channel: _Channel) -> None:
+        self.received, self.training, self._channel = threading.Event(), True, channel
 
     def __call__(self, *_: object) -> None:
         if self.received.is_set():
             return
         self.received.set()
         if not self.training:
-            os._exit(ExitStatus.STOPPED)  # an evaluation has no progress to save
-        timer = threading.Timer(GRACE_SECONDS, os._exit, (ExitStatus.STOPPED,))
+            self._channel.exit(ExitStatus.STOPPED)  # an evaluation has no progress to save
+        timer = threading.Timer(GRACE_SECONDS, self._channel.exit, (ExitStatus.STOPPED,))
         timer.daemon = True
         timer.start()
 
@@ -172,27 +215,30 @@ def main() -> int:
     """Read a job and run it; return the exit status. A failure is recorded in the store."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the runner handles Ctrl-C
     job = Job.from_json(sys.stdin.readline())
-    stop = _StopRequest()
+    channel = _Channel(os.dup(sys.stdout.fileno()))
+    stop = _StopRequest(channel)
     signal.signal(signal.SIGTERM, stop)
     threading.Thread(target=stop.wait_for_parent, daemon=True).start()
     torch.set_num_threads(1)
-    channel = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # output of libraries is not progress
 
     def report(**event: Any) -> None:
         stop.training = event["phase"] == "train"
         try:
-            channel.write(json.dumps(event) + "\n")
+            channel.send(**event)
         except OSError:
             stop()  # the runner has exited
 
+    status, leftovers = ExitStatus.DONE, ExitStack()
+    atexit.register(leftovers.close)
     try:
-        run_job(job, report, stop.received.is_set)
-    except Exception as error:
+        run_job(job, report, stop.received.is_set, leftovers)
+    except BaseException as error:
         report(phase="failed", reason=error_line(error))
-        return exit_status_of(error)
-    return ExitStatus.DONE
+        status = exit_status_of(error)
+    report(phase=EXIT, status=int(status))
+    return status
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_program(main)

@@ -67,7 +67,7 @@ class MemoryEstimates:
     def _read_file(self) -> dict[str, int]:
         """The readable entries of the file; none where it is missing or damaged."""
         try:
-            content = json.loads(self.path.read_text()) if self.path else {}
+            content = json.loads(self.path.read_text(encoding="utf-8")) if self.path else {}
         except (OSError, ValueError):
             return {}
         items = content.items() if isinstance(content, dict) else ()

@@ -10,7 +10,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from benchmarks.common.errors import UserError
-from benchmarks.common.hardware import available_cores, devices
+from benchmarks.common.hardware import available_cores, devices, most_workers
+from benchmarks.common.ranges import check_ranges
 from benchmarks.scheduling.config import ENGINES, EngineConfig
 from benchmarks.scheduling.devices import DevicePool, MemoryEstimates
 from benchmarks.scheduling.fork_server import AVAILABLE, ForkServer
@@ -35,12 +36,11 @@ def check(config: EngineConfig) -> None:
             f"--engine {config.engine} needs the package {package}: "
             f"pip install -e '.[{config.engine}]'"
         )
-    if config.workers is not None and config.workers < 1:
-        raise UserError(f"--workers must be at least 1, not {config.workers}")
-    if config.timeout is not None and not config.timeout > 0:
-        raise UserError(f"--timeout must be more than 0 minutes, not {config.timeout:g}")
-    if not 0 <= config.gpu_share <= 8:
-        raise UserError(f"--gpu-share must be from 0 to 8 GPUs, not {config.gpu_share:g}")
+    check_ranges(config, lambda name: f"--{name.replace('_', '-')}")
+    if config.engine == "local" and (config.workers or 0) > (most := most_workers()):
+        raise UserError(
+            f"--workers {config.workers}: the limit of open files (ulimit -n) allows {most}"
+        )
     for word in config.slurm:
         if not word.partition("=")[2]:
             raise UserError(f"--slurm {word!r} is not of the form key=value: try partition=gpu")
@@ -85,7 +85,7 @@ def slots(config: EngineConfig) -> Mapping[str, int]:
 
     With GPUs, which train, every core evaluates trained policies.
     """
-    gpus, cores = _gpus(config), available_cores()
+    gpus, cores = _gpus(config), min(available_cores(), most_workers())
     if not gpus:
         return {"cpu": config.workers or cores}
     per_gpu = _MIN_SLOTS
@@ -102,8 +102,6 @@ def seeds_per_job(config: EngineConfig) -> int:
     chosen = config.seeds_per_job
     if chosen is None:
         return _GPU_STACK_SIZE if _gpus(config) else 1
-    if chosen < 1:
-        raise UserError(f"--seeds-per-job must be at least 1, not {chosen}")
     if chosen > 1 and config.engine != "local":
         raise UserError(
             f"--seeds-per-job needs --engine local: {config.engine} trains each seed separately"

@@ -7,11 +7,9 @@ reported unchanged. The server exits with the runner, and its forks with the ser
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import gc
 import importlib
-import io
 import json
 import os
 import select
@@ -19,7 +17,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -28,7 +25,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from benchmarks.common.ending import adopt_orphans, kill_group
 from benchmarks.common.os_env import set_variables
+from benchmarks.common.program import as_program
 from benchmarks.runs import worker
 
 AVAILABLE = sys.platform == "linux"
@@ -166,7 +165,10 @@ def main() -> int:
                 _reset_process(files, request["environment"], single_threaded)
                 return worker.main()
         elif number in children:  # not reaped yet, so its process id is still its own
-            os.kill(children[number].pid, request["signal"])
+            if request["signal"] == signal.SIGKILL:
+                kill_group(children[number].pid)
+            else:
+                os.kill(children[number].pid, request["signal"])
     signal.alarm(int(worker.GRACE_SECONDS) + 1)  # the children stop by themselves until then
     for child in children.values():
         os.waitpid(child.pid, 0)
@@ -200,6 +202,7 @@ def _reset_process(
     `single_threaded`: the server had no other threads, which a fork would lose.
     """
     os.setsid()
+    adopt_orphans()
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for stream, file in enumerate(files[:3]):
@@ -216,28 +219,13 @@ def _reset_process(
 def _report_exits(children: dict[int, _Child]) -> None:
     """Reap the children that have exited and report their statuses."""
     for number, child in list(children.items()):
-        pid, status = os.waitpid(child.pid, os.WNOHANG)
-        if pid:
+        if os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            kill_group(child.pid)  # what it has left behind, while its number is still its own
+            _, status = os.waitpid(child.pid, 0)
             del children[number]
             with suppress(OSError):  # the runner has exited
                 os.write(child.exit_pipe, str(os.waitstatus_to_exitcode(status)).encode())
             os.close(child.exit_pipe)
-
-
-def _exit(status: int) -> None:
-    """Flush and exit, skipping interpreter teardown, which takes half a second in a fork."""
-    for thread in threading.enumerate():
-        if not thread.daemon and thread is not threading.current_thread():
-            thread.join()
-    atexit._run_exitfuncs()
-    for candidate in gc.get_objects():
-        if issubclass(type(candidate), io.IOBase):
-            with suppress(Exception):  # closed, or not writable
-                candidate.flush()
-    ctypes.CDLL(None).fflush(None)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
 
 
 def _close(files: Sequence[int]) -> None:
@@ -246,4 +234,4 @@ def _close(files: Sequence[int]) -> None:
 
 
 if __name__ == "__main__":
-    _exit(main())
+    as_program(main)

@@ -40,7 +40,7 @@ def show_progress(events: Iterable[Event], jobs: Sequence[Job], slots: int) -> l
             key, line = event.job.training.key, ""
             if event.phase in ("train", "evaluate"):
                 fractions[key] = 0.9 * event.progress if event.phase == "train" else 0.9
-            elif event.phase == "retry":
+            elif event.phase in ("retry", "waiting"):
                 line = f"[-/{len(jobs)}] {describe(event)}"
             else:
                 finished += 1
@@ -79,7 +79,8 @@ def print_failures(unsuccessful: Sequence[Event], halt_reason: str, remedy: str)
         )
     if halt_reason:
         print(
-            f"no more jobs were started ({halt_reason}): free disk space and repeat the command",
+            f"no more jobs were started ({halt_reason}): repair that, e.g. free disk space, and "
+            "repeat the command",
             file=sys.stderr,
         )
 

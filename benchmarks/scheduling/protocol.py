@@ -12,7 +12,8 @@ from benchmarks.runs.jobs import Job
 class Event(NamedTuple):
     """A change in a job's state.
 
-    The phases "train" and "evaluate" report progress and "retry" announces another attempt.
+    The phases "train" and "evaluate" report progress and "retry" announces another attempt,
+    "waiting" that another process has locked the job.
     "done", "failed" and "interrupted" are final.
     """
 

@@ -20,6 +20,10 @@ _KILL_SECONDS = 0.4
 """Time between killing a process and giving up on its exit message."""
 _EXTERNAL_SIGNALS = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 """Signals from outside: they interrupt a job, they do not fail it."""
+_QUIET_SECONDS = 3.0
+"""Time that a wait for other processes takes before it is told."""
+_TELL_AGAIN_SECONDS = 600.0
+"""Time until it is told again."""
 _POLL_SECONDS = 1.0
 """Time until a run that another process has locked is checked again."""
 
@@ -47,6 +51,8 @@ class Scheduler:
         self._messages: queue.Queue[tuple[WorkItem, dict[str, Any] | ProcessExit]] = queue.Queue()
         self._running: dict[WorkItem, WorkerHandle] = {}
         self._waiting: list[WorkItem] = []
+        self._tell_at = float("inf")
+        """When to say what this runner waits for, by the monotonic clock."""
         self._old_failures: dict[str, Any] = {}
 
     def run(
@@ -63,6 +69,7 @@ class Scheduler:
                         self._stop(item)
                 elif not self.halt_reason:
                     yield from self._start()
+                yield from self._tell_waiting()
                 if not self._running and (stop_requested() or self.halt_reason):
                     return
                 self._enforce_deadlines()
@@ -109,6 +116,17 @@ class Scheduler:
             if self.timeout is not None:
                 item.deadline = now + self.timeout
             self._running[item] = self.launch(item, self._message_handler(item))
+
+    def _tell_waiting(self) -> Iterator[Event]:
+        """Say what this runner waits for while all jobs that are left run elsewhere."""
+        now = time.monotonic()
+        if self._running or not self._waiting:
+            self._tell_at = now + _QUIET_SECONDS
+        elif now >= self._tell_at:
+            self._tell_at = now + _TELL_AGAIN_SECONDS
+            job, others = self._waiting[0].job, len(self._waiting) - 1
+            more = f"; {others} more jobs wait as well" if others else ""
+            yield Event(job, "waiting", 0.0, f"{Run.of(job).holder()}{more}")
 
     def _running_keys(self) -> set[str]:
         """The keys of the trainings that processes work on."""

@@ -64,7 +64,7 @@ def _load_module(path: Path) -> ModuleType:
     the same second.
     """
     content = path.read_bytes()
-    digest = hashlib.sha256(f"{path}\0".encode() + content).hexdigest()
+    digest = hashlib.sha256(f"{path}\0".encode(errors="surrogateescape") + content).hexdigest()
     name = f"osrl_bench_simulator_{digest[:16]}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)

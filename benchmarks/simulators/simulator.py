@@ -7,7 +7,8 @@ faults of the installed packages.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,51 +51,86 @@ class Simulator:
     def __init__(self, task: Task) -> None:
         self.task = task
         self._env: Any = None
-        self._steps = 0
+        self._seed = self._steps = 0
 
     def reset(self, seed: int) -> Array:
         """Start the episode of `seed` and return its first observation."""
         if self._env is None:
             require_simulators(self.task.engine)
+        self._seed, self._steps = seed, 0
         self._env, observation = _RESETS[self.task.engine](self.task, self._env, seed)
-        self._steps = 0
-        return np.asarray(observation, dtype=np.float32)
+        return self._observation(observation)
 
     def step(self, action: Array) -> Step:
-        """Advance one step with an action in [-1, 1]."""
+        """Advance one step with an action in [-1, 1].
+
+        Raises `UserError` for what no episode can be scored with: observations of another shape,
+        numbers that are not finite, a cost that is missing or negative.
+        """
+        self._steps += 1
         outcome = self._env.step(np.asarray(action, dtype=np.float64))
         if len(outcome) == 6:  # safety-gymnasium returns the cost separately
             observation, reward, cost, terminated, truncated, _ = outcome
         else:
             observation, reward, terminated, truncated, info = outcome
-            if "cost" not in info:
+            if not isinstance(info, Mapping) or "cost" not in info:
                 raise UserError(f'{self.task.simulator}: step must return info["cost"]')
             cost = info["cost"]
-        self._steps += 1
-        truncated = not terminated and (truncated or self._steps >= self.task.horizon)
+        terminated = self._number("terminated", terminated) != 0
+        truncated = self._number("truncated", truncated) != 0
+        if (cost := self._number("cost", cost)) < 0:
+            raise self._fault(f"a cost of {cost:g}: costs must not be negative")
         return Step(
-            np.asarray(observation, dtype=np.float32),
-            float(reward),
-            float(cost),
-            bool(terminated),
-            bool(truncated),
+            self._observation(observation),
+            self._number("reward", reward),
+            cost,
+            terminated,
+            not terminated and (truncated or self._steps >= self.task.horizon),
         )
+
+    def _observation(self, given: Any) -> Array:
+        with np.errstate(over="ignore"):
+            try:
+                observation = np.asarray(given, dtype=np.float32)
+            except (TypeError, ValueError):
+                raise self._fault("an observation that is no array of numbers") from None
+        if observation.shape != (self.task.observation_dim,):
+            raise self._fault(
+                f"an observation of shape {observation.shape}, not of the declared shape "
+                f"({self.task.observation_dim},)"
+            )
+        if not np.isfinite(observation).all():
+            raise self._fault("an observation that holds NaN or infinity")
+        return observation
+
+    def _number(self, name: str, given: Any) -> float:
+        """A finite number, given as one or as an array of one."""
+        value = np.asarray(given)
+        if value.size != 1 or value.dtype.kind not in "fiub":
+            text = " ".join(repr(given).split())[:80]
+            raise self._fault(f"{name} {text}, which is not a number")
+        if not math.isfinite(number := float(value.reshape(-1)[0])):
+            raise self._fault(f"{name} {number}")
+        return number
+
+    def _fault(self, returned: str) -> UserError:
+        """The error for what step or reset has returned."""
+        where = f"step {self._steps}" if self._steps else "reset"
+        return UserError(
+            f"simulator {self.task.simulator} returned {returned}, at {where} of the episode of "
+            f"seed {self._seed}"
+        )
+
+    @property
+    def built(self) -> bool:
+        """Whether it stands in memory already."""
+        return self._env is not None
 
     def close(self) -> None:
         """Close the simulator; a later `reset` builds it again."""
         if self._env is not None:
             self._env.close()
             self._env = None
-
-
-def require_simulators_of(tasks: Iterable[Task]) -> None:
-    """Raise `UserError` if a task's simulator is missing, or if a user's own simulator fails."""
-    tasks = list(tasks)
-    for engine in dict.fromkeys(task.engine for task in tasks):
-        require_simulators(engine)
-    for task in tasks:
-        if task.engine == "gymnasium":
-            check_simulator(task)
 
 
 def require_simulators(engine: str) -> None:
@@ -124,19 +160,20 @@ def check_simulator(task: Task) -> None:
 
     Called before the training, so that a faulty simulator is found before hours of work.
     """
+    with contextlib.closing(Simulator(task)) as simulator:
+        take_first_step(simulator)
+
+
+def take_first_step(simulator: Simulator) -> None:
+    """Start an episode and take a step; `UserError` if that fails."""
+    task = simulator.task
     try:
-        with contextlib.closing(Simulator(task)) as simulator:
-            first = simulator.reset(0)
-            second = simulator.step(np.zeros(task.action_dim, dtype=np.float32)).observation
-    except UserError:
-        raise
-    except Exception as error:
+        simulator.reset(0)
+        simulator.step(np.zeros(task.action_dim, dtype=np.float32))
+    except UserError as error:
+        where = f"{task.file}: "
+        raise UserError(f"{where}{str(error).removeprefix(where)}") from None
+    except (Exception, SystemExit) as error:
         raise UserError(
             f"{task.file}: simulator {task.simulator} fails in its first step ({describe(error)})"
         ) from error
-    for shape in (first.shape, second.shape):
-        if shape != (task.observation_dim,):
-            raise UserError(
-                f"{task.file}: {task.simulator} returns observations of shape {shape}, not of the "
-                f"declared shape ({task.observation_dim},)"
-            )

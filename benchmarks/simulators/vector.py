@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import pickle
+import traceback
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
@@ -12,10 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.common.memory import MemoryWatch
 from benchmarks.simulators.simulator import Array, Simulator
 from benchmarks.tasks.tasks import Task
 
 Rows = NDArray[np.intp]
+MOST_SIMULATORS = {"bullet": 1000}
+"""Simulators that a process can hold, by engine; Bullet has 1024 clients."""
+_GROUP = 8
+"""Simulators that are built between two looks at the memory."""
 
 
 class Steps(NamedTuple):
@@ -64,6 +71,24 @@ class Lockstep:
                 observations[indices] = reply
         return observations
 
+    def reset_fitting(self, seeds: Sequence[int]) -> Array:
+        """Start an episode of each seed, from row 0 on, as long as there are simulators and memory.
+
+        Returns the observations [n, o] of the episodes that were started, one at least.
+        """
+        seeds = seeds[: min(self.count, MOST_SIMULATORS.get(self.task.engine, self.count))]
+        if not self._local:
+            return self.reset(seeds, np.arange(len(seeds)))
+        begun = [self.reset(seeds[:1], np.arange(1))]
+        memory = MemoryWatch()
+        while (done := sum(map(len, begun))) < len(seeds):
+            rows = np.arange(done, min(done + _GROUP, len(seeds)))
+            new = [row for row in rows if not self._local[row].built]
+            if new and not memory.room_for(len(new), done):
+                break
+            begun.append(self.reset(seeds[done : done + len(rows)], rows))
+        return np.concatenate(begun)
+
     def step(self, actions: Array, rows: Rows) -> Steps:
         """Advance simulators `rows` by `actions` [n, a]."""
         if self._local:
@@ -91,8 +116,8 @@ class Lockstep:
                 f"a simulator process of {self.task.name} died (out of memory?)"
             ) from None
         for _, reply in replies:
-            if isinstance(reply, Exception):
-                raise reply
+            if isinstance(reply, _Failure):
+                raise reply.error()
         return replies
 
     def close(self) -> None:
@@ -113,6 +138,32 @@ class Lockstep:
         self.close()
 
 
+class _Failure(NamedTuple):
+    """An error of a child process; errors themselves need not survive the pipe."""
+
+    pickled: bytes
+    """Empty for an error that cannot be pickled and unpickled."""
+    text: str
+
+    @staticmethod
+    def of(error: BaseException) -> _Failure:
+        """The failure that an error in this process is."""
+        text = "".join(traceback.format_exception(error))
+        try:
+            pickle.loads(pickled := pickle.dumps(error))
+        except Exception:
+            pickled = b""
+        return _Failure(pickled, text)
+
+    def error(self) -> BaseException:
+        """The error, with the traceback of its own process."""
+        if not self.pickled:
+            return RuntimeError(f"a simulator process failed:\n{self.text}")
+        error: BaseException = pickle.loads(self.pickled)
+        error.add_note(f"in a simulator process:\n{self.text}")
+        return error
+
+
 def _serve(pipe: Connection, task: Task) -> None:
     """Loop of a child process: reset and step simulators on request until the pipe closes."""
     simulators = defaultdict[int, Simulator](partial(Simulator, task))
@@ -128,8 +179,8 @@ def _serve(pipe: Connection, task: Task) -> None:
                 pipe.send([simulator.reset(int(seed)) for simulator, seed in resets])
             else:
                 pipe.send(tuple(_advance(requested, values, task.observation_dim)))
-        except Exception as error:  # the parent raises it
-            pipe.send(error)
+        except BaseException as error:  # sys.exit as well; the parent raises it
+            pipe.send(_Failure.of(error))
 
 
 def _empty_steps(n: int, observation_dim: int) -> Steps:

@@ -122,6 +122,10 @@ def find_suite(name: str) -> Suite:
     return SUITES[name]
 
 
+_LARGEST_LIMIT = 1e12
+"""A larger cost is no cost of an episode."""
+
+
 def parse_limit(text: str) -> Limit:
     """Parse a limit: `"5%"` is a fraction of the maximum cost, `"25"` an episode cost."""
     number = text.removesuffix("%")
@@ -129,7 +133,7 @@ def parse_limit(text: str) -> Limit:
         value = float(number)
     except ValueError:
         value = math.nan
-    if not (math.isfinite(value) and value >= 0):
+    if not 0 <= value <= _LARGEST_LIMIT:
         raise UserError(f"limit {text!r} is neither a percentage like 5% nor a cost like 25")
     value = abs(value)  # "-0" becomes 0
     return Limit(value / 100, True) if text.endswith("%") else Limit(value, False)

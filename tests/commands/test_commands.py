@@ -19,6 +19,8 @@ from benchmarks.run import main as run
 SLOW = ("torch", "pandas", "matplotlib", "numpy", "h5py", "scipy", "tqdm", "argcomplete")
 PROBE = f"""
 import runpy, sys
+from benchmarks.common import program
+program.end = sys.exit
 module, *sys.argv[1:] = sys.argv[1:]
 try:
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -90,7 +90,7 @@ def test_a_policy_for_one_limit_may_be_tried_at_another(
         (ExitStatus.FAILED, "1 jobs failed: see failure.json in {folder}; the same command runs"),
         (
             ExitStatus.NO_SPACE,
-            "no more jobs were started (the disk cannot be written): free disk space",
+            "no more jobs were started (the disk cannot be written): repair that",
         ),
     ],
 )

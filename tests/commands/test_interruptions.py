@@ -155,7 +155,7 @@ def test_a_full_disk_is_told_and_no_table_is_made(
     arguments = command(small_data, tmp_path, "--algorithms", "bc-all", "gas")
     assert main([*arguments, "--workers", "1"]) == 1
     error = capsys.readouterr().err
-    assert "no more jobs were started (No space left on device): free disk space" in error
+    assert "no more jobs were started (No space left on device): repair that" in error
     assert error.count("interrupted") == 1, "the others were not begun"
     assert not list(tmp_path.rglob("leaderboard.*"))
 

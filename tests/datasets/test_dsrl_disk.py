@@ -12,6 +12,7 @@ import pytest
 from benchmarks.common.errors import UserError
 from benchmarks.datasets import dsrl
 from benchmarks.datasets.dsrl import enforce_checksum
+from benchmarks.datasets.trajectories import file_checksum
 from tests.support.loopback import NAME, SIZE, assert_whole, get, leave_part, one_line
 
 # --- disks -----------------------------------------------------------------------------------
@@ -180,11 +181,13 @@ def test_a_known_sum_is_not_computed_but_compared(used, monkeypatch):
     assert enforce_checksum(fresh, records) == "1" * 64
 
 
-def test_a_sum_that_cannot_be_taken_or_noted_is_one_line(used):
+def test_a_sum_that_cannot_be_taken_or_noted_is_one_line(used, capsys):
     path, records = used
     with pytest.raises(UserError) as caught:
         enforce_checksum(path.with_name("none.hdf5"), records)
     one_line(caught, "none.hdf5", "No such file")
-    with pytest.raises(UserError) as caught:
-        enforce_checksum(path, path / "records")
-    one_line(caught, str(path / "records"), "Not a directory")
+    assert enforce_checksum(path, path / "records") == file_checksum(path)
+    (note,) = capsys.readouterr().err.splitlines()
+    assert note.startswith("note: ")
+    for part in (str(path / "records"), "Not a directory", "OSRL_BENCH_CACHE"):
+        assert part in note

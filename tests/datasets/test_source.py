@@ -264,7 +264,7 @@ def test_a_published_files_checksum_is_the_one_of_its_first_use(folders, monkeyp
 def test_a_sound_file_has_no_problem(folders):
     put(folders / "published" / BALL.dataset_file, BALL)
     (one,) = choose("dsrl", [BALL])
-    assert one.problem() is None
+    assert one.findings().faults == []
 
 
 def spoil_keys(file):
@@ -289,10 +289,10 @@ def spoil_kind(file):
 @pytest.mark.parametrize(
     ("spoil", "wording"),
     [
-        (spoil_keys, "lacks costs, timeouts"),
-        (spoil_widths, "has widths (7, 5) of observations and actions instead of (7, 2)"),
-        (spoil_dimensions, "has widths (2,) of observations and actions instead of (7, 2)"),
-        (spoil_kind, "lacks observations"),
+        (spoil_keys, "it lacks costs, timeouts"),
+        (spoil_widths, "actions has shape (8, 5) instead of (8, 2)"),
+        (spoil_dimensions, "observations has shape (8,) instead of (8, 7)"),
+        (spoil_kind, "it lacks observations (a group stands there)"),
     ],
 )
 def test_a_problem_is_told_in_words(folders, spoil, wording):
@@ -300,8 +300,9 @@ def test_a_problem_is_told_in_words(folders, spoil, wording):
     with h5py.File(path, "a") as file:
         spoil(file)
     (one,) = choose("dsrl", [BALL])
-    assert one.problem().startswith(wording)
-    assert "\n" not in one.problem()
+    (fault,) = one.findings().faults
+    assert fault.startswith(wording)
+    assert "\n" not in fault
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>502</html>", None])
@@ -309,4 +310,5 @@ def test_a_file_that_is_none_is_a_problem(folders, content):
     path = put(folders / "published" / BALL.dataset_file, BALL)
     path.write_bytes(path.read_bytes()[:1000] if content is None else content)
     (one,) = choose("dsrl", [BALL])
-    assert one.problem().startswith("is damaged or not HDF5 (")
+    (fault,) = one.findings().faults
+    assert fault.startswith("it is damaged or not HDF5 (")

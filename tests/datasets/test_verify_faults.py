@@ -31,7 +31,7 @@ def test_a_group_in_a_columns_place_is_a_fault(path, key):
     with h5py.File(path, "a") as file:
         del file[key]
         file.create_group(key)
-    assert examine(path, TASK) == Findings([f"it lacks {key}"], [])
+    assert examine(path, TASK) == Findings([f"it lacks {key} (a group stands there)"], [])
 
 
 @pytest.mark.parametrize("key", ["observations", "next_observations", "actions"])
@@ -174,4 +174,4 @@ def test_damage_within_a_column_is_a_fault(path, key):
 def test_a_file_that_is_not_there_is_a_fault(tmp_path):
     for missing in (tmp_path, tmp_path / "none.hdf5"):
         (said,) = examine(missing, TASK).faults
-        assert said.startswith("it is damaged or not HDF5 (")
+        assert said == ("it is a folder" if missing == tmp_path else "it does not exist")

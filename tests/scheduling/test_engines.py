@@ -127,8 +127,8 @@ def test_without_a_driver_or_the_library_nothing_is_known(
     ("words", "said"),
     [
         (["--workers", "0"], "--workers must be at least 1"),
-        (["--timeout", "0"], "--timeout must be more than 0"),
-        (["--timeout", "nan"], "--timeout must be more than 0"),
+        (["--timeout", "0"], "--timeout must be above 0"),
+        (["--timeout", "nan"], "--timeout must be above 0"),
         (["--gpu-share", "-1"], "--gpu-share must be from 0 to 8"),
         (["--slurm", "partition"], "not of the form key=value"),
     ],

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.runs.jobs import ExitStatus, Job, Training
+from benchmarks.runs.jobs import ExitStatus
 from benchmarks.runs.store import Run
 from benchmarks.scheduling.devices import DevicePool
 from benchmarks.scheduling.fork_server import AVAILABLE, ForkServer
@@ -27,6 +27,7 @@ from tests.support.forked import FORK
 from tests.support.jobs import losses, make_job, same
 from tests.support.runs import wait_for
 from tests.support.small_data import SmallData
+from tests.support.started import StartedWorker, job_of
 
 pytestmark = pytest.mark.skipif(not AVAILABLE, reason="needs Linux")
 
@@ -70,44 +71,6 @@ def server() -> Iterator[ForkServer]:
         yield one
 
 
-def job_of(folder: Path, script: str) -> Job:
-    """A job whose method is a file, so that its process runs `script` first of all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (plugin := folder / "plugin.py").write_text(script)
-    training = Training("probe", "", {}, "BallRun", "ab", 0, None, 1)
-    own = str(Run(folder, training).folder)
-    return Job(
-        training=training,
-        limits=(8.0,),
-        episodes=1,
-        method_spec=f"{plugin}:Probe",
-        data=own,
-        source="",
-        results=str(folder),
-    )
-
-
-class StartedWorker:
-    """A worker of a script, and what it says."""
-
-    def __init__(self, folder: Path, script: str, server: ForkServer | None, place: str = "cpu"):
-        self.job, self.folder = job_of(folder, script), folder
-        self.said: queue.Queue[dict[str, Any] | ProcessExit] = queue.Queue()
-        item = WorkItem(self.job, "both", False, device=place)
-        self.worker = WorkerProcess(item, self.said.put, server=server)
-
-    def end(self) -> ProcessExit:
-        while not isinstance(message := self.said.get(timeout=120), ProcessExit):
-            pass
-        return message
-
-    def facts(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What FACTS has found, once it has ended."""
-        self.end()
-        common, own = json.loads((self.folder / "plugin.json").read_text())
-        return common, own
-
-
 def gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
 
@@ -135,8 +98,9 @@ def test_a_fork_is_as_a_fresh_process_and_each_is_its_own(
 ENDINGS = {
     "error": ("raise ArithmeticError('a fault')", ExitStatus.FAILED, "last words"),
     "memory": ("raise MemoryError", ExitStatus.FAILED, "last words"),
-    "exit": ("sys.exit(7)", 7, "last words"),
-    "at once": ("os._exit(9)", 9, "last words"),
+    "exit": ("sys.exit(7)", ExitStatus.FAILED, "last words"),  # of foreign code
+    "at once": ("os._exit(9)", ExitStatus.FAILED, "last words"),
+    "busy": ("os._exit(4)", ExitStatus.FAILED, "last words"),
     "killed": ("os.kill(os.getpid(), 9)", -signal.SIGKILL, "last words"),
     "terminated": (
         "import signal; signal.signal(15, signal.SIG_DFL); os.kill(os.getpid(), 15)",

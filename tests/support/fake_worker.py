@@ -30,7 +30,7 @@ def main() -> None:
         elif word == "sleep":
             time.sleep(float(next(words)))
         elif word == "exit":
-            sys.exit(int(next(words)))
+            leave(int(next(words)))
         elif word == "signal":
             print("last words", file=sys.stderr, flush=True)
             os.kill(os.getpid(), int(next(words)))
@@ -45,6 +45,13 @@ def main() -> None:
     if job["stage"] != "train":
         for limit in job["limits"]:
             (folder / f"evaluation-{limit:.10g}x{job['episodes']}.json").write_text("{}")
+    leave(0)
+
+
+def leave(status: int) -> None:
+    """State the exit status, as a worker does, and exit."""
+    print(json.dumps({"phase": "exit", "status": status}), flush=True)
+    sys.exit(status)
 
 
 def hold(gpu: Path, size: int, capacity: int) -> None:
@@ -60,7 +67,7 @@ def hold(gpu: Path, size: int, capacity: int) -> None:
             continue
     if taken > capacity:
         mine.unlink()
-        sys.exit(6)
+        leave(6)
     print(json.dumps({"phase": "train", "done": 0.5, "memory": size}), flush=True)
     time.sleep(0.05)
     mine.unlink()

@@ -65,8 +65,11 @@ FAULTS = {
         "max_cost = inf is not of type float",
     ),
     "too large": (of_task_file("max_cost = 10", f"max_cost = {10**400}"), "is not of type float"),
-    "horizon 0": (of_task_file("horizon = 30", "horizon = 0"), "horizon = 0 must be above 0"),
-    "max_cost 0": (of_task_file("max_cost = 10", "max_cost = 0"), "max_cost = 0 must be above"),
+    "horizon 0": (of_task_file("horizon = 30", "horizon = 0"), "horizon must be at least 1, not 0"),
+    "max_cost 0": (
+        of_task_file("max_cost = 10", "max_cost = 0"),
+        "max_cost must be above 0, not",
+    ),
     "a DSRL name": (of_task_file('"Reach"', '"AntRun"'), "'AntRun' must be a plain word, not a"),
     "a path as name": (of_task_file('"Reach"', '"../Reach"'), "'../Reach' must be a plain word"),
     "returns": (of_task_file("max_cost", "min_return = 3\nmax_return = 2\nmax_cost"), "below"),
@@ -113,7 +116,7 @@ FAULTS = {
     "a step that fails": (of_code("0.1 * action", "0.1 / 0"), "first step (ZeroDivisionError: "),
     "undeclared width": (
         of_code("observation = self.place", "observation = self.place[:1]"),
-        "returns observations of shape (1,), not of the declared shape (2,)",
+        "returned an observation of shape (1,), not of the declared shape (2,)",
     ),
 }
 

@@ -88,7 +88,9 @@ def snapshot_path(task: str) -> Path:
 def recorded_figures() -> dict[str, dict[str, Any]]:
     """Figures of the reference data that the snapshots generate, by task; empty if not recorded."""
     path = snapshot_path("").with_name("figures.json")
-    figures: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.is_file() else {}
+    figures: dict[str, dict[str, Any]] = (
+        json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    )
     return figures
 
 

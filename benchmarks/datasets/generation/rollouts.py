@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from benchmarks.common.errors import UserError
 from benchmarks.common.files import replacing
+from benchmarks.common.locks import waiting_lock
 from benchmarks.common.os_env import variables
 from benchmarks.datasets.generation.kernels import common_kernels, numpy_features
 from benchmarks.datasets.generation.policies import (
@@ -150,7 +150,7 @@ def generate(
     recipe = recipe or recipe_of(task)
     path = generated_path(task, cache, recipe)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
+    with waiting_lock(Path(f"{path}.lock"), f"makes {path.name}"):
         if path.exists():
             return path
         require_simulators(task.engine)
