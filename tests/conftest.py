@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -26,6 +27,22 @@ def offline() -> Iterator[None]:
     """No test, nor what it starts, touches the network unless it clears this itself."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OSRL_BENCH_OFFLINE", "1")
+        yield
+
+
+def shared(factory: pytest.TempPathFactory, name: str) -> Path:
+    """A folder of this session that all processes of pytest share."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test finds, nor leaves, data in the cache of whoever runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OSRL_BENCH_CACHE", str(shared(tmp_path_factory, "cache")))
         yield
 
 
@@ -55,10 +72,7 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> SmallData:
 
     The first process of pytest that asks makes them for all.
     """
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "small"
-    tasks = ("BallRun", "BallCircle")
-    folder.mkdir(exist_ok=True)
+    folder, tasks = shared(tmp_path_factory, "small"), ("BallRun", "BallCircle")
     with FileLock(folder.with_suffix(".lock")):
         for name in tasks:
             path = folder / TASKS[name].dataset_file

@@ -55,10 +55,7 @@ def words_of(line: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("path", "line"), list(commands()))
-def test_a_command_is_accepted(
-    path: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OSRL_BENCH_CACHE", str(tmp_path))  # data of the user's own take time
+def test_a_command_is_accepted(path: str, line: str) -> None:
     match words_of(line):
         case ["python", "-m", module, *rest] if module.startswith("benchmarks."):
             accept(module.removeprefix("benchmarks."), rest)
