@@ -20,6 +20,7 @@ from torch import Tensor
 from baselines.limits import within_limit
 from baselines.osrl.cdt_acting import CDTPolicy
 from baselines.osrl.transformer import TransformerAlgorithm, TransformerConfig
+from benchmarks.common.ranges import Count, Share, Updates
 from benchmarks.datasets.sequences import Relabelled, SequenceSampler
 from benchmarks.datasets.targets import TARGET_QUANTILE, reward_targets
 from benchmarks.datasets.trajectories import Trajectories
@@ -30,11 +31,11 @@ from benchmarks.methods.algorithm import Budget, Policy, eval_only
 class B2RConfig(TransformerConfig):
     """Options of B2R; those of the transformer are CDT's but for the first two."""
 
-    seq_len: int = 3
+    seq_len: Count = 3
     """Context length in steps (authors' code)."""
-    lr_warmup_steps: int = 5_000
+    lr_warmup_steps: Updates = 5_000
     """Updates over which the learning rate rises (authors' code)."""
-    target_quantile: float = eval_only(TARGET_QUANTILE)
+    target_quantile: Share = eval_only(TARGET_QUANTILE)
     """The target return is this quantile of the returns within the limit."""
 
 

@@ -14,13 +14,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from baselines.iql import ImplicitCritic, advantage_weight
 from baselines.switching import Proposals, SwitchingPolicy
+from benchmarks.common.ranges import (
+    Batch,
+    Discount,
+    Expectile,
+    LearningRate,
+    NotNegative,
+    Positive,
+    Range,
+    Width,
+)
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy
@@ -31,24 +41,24 @@ from benchmarks.methods.networks import adam, mlp, optimizer_step
 class CAPSConfig(Config):
     """Options of CAPS; defaults are those of the authors' code."""
 
-    batch: int = 512
-    learning_rate: float = 3e-4
-    decay_updates: int = 1_000_000
+    batch: Batch = 512
+    learning_rate: LearningRate = 3e-4
+    decay_updates: Annotated[int, Range(1, most=10**9)] = 1_000_000
     """Length of the cosine decay of the policy's learning rate."""
-    hidden: int = 512
+    hidden: Width = 512
     """Width of the two hidden layers of every network."""
-    heads: int = 2
+    heads: Annotated[int, Range(2, most=1000)] = 2
     """Policies from reward to cost, at least 2 (the paper also tries 4 and 8)."""
-    gamma: float = 0.99
-    tau: float = 0.005
+    gamma: Discount = 0.99
+    tau: Expectile = 0.005
     """Polyak coefficient of the target critics."""
-    reward_expectile: float = 0.7
-    cost_expectile: float = 0.3
+    reward_expectile: Expectile = 0.7
+    cost_expectile: Expectile = 0.3
     """V_c is this expectile of Q_c (the paper: 0.7 of the negative cost)."""
-    temperature: float = 3.0
-    max_weight: float = 100.0
+    temperature: NotNegative = 3.0
+    max_weight: Positive = 100.0
     """Largest weight of an action in the loss of a head."""
-    reward_scale: float = 0.1
+    reward_scale: Positive = 0.1
 
     def __post_init__(self) -> None:
         if self.heads < 2:

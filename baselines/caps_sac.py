@@ -10,13 +10,23 @@ both critics' targets, as for rewards; the sampled action is the one compared wi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from baselines.networks import DoubleCritic, squashed
 from baselines.switching import Proposals, SwitchingPolicy
+from benchmarks.common.ranges import (
+    Batch,
+    Discount,
+    Expectile,
+    LearningRate,
+    NotNegative,
+    Positive,
+    Range,
+    Width,
+)
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy
@@ -27,22 +37,22 @@ from benchmarks.methods.networks import adam, make_target, mlp, optimizer_step, 
 class CAPSSACConfig(Config):
     """Options of the SAC+BC form of CAPS; defaults are those of the authors' code."""
 
-    batch: int = 512
-    actor_lr: float = 1e-4
+    batch: Batch = 512
+    actor_lr: LearningRate = 1e-4
     """Also of the entropy's weight."""
-    critic_lr: float = 1e-3
-    hidden: int = 512
+    critic_lr: LearningRate = 1e-3
+    hidden: Width = 512
     """Width of the two hidden layers of every network."""
-    heads: int = 2
+    heads: Annotated[int, Range(2, most=1000)] = 2
     """Policies from reward to cost, at least 2."""
-    gamma: float = 0.99
-    tau: float = 0.005
+    gamma: Discount = 0.99
+    tau: Expectile = 0.005
     """Polyak coefficient of the target critics."""
-    init_alpha: float = 0.1
+    init_alpha: Positive = 0.1
     """Initial weight of the entropy; its target is minus the number of action components."""
-    bc_scale: float = 2.5
+    bc_scale: NotNegative = 2.5
     """Weight of the mean absolute value against the squared error to the data's actions."""
-    reward_scale: float = 0.1
+    reward_scale: Positive = 0.1
 
     def __post_init__(self) -> None:
         if self.heads < 2:

@@ -25,6 +25,17 @@ from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 from baselines.limits import LimitPolicy
 from baselines.networks import Ensemble, GaussianActor, squashed
+from benchmarks.common.ranges import (
+    Batch,
+    Count,
+    Discount,
+    Expectile,
+    LearningRate,
+    NotNegative,
+    Positive,
+    Share,
+    Width,
+)
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy
@@ -35,29 +46,29 @@ from benchmarks.methods.networks import adam, make_target, mlp, optimizer_step, 
 class CCACConfig(Config):
     """Options of CCAC; defaults are those of the authors' code."""
 
-    batch: int = 512
+    batch: Batch = 512
     """1024 on CarRun."""
-    actor_lr: float = 1e-4
+    actor_lr: LearningRate = 1e-4
     """Also of the multipliers."""
-    critic_lr: float = 1e-3
+    critic_lr: LearningRate = 1e-3
     """Also of CVAE and classifier."""
-    hidden: int = 256
+    hidden: Width = 256
     """Width of the two hidden layers of policy and critics."""
-    vae_hidden: int = 512
+    vae_hidden: Width = 512
     """Width of the two hidden layers of CVAE, classifier and multipliers."""
-    latent: int = 64
-    vae_beta: float = 0.5
+    latent: Width = 64
+    vae_beta: NotNegative = 0.5
     """Weight of the KL divergence in the CVAE's loss."""
-    critics: int = 4
+    critics: Count = 4
     """Critics of rewards, and as many of costs; the smallest counts."""
-    gamma: float = 0.99
-    tau: float = 0.005
+    gamma: Discount = 0.99
+    tau: Expectile = 0.005
     """Polyak coefficient of the target critics."""
-    decay: float = 0.01
+    decay: NotNegative = 0.01
     """Weight of the squared norm of a multiplier's parameters in its loss."""
-    generating_share: float = 0.5
+    generating_share: Share = 0.5
     """First part of the training, in which only CVAE and classifier learn."""
-    reward_scale: float = 0.1
+    reward_scale: Positive = 0.1
 
 
 _QUICK = Budget.of(

@@ -38,7 +38,7 @@ class CDTConfig(TransformerConfig):
     """Number of relabelled trajectories, as a fraction of the dataset's; 0 turns it off."""
     deg: Annotated[int, Range(0, 20)] = 2
     """Degree of the polynomial through the Pareto front (osrl: 0 to 4, by task)."""
-    min_reward: float = 1.0
+    min_reward: NotNegative = 1.0
     """Smallest distance of a relabelled return above the front."""
     max_rew_decrease: NotNegative = 0.15
     """How far the return of a relabelled trajectory may be below that of the trajectory nearest to

@@ -59,7 +59,7 @@ class FISORConfig(Config):
     """Polyak coefficient of the target critics."""
     actor_tau: Expectile = 0.001
     """Polyak coefficient of the averaged actor, which acts."""
-    violation_value: float = 25.0
+    violation_value: Positive = 25.0
     """h of a transition with a cost; h is -1 without."""
     feasibility_expectile: Expectile = 0.9
     """Expectile of Vh towards the smallest Qh; 1 is the minimum over the actions in the data."""

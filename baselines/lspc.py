@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,16 @@ from baselines.episode_noise import EpisodeNoise
 from baselines.iql import ImplicitCritic, advantage_weight
 from baselines.networks import GaussianActor
 from benchmarks.common.errors import UserError
+from benchmarks.common.ranges import (
+    Batch,
+    Choices,
+    Discount,
+    Expectile,
+    LearningRate,
+    NotNegative,
+    Positive,
+    Width,
+)
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy, eval_only
@@ -35,25 +45,25 @@ from benchmarks.tasks.tasks import ALL_TASKS
 class LSPCConfig(Config):
     """Options of LSPC; defaults are those of the authors' code for Bullet's tasks."""
 
-    batch: int = 1024
-    learning_rate: float = 3e-4
-    hidden: int = 256
+    batch: Batch = 1024
+    learning_rate: LearningRate = 3e-4
+    hidden: Width = 256
     """Width of the two hidden layers of every network."""
-    latent: int = 32
-    gamma: float = 0.99
-    tau: float = 0.005
+    latent: Width = 32
+    gamma: Discount = 0.99
+    tau: Expectile = 0.005
     """Polyak coefficient of the target critics."""
-    reward_expectile: float = 0.7
-    cost_expectile: float = 0.3
+    reward_expectile: Expectile = 0.7
+    cost_expectile: Expectile = 0.3
     """V_c is this expectile of Q_c (the paper: 0.7 of its negative)."""
-    temperature: float = 2.0
-    max_weight: float = 200.0
+    temperature: NotNegative = 2.0
+    max_weight: Positive = 200.0
     """Largest weight of an action."""
-    cost_bound: float = 999.0
+    cost_bound: Positive = 999.0
     """Actions with a Q_c or V_c of this or more do not train the CVAE (0.02 on MetaDrive)."""
-    restriction: float = 0.6
+    restriction: Positive = 0.6
     """Largest absolute component of the latent code (0.25 on AntRun and Safety-Gymnasium)."""
-    acting: str = eval_only("optimal")
+    acting: Annotated[str, Choices(("optimal", "safe"))] = eval_only("optimal")
     """"optimal": the code is drawn from the policy (LSPC-O); "safe": from the prior (LSPC-S)."""
 
     def __post_init__(self) -> None:

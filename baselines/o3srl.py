@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from baselines.td3bc import TD3BC, TD3BCConfig
+from benchmarks.common.ranges import Count, NotNegative, Positive, Share
 from benchmarks.datasets.sampling import Transitions
 from benchmarks.methods.algorithm import Budget
 
@@ -28,17 +29,17 @@ from benchmarks.methods.algorithm import Budget
 class O3SRLConfig(TD3BCConfig):
     """Options of O3SRL; the rest is TD3+BC's."""
 
-    arms: int = 5
+    arms: Count = 5
     """Number of multipliers."""
-    largest_multiplier: float = 5.0
+    largest_multiplier: NotNegative = 5.0
     """They are evenly spaced from 0 to this."""
-    arm_updates: int = 10
+    arm_updates: Count = 10
     """Updates between two draws of a multiplier."""
-    mixing: float = 0.1
+    mixing: Share = 0.1
     """Probability that a multiplier is drawn uniformly (our choice)."""
-    step_scale: float = 1.0
+    step_scale: Positive = 1.0
     """Factor of EXP3's step size, sqrt(2 ln arms / (arms * draws)) (our choice)."""
-    memory: int = 50
+    memory: Count = 50
     """Losses of multipliers whose range scales the next (our choice)."""
 
 

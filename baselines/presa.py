@@ -22,6 +22,7 @@ from torch.nn.functional import logsigmoid
 from baselines.segment_labels import Labelled
 from baselines.segment_policy import SegmentPolicy, SegmentPolicyConfig
 from benchmarks.common.errors import UserError
+from benchmarks.common.ranges import LearningRate, NotNegative, Share
 from benchmarks.methods.algorithm import Budget
 
 
@@ -29,11 +30,11 @@ from benchmarks.methods.algorithm import Budget
 class PreSaConfig(SegmentPolicyConfig):
     """Options of PreSa; a batch has as many pairs as labelled segments."""
 
-    delta: float = 0.9
+    delta: Share = 0.9
     """Least mean probability of the right safety labels (the paper: 0.9 or 0.95)."""
-    multiplier_lr: float = 0.01
+    multiplier_lr: LearningRate = 0.01
     """Step size of the multiplier's ascent (our choice)."""
-    init_multiplier: float = 1.0
+    init_multiplier: NotNegative = 1.0
     """Initial multiplier (our choice)."""
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -21,6 +21,17 @@ from baselines.networks import orthogonal
 from baselines.segment_labels import Labelled
 from benchmarks.common.errors import UserError
 from benchmarks.common.random_streams import Dropout
+from benchmarks.common.ranges import (
+    Batch,
+    Discount,
+    Expectile,
+    LearningRate,
+    Positive,
+    Range,
+    Share,
+    Updates,
+    Width,
+)
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Config, MemorylessPolicy, Policy
@@ -32,28 +43,28 @@ from benchmarks.tasks.tasks import ALL_TASKS
 class SegmentPolicyConfig(Config):
     """Options that TraC and PreSa share; defaults are those of TraC's code."""
 
-    batch: int = 96
+    batch: Batch = 96
     """Segments in a batch."""
-    cloning_batch: int = 0
+    cloning_batch: Annotated[int, Range(0, most=2**20)] = 0
     """Steps in a batch of cloning; 0 means as many as `batch` segments have."""
-    learning_rate: float = 1e-4
+    learning_rate: LearningRate = 1e-4
     """Of the cloning; that of the second phase is a fraction of it."""
-    second_rate: float = 0.1
+    second_rate: Share = 0.1
     """Learning rate of the second phase, as a fraction of the first's."""
-    warmup: int = 10_000
+    warmup: Updates = 10_000
     """Updates over which the second phase's learning rate rises linearly."""
-    hidden: int = 256
+    hidden: Width = 256
     """Width of the two hidden layers."""
-    dropout: float = 0.25
-    gamma: float = 0.99
-    alpha: float = 0.2
+    dropout: Discount = 0.25
+    gamma: Discount = 0.99
+    alpha: Positive = 0.2
     """Scale of a segment's score (0.1 on Safety-Gymnasium)."""
-    cloning_share: float = 0.3
+    cloning_share: Share = 0.3
     """Fraction of the training that clones (30 000 of 100 000 updates)."""
-    segment_share: float = 1.0
+    segment_share: Expectile = 1.0
     """Length of a segment, as a fraction of the horizon (known: 1 on BallRun, 0.75 on PointButton1,
     0.25 on MetaDrive)."""
-    max_segments: int = 1_000_000
+    max_segments: Annotated[int, Range(1, most=10**8)] = 1_000_000
     labels: str | None = None
     """A file of your own labels instead of those from returns and costs; docs/methods.md has the
     format."""

@@ -14,6 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from baselines.networks import DoubleCritic
+from benchmarks.common.ranges import (
+    Batch,
+    Count,
+    Discount,
+    Expectile,
+    LearningRate,
+    NotNegative,
+    Width,
+)
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Config, MemorylessPolicy, Policy
@@ -24,19 +33,19 @@ from benchmarks.methods.networks import adam, make_target, mlp, optimizer_step, 
 class TD3BCConfig(Config):
     """Options of TD3+BC; defaults are its paper's."""
 
-    batch: int = 256
-    learning_rate: float = 3e-4
-    hidden: int = 256
+    batch: Batch = 256
+    learning_rate: LearningRate = 3e-4
+    hidden: Width = 256
     """Width of the two hidden layers of every network."""
-    gamma: float = 0.99
-    tau: float = 0.005
+    gamma: Discount = 0.99
+    tau: Expectile = 0.005
     """Polyak coefficient of the target networks."""
-    actor_every: int = 2
+    actor_every: Count = 2
     """Updates of the critics for one of the policy and of the target networks."""
-    noise: float = 0.2
+    noise: NotNegative = 0.2
     """Standard deviation of the noise on the target policy's actions."""
-    noise_clip: float = 0.5
-    bc_scale: float = 2.5
+    noise_clip: NotNegative = 0.5
+    bc_scale: NotNegative = 2.5
     """Weight of the mean absolute value against the squared error to the data's actions."""
 
 

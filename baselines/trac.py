@@ -23,6 +23,7 @@ from torch import Tensor
 from baselines.segment_labels import Labelled
 from baselines.segment_policy import SegmentPolicy, SegmentPolicyConfig
 from benchmarks.common.errors import UserError
+from benchmarks.common.ranges import Share
 from benchmarks.datasets.sequences import Indices
 from benchmarks.methods.algorithm import Budget
 
@@ -31,13 +32,13 @@ from benchmarks.methods.algorithm import Budget
 class TraCConfig(SegmentPolicyConfig):
     """Options of TraC; defaults are those of the authors' code for Bullet's tasks."""
 
-    desirable: float = 0.5
+    desirable: Share = 0.5
     """Fraction of the safe segments, by return, that are desirable."""
-    undesirable: float = 0.0
+    undesirable: Share = 0.0
     """Fraction of the safe segments, by return, that are undesirable (0.5 on Safety-Gymnasium)."""
-    least_weight: float = 0.7
+    least_weight: Share = 0.7
     """Smallest weight of a safe segment; the weight rises with its return, or falls."""
-    balance: float = 0.25
+    balance: Share = 0.25
     """Weight of all undesirable segments against all desirable ones (0.5 on Safety-Gymnasium)."""
 
 

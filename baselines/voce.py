@@ -24,6 +24,16 @@ from torch import Tensor, nn
 from baselines import dual
 from baselines.limits import discounted_limit
 from baselines.networks import DoubleCritic
+from benchmarks.common.ranges import (
+    Batch,
+    Count,
+    Discount,
+    Expectile,
+    LearningRate,
+    NotNegative,
+    Positive,
+    Width,
+)
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, MemorylessPolicy, Policy
@@ -34,27 +44,27 @@ from benchmarks.methods.networks import adam, make_target, mlp, optimizer_step, 
 class VOCEConfig(Config):
     """Options of VOCE; defaults are those of the released code."""
 
-    batch: int = 600
-    actor_lr: float = 2e-3
-    critic_lr: float = 1e-3
+    batch: Batch = 600
+    actor_lr: LearningRate = 2e-3
+    critic_lr: LearningRate = 1e-3
     """Also of the weights of the conservative terms."""
-    hidden: int = 256
+    hidden: Width = 256
     """Width of the two hidden layers of every network."""
-    gamma: float = 0.99
-    tau: float = 0.005
+    gamma: Discount = 0.99
+    tau: Expectile = 0.005
     """Polyak coefficient of all target networks."""
-    samples: int = 10
+    samples: Count = 10
     """Actions of each of three kinds in the conservative term."""
-    gap: float = 10.0
+    gap: NotNegative = 10.0
     """The conservative term beyond which its weight rises."""
-    improved_samples: int = 32
+    improved_samples: Count = 32
     """Actions at each state in the E-step."""
-    epsilon: float = 0.1
+    epsilon: Positive = 0.1
     """Largest KL divergence of the E-step."""
-    dual_steps: int = 10
-    policy_steps: int = 6
+    dual_steps: Count = 10
+    policy_steps: Count = 6
     """Gradient steps of the M-step."""
-    max_grad_norm: float = 0.01
+    max_grad_norm: Positive = 0.01
     """Largest norm of a gradient of the policy."""
 
 

@@ -21,6 +21,16 @@ from torch import Tensor, nn
 
 from baselines.limits import within_limit
 from baselines.networks import Ensemble, GaussianActor, negative_log_likelihood, squashed
+from benchmarks.common.ranges import (
+    Batch,
+    Discount,
+    Expectile,
+    LearningRate,
+    NotNegative,
+    Positive,
+    Share,
+    Width,
+)
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, MemorylessPolicy, Policy
@@ -31,24 +41,24 @@ from benchmarks.methods.networks import adam, make_target, optimizer_step, polya
 class WSACConfig(Config):
     """Options of WSAC; defaults are those of its base, ATAC."""
 
-    batch: int = 256
-    actor_lr: float = 5e-7
-    cloning_lr: float = 5e-4
+    batch: Batch = 256
+    actor_lr: LearningRate = 5e-7
+    cloning_lr: LearningRate = 5e-4
     """Of the policy while it is cloned."""
-    critic_lr: float = 5e-4
+    critic_lr: LearningRate = 5e-4
     """Also of the entropy's weight."""
-    hidden: int = 256
+    hidden: Width = 256
     """Width of the three hidden layers of the critics and of the policy's two."""
-    gamma: float = 0.99
-    tau: float = 0.005
+    gamma: Discount = 0.99
+    tau: Expectile = 0.005
     """Polyak coefficient of the target critics."""
-    beta: float = 1.0
+    beta: NotNegative = 1.0
     """Weight of the Bellman error against pessimism (3 in ATAC's script)."""
-    multiplier: float = 1.0
+    multiplier: NotNegative = 1.0
     """lambda: price of what the policy costs beyond the reference."""
-    largest_norm: float = 100.0
+    largest_norm: Positive = 100.0
     """Largest Frobenius norm of a layer of the critics, to which it is scaled back."""
-    cloning_share: float = 0.2
+    cloning_share: Share = 0.2
     """First part of the training, which clones the reference (100 000 updates in ATAC)."""
 
 

@@ -30,7 +30,15 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from benchmarks.common.ranges import Expectile, LearningRate, NotNegative, Positive, Share, Width
+from benchmarks.common.ranges import (
+    AnyNumber,
+    Expectile,
+    LearningRate,
+    NotNegative,
+    Positive,
+    Share,
+    Width,
+)
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Budget, Policy, eval_only
 from benchmarks.methods.losses import expectile_weight
@@ -69,9 +77,9 @@ class ReleasedConfig(TargetConfig, LearnerConfig):
     subsets: str | None = None
     """Trajectories that give an equal part of each batch, besides all: "400:49-72 350:25-48" are
     those that return 400 or more at a cost of 49 to 72, and so on. None: thirds of the cost."""
-    segment_cost_weight: float = 0.0
+    segment_cost_weight: AnyNumber = 0.0
     """advc_w: added to the weight of a segment that cost no more than its goal, else subtracted."""
-    step_cost_weight: float = 0.0
+    step_cost_weight: AnyNumber = 0.0
     """cs_w: added to the weight where the first step cost nothing, subtracted where it cost 1."""
     bounded: bool = True
     """Keep weights of the policy's loss from falling below 0, where it has no lower bound (ours);

@@ -10,6 +10,16 @@ from torch import Tensor
 from baselines.osrl.adapter import WrappedAlgorithm, import_osrl
 from baselines.osrl.cdt_training import train_step
 from benchmarks.common.errors import UserError
+from benchmarks.common.ranges import (
+    Batch,
+    Count,
+    Discount,
+    LearningRate,
+    NotNegative,
+    Positive,
+    Updates,
+    Width,
+)
 from benchmarks.datasets.sequences import SequenceSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Config
@@ -19,28 +29,35 @@ from benchmarks.methods.algorithm import Config
 class TransformerConfig(Config):
     """Options of the transformer and its training; defaults are osrl's for CDT."""
 
-    batch: int = 2048
-    seq_len: int = 10
+    batch: Batch = 2048
+    seq_len: Count = 10
     """Context length in steps."""
-    embedding_dim: int = 128
-    num_layers: int = 3
-    num_heads: int = 8
-    action_head_layers: int = 1
-    attention_dropout: float = 0.1
-    residual_dropout: float = 0.1
-    embedding_dropout: float = 0.1
-    learning_rate: float = 1e-4
-    lr_warmup_steps: int = 500
-    weight_decay: float = 1e-4
-    clip_grad: float = 0.25
+    embedding_dim: Width = 128
+    num_layers: Count = 3
+    num_heads: Count = 8
+    action_head_layers: Count = 1
+    attention_dropout: Discount = 0.1
+    residual_dropout: Discount = 0.1
+    embedding_dropout: Discount = 0.1
+    learning_rate: LearningRate = 1e-4
+    lr_warmup_steps: Updates = 500
+    weight_decay: NotNegative = 1e-4
+    clip_grad: Positive = 0.25
     """Maximum norm of the gradient."""
-    init_temperature: float = 0.1
+    init_temperature: Positive = 0.1
     """Initial weight of the policy's entropy; it is then learned."""
-    loss_cost_weight: float = 0.02
+    loss_cost_weight: NotNegative = 0.02
     """Weight of the loss that predicts whether a step has a cost."""
-    loss_state_weight: float = 0.0
+    loss_state_weight: NotNegative = 0.0
     """Weight of the loss that predicts the next state."""
-    reward_scale: float = 0.1
+    reward_scale: Positive = 0.1
+
+    def __post_init__(self) -> None:
+        if self.num_heads and self.embedding_dim % self.num_heads:
+            raise UserError(
+                f"embedding_dim {self.embedding_dim} must be divisible by num_heads "
+                f"{self.num_heads}"
+            )
 
 
 class TransformerAlgorithm(WrappedAlgorithm):

@@ -54,7 +54,7 @@ def _float(value: float) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,8 @@ Batch = Annotated[int, Range(1, most=2**20)]
 """Rows of a batch."""
 Updates = Annotated[int, Range(0, most=10**9)]
 """A number of updates."""
+AnyNumber = Annotated[float, Range()]
+"""Any finite number."""
 _FINITE = Range()
 
 
