@@ -13,7 +13,7 @@ from baselines.trac import TraC, TraCConfig, classes
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.conformance import HORIZON, synthetic_data
-from tests.support.by_hand import built, disturb, train
+from tests.support.by_hand import act, built, disturb, train
 
 SMALL = {"batch": 8, "cloning_batch": 16, "hidden": 16}
 LIMIT = 8.0
@@ -299,6 +299,12 @@ def test_cloning_comes_first_and_its_end_is_the_reference(cls) -> None:
     assert [method.learning_rate(k) for k in (0, 1, 9)] == pytest.approx(
         [0.25 * rate, 0.5 * rate, 0.5 * rate]
     )
+
+
+@pytest.mark.parametrize("cls", [TraC, PreSa])
+def test_the_policy_acts_alike_at_every_limit(cls) -> None:
+    acted = act(small(cls), [0.3, -0.2, 1.0], [0.0, 8.0, 99.0])
+    assert (acted == acted[0]).all()
 
 
 def test_undesirable_actions_are_left() -> None:
