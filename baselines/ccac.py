@@ -49,7 +49,8 @@ class CCACConfig(Config):
     batch: Batch = 512
     """1024 on CarRun."""
     actor_lr: LearningRate = 1e-4
-    """Also of the multipliers."""
+    multiplier_lr: LearningRate = 1e-4
+    """Of the networks of both multipliers."""
     critic_lr: LearningRate = 1e-3
     """Also of CVAE and classifier."""
     hidden: Width = 256
@@ -79,8 +80,9 @@ _QUICK = Budget.of(
     vae_hidden=128,
     latent=16,
     actor_lr=5e-4,
+    multiplier_lr=3e-3,
     tau=0.01,
-    generating_share=0.3,
+    generating_share=0.2,
 )
 
 
@@ -140,7 +142,7 @@ class CCAC(Algorithm):
         self.classifier_optimiser = adam(c.critic_lr, self.classifier)
         self.critic_optimiser = adam(c.critic_lr, self.rewards, self.costs)
         self.actor_optimiser = adam(c.actor_lr, self.actor)
-        self.multiplier_optimiser = adam(c.actor_lr, self.push_multiplier, self.multiplier)
+        self.multiplier_optimiser = adam(c.multiplier_lr, self.push_multiplier, self.multiplier)
 
     def smallest(self, critics: nn.Module, given: Tensor, actions: Tensor) -> Tensor:
         """The smallest of the critics' values [..., B]; `given` are states with kappa."""
