@@ -204,7 +204,11 @@ def _write(file: h5py.File, key: str, values: NDArray[Any]) -> None:
 
 def _floats(name: str, values: ArrayLike) -> Floats:
     try:
-        return np.atleast_1d(np.asarray(values, dtype=np.float32))
+        given = np.asarray(values)
+        if given.dtype.kind in "cSUmM":
+            raise UserError(f"{name} holds {given.dtype} instead of numbers")
+        with np.errstate(over="ignore"):  # infinite in single precision, and refused as such
+            return np.atleast_1d(given.astype(np.float32, copy=False))
     except (TypeError, ValueError):
         raise UserError(f"{name} is not an array of numbers") from None
 
