@@ -42,7 +42,7 @@ def critic(inputs: int, hidden: int, *, layers: int = 2, layer_norm: bool = Fals
 class GaussianActor(nn.Module):
     """A normal distribution of actions, whose mean and deviation depend on the inputs.
 
-    Two hidden layers; dropout after the second. The mean is a tanh where `bounded`.
+    `layers` hidden layers; dropout after the last. The mean is a tanh where `bounded`.
     """
 
     def __init__(
@@ -52,12 +52,15 @@ class GaussianActor(nn.Module):
         hidden: int,
         draws: Draws,
         *,
+        layers: int = 2,
         dropout: float = 0.0,
         log_std: tuple[float, float] = (-20.0, 2.0),
         bounded: bool = True,
     ) -> None:
         super().__init__()
-        self.trunk = nn.Sequential(*mlp(inputs, hidden, hidden), nn.ReLU(), Dropout(dropout, draws))
+        self.trunk = nn.Sequential(
+            *mlp(inputs, *[hidden] * layers), nn.ReLU(), Dropout(dropout, draws)
+        )
         self.mean = nn.Linear(hidden, actions)
         self.log_std = nn.Linear(hidden, actions)
         self.log_std_range, self.bounded = log_std, bounded

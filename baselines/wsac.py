@@ -48,7 +48,7 @@ class WSACConfig(Config):
     critic_lr: LearningRate = 5e-4
     """Also of the entropy's weight."""
     hidden: Width = 256
-    """Width of the three hidden layers of the critics and of the policy's two."""
+    """Width of the three hidden layers of every network."""
     gamma: Discount = 0.99
     tau: Expectile = 0.005
     """Polyak coefficient of the target critics."""
@@ -89,7 +89,10 @@ class WSAC(Algorithm):
         c, problem = self.config, self.problem
         states, actions = problem.observation_dim, problem.action_dim
         self.actor = GaussianActor(
-            *(states, actions, c.hidden, self.draws), log_std=(-5.0, 2.0), bounded=False
+            *(states, actions, c.hidden, self.draws),
+            layers=3,
+            log_std=(-5.0, 2.0),
+            bounded=False,
         ).to(self.device)
         self.reference = make_target(self.actor)
         self.rewards, self.costs = (
