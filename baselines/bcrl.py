@@ -68,7 +68,7 @@ class BCRLConfig(Config):
 
 _QUICK = Budget.of(
     4_000,
-    update_ms=15,
+    update_ms=14,
     batch=256,
     hidden=128,
     learning_rate=1e-3,
@@ -88,7 +88,7 @@ class BCRL(Algorithm):
     budgets: ClassVar = {
         "quick": _QUICK,
         "standard": _QUICK.extended(12_000),
-        "paper": Budget.of(100_000, update_ms=110),
+        "paper": Budget.of(100_000, update_ms=100),
     }
     config: BCRLConfig
 

@@ -65,7 +65,7 @@ class CAPSConfig(Config):
             raise ValueError(f"caps needs at least 2 heads, not {self.heads}")
 
 
-_QUICK = Budget.of(4_000, update_ms=10, batch=256, hidden=128, learning_rate=1e-3, tau=0.01)
+_QUICK = Budget.of(4_000, update_ms=9, batch=256, hidden=128, learning_rate=1e-3, tau=0.01)
 
 
 class HeadedActor(nn.Module):
@@ -93,7 +93,7 @@ class CAPS(Algorithm):
     budgets: ClassVar = {
         "quick": _QUICK,
         "standard": _QUICK.extended(15_000),
-        "paper": Budget.of(100_000, update_ms=70),
+        "paper": Budget.of(100_000, update_ms=72),
     }
     config: CAPSConfig
 

@@ -59,7 +59,7 @@ class CAPSSACConfig(Config):
             raise ValueError(f"caps-sac needs at least 2 heads, not {self.heads}")
 
 
-_QUICK = Budget.of(3_000, update_ms=18, batch=256, hidden=128, actor_lr=5e-4, tau=0.01)
+_QUICK = Budget.of(3_000, update_ms=12, batch=256, hidden=128, actor_lr=5e-4, tau=0.01)
 
 
 class HeadedGaussian(nn.Module):
@@ -91,7 +91,7 @@ class CAPSSAC(Algorithm):
     budgets: ClassVar = {
         "quick": _QUICK,
         "standard": _QUICK.extended(12_000),
-        "paper": Budget.of(100_000, update_ms=130),
+        "paper": Budget.of(100_000, update_ms=95),
     }
     config: CAPSSACConfig
 

@@ -42,7 +42,7 @@ class CARL(TD3BC):
     budgets: ClassVar = {
         "quick": _QUICK,
         "standard": _QUICK.extended(20_000),
-        "paper": Budget.of(1_000_000, update_ms=10),
+        "paper": Budget.of(1_000_000, update_ms=11),
     }
     config: CARLConfig
 

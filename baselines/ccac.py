@@ -74,7 +74,7 @@ class CCACConfig(Config):
 
 _QUICK = Budget.of(
     3_000,
-    update_ms=25,
+    update_ms=26,
     batch=256,
     hidden=128,
     vae_hidden=128,
@@ -106,7 +106,7 @@ class CCAC(Algorithm):
     budgets: ClassVar = {
         "quick": _QUICK,
         "standard": _QUICK.extended(12_000),
-        "paper": Budget.of(400_000, update_ms=180),
+        "paper": Budget.of(400_000, update_ms=116),
     }
     config: CCACConfig
 

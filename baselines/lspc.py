@@ -72,7 +72,7 @@ class LSPCConfig(Config):
 
 
 _QUICK = Budget.of(
-    4_000, update_ms=16, batch=256, hidden=128, latent=8, learning_rate=1e-3, tau=0.01
+    4_000, update_ms=12, batch=256, hidden=128, latent=8, learning_rate=1e-3, tau=0.01
 )
 
 
@@ -87,7 +87,7 @@ class LSPC(Algorithm):
     budgets: ClassVar = {
         "quick": _QUICK,
         "standard": _QUICK.extended(15_000),
-        "paper": Budget.of(1_000_000, update_ms=110),
+        "paper": Budget.of(1_000_000, update_ms=64),
     }
     config: LSPCConfig
 

@@ -54,7 +54,7 @@ class O3SRL(TD3BC):
     budgets: ClassVar = {
         "quick": _QUICK,
         "standard": _QUICK.extended(20_000),
-        "paper": Budget.of(100_000, update_ms=8),
+        "paper": Budget.of(100_000, update_ms=9),
     }
     config: O3SRLConfig
 

@@ -40,7 +40,7 @@ class PreSaConfig(SegmentPolicyConfig):
 
 _QUICK = Budget.of(
     2_000,
-    update_ms=45,
+    update_ms=21,
     batch=16,
     cloning_batch=512,
     learning_rate=1e-3,
@@ -58,7 +58,7 @@ class PreSa(SegmentPolicy):
     budgets: ClassVar = {
         "quick": _QUICK,
         "standard": _QUICK.extended(8_000),
-        "paper": Budget.of(100_000, update_ms=300),
+        "paper": Budget.of(100_000, update_ms=310),
     }
     config: PreSaConfig
 

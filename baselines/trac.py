@@ -44,7 +44,7 @@ class TraCConfig(SegmentPolicyConfig):
 
 _QUICK = Budget.of(
     2_000,
-    update_ms=25,
+    update_ms=8,
     batch=16,
     cloning_batch=512,
     learning_rate=1e-3,
@@ -62,7 +62,7 @@ class TraC(SegmentPolicy):
     budgets: ClassVar = {
         "quick": _QUICK,
         "standard": _QUICK.extended(8_000),
-        "paper": Budget.of(100_000, update_ms=150),
+        "paper": Budget.of(100_000, update_ms=105),
     }
     config: TraCConfig
 

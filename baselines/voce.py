@@ -70,7 +70,7 @@ class VOCEConfig(Config):
 
 _QUICK = Budget.of(
     1_500,
-    update_ms=60,
+    update_ms=33,
     batch=128,
     hidden=128,
     samples=4,
@@ -130,7 +130,7 @@ class VOCE(Algorithm):
     budgets: ClassVar = {
         "quick": _QUICK,
         "standard": _QUICK.extended(5_000),
-        "paper": Budget.of(100_000, update_ms=900),
+        "paper": Budget.of(100_000, update_ms=500),
     }
     config: VOCEConfig
 

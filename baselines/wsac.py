@@ -63,7 +63,7 @@ class WSACConfig(Config):
 
 
 _QUICK = Budget.of(
-    4_000, update_ms=22, hidden=128, actor_lr=1e-4, cloning_lr=1e-3, critic_lr=1e-3, tau=0.01
+    4_000, update_ms=19, hidden=128, actor_lr=1e-4, cloning_lr=1e-3, critic_lr=1e-3, tau=0.01
 )
 
 
@@ -78,7 +78,7 @@ class WSAC(Algorithm):
     budgets: ClassVar = {
         "quick": _QUICK,
         "standard": _QUICK.extended(15_000),
-        "paper": Budget.of(500_000, update_ms=60),
+        "paper": Budget.of(500_000, update_ms=41),
     }
     config: WSACConfig
 
