@@ -206,7 +206,7 @@ def _floats(name: str, values: ArrayLike) -> Floats:
     try:
         given = np.asarray(values)
         if given.dtype.kind in "cSUmM":
-            raise UserError(f"{name} holds {given.dtype} instead of numbers")
+            raise TypeError
         with np.errstate(over="ignore"):  # infinite in single precision, and refused as such
             return np.atleast_1d(given.astype(np.float32, copy=False))
     except (TypeError, ValueError):

@@ -60,6 +60,7 @@ class Scheduler:
     ) -> Iterator[Event]:
         """Run all `jobs`; once `stop_requested()` holds, start no more and stop those that run."""
         self._waiting = [self._first_item(job) for job in jobs]
+        self._tell_at = time.monotonic() + _QUIET_SECONDS
         # Failures from before this run are retried; failures of other runners during it are not.
         self._old_failures = {job.training.key: Run.of(job).failure() for job in jobs}
         try:
