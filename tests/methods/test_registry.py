@@ -90,9 +90,9 @@ def test_built_in_names_are_those_of_their_classes(name):
 
 
 def test_unknown_names_get_a_suggestion():
-    assert complaint("coptidce").startswith(
-        "unknown algorithm 'coptidce': did you mean coptidice? known are bc-all, bc-frontier"
-    )
+    said = complaint("coptidce")
+    assert said.startswith("unknown algorithm 'coptidce': did you mean coptidice?")
+    assert all(name in said for name in BUILT_IN)
     assert complaint("GAS").startswith("unknown algorithm 'GAS': did you mean gas?")
     assert "did you mean" not in complaint("zzzzzz")
 

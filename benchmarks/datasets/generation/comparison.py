@@ -19,7 +19,7 @@ def comparison_table(figures: Mapping[str, Mapping[str, Any]]) -> str:
     `tasks.csv`; DSRL publishes no best return within a cost.
     """
     header = ["task", "trajectories", "largest cost", "least return", "largest return"]
-    header += [f"best within {share} %" for share in _SHARES]
+    header += [f"best within {share}%" for share in _SHARES]
     rows = [header, ["---", *["---:"] * (len(header) - 1)]]
     for task in TASKS.values():
         made = figures[task.name]

@@ -113,7 +113,7 @@ def run_stages(
         else:
             report(f"{stage.name}: at most {left:.0f} s")
             record = _run(stage, folder, device, left, environment)
-        if record.seconds or before is None:
+        if before is None or record.status not in (Status.SKIPPED, Status.NOT_STARTED):
             write_atomic(path, json.dumps(asdict(record), indent=1) + "\n")
         report(f"{stage.name}: {record.status}{f' ({record.reason})' if record.reason else ''}")
         records.append(record)
