@@ -138,6 +138,14 @@ def _add_work(parser: Parser) -> None:
     group.add_argument(
         "--stage", choices=("both", "train", "evaluate"), help="what to do; default: both"
     )
+    volume = group.add_mutually_exclusive_group()
+    for short, long, value, text in (
+        ("-q", "--quiet", -1, "print errors and the paths of the leaderboards only"),
+        ("-v", "--verbose", 1, "print also what unfinished jobs do; each has a log.txt as well"),
+    ):
+        volume.add_argument(
+            short, long, action="store_const", const=value, dest="verbosity", help=text
+        )
     group.add_argument("--dry-run", action="store_const", const=True, help="print the plan, stop")
     group.add_argument(
         "--yes",

@@ -68,6 +68,8 @@ class RunConfig:
     skip_missing: bool = False
     retry_failed: bool = False
     dry_run: bool = False
+    verbosity: int = 0
+    """-1 prints errors and the leaderboards' paths only, 1 also lines of unfinished jobs."""
     yes: bool = False
     """Start also what takes longer than a day."""
     save_config: Path | None = None

@@ -18,7 +18,7 @@ from benchmarks.commands.options import Parser, option_names
 from benchmarks.common.errors import UserError, unknown_name
 from benchmarks.common.files import user_path
 
-_NOT_IN_FILES = ("help", "config", "save-config", "dry-run", "yes")
+_NOT_IN_FILES = ("help", "config", "save-config", "dry-run", "yes", "quiet", "verbose")
 _KINDS_OF_DATA = ("auto", "generated", "dsrl")
 
 Value = str | int | float | bool | Sequence[str] | Sequence[int]

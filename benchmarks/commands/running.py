@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -96,21 +96,22 @@ def run(config: RunConfig, command: str) -> int:
     budget = whole.budget
     whole.check()
     where = _shown(slots) if config.engine.engine == "local" else ""
-    print(
+    say = _printer(config)
+    say(
         f"data: {whole.data[0].source}; budget: {budget}; "
         + (f"processes: {where}" if where else f"engine: {config.engine.engine}")
     )
-    print(f"tasks: {', '.join(data.task.name for data in whole.data)}")
+    say(f"tasks: {', '.join(data.task.name for data in whole.data)}")
     for name in [config.name] if config.name else selection.suites:
         if (config.results / name).exists() and not (config.results / name).is_dir():
             raise UserError(f"{config.results / name} is a file: choose another --name")
     good, damaged = usable(whole.data, network, config.skip_missing or config.dry_run)
     if config.save_config:
         protocol.write(config.save_config, _protocol(config, whole))
-        print(f"protocol: {config.save_config}")
+        say(f"protocol: {config.save_config}")
     results = str(config.results)
     workload = _workload(config, selection.specs(whole, good), processes)
-    print(workload.text(whole.methods))
+    (print if config.dry_run else say)(workload.text(whole.methods))
     if config.dry_run:
         tell_warnings(good)
         return 0
@@ -165,16 +166,16 @@ def _whole(
 
     if config.budget != "auto":
         return spec(config.budget)
-    shortest, *longer = BUDGETS
+    (shortest, *longer), say = BUDGETS, _printer(config)
     if devices(config.engine.device)[0] == "cpu":
-        print(f"budget: {shortest}, as there is no GPU (--budget changes it)")
+        say(f"budget: {shortest}, as there is no GPU (--budget changes it)")
         return spec(shortest)
     for budget in reversed(longer):
         specs = selection.specs(spec(budget), data)
         if _workload(config, specs, processes).seconds <= _LONG:
-            print(f"budget: {budget}, the longest that fits a day (--budget changes it)")
+            say(f"budget: {budget}, the longest that fits a day (--budget changes it)")
             return spec(budget)
-    print(f"budget: {shortest}, as no longer one fits a day (--budget changes it)")
+    say(f"budget: {shortest}, as no longer one fits a day (--budget changes it)")
     return spec(shortest)
 
 
@@ -208,21 +209,29 @@ def _require_consent(workload: Workload, given: bool) -> None:
     )
 
 
+def _printer(config: RunConfig) -> Callable[[str], None]:
+    """Prints what a quiet run leaves out."""
+    return print if config.verbosity >= 0 else lambda text: None
+
+
 def _work(jobs: list[Job], config: RunConfig, folders: list[Path]) -> int:
     """Run the unfinished ones of `jobs`, then make the leaderboards; the exit status."""
     unfinished, kept = pending(jobs, [] if config.stage == "train" else folders)
-    if kept:
+    if kept and config.verbosity >= 0:
         where = ", ".join(str(folder) for folder in folders if folder.is_dir())
         print(f"{kept} jobs are not run, their results are kept (delete to run them): {where}")
     left, failed_before = list[Job](), list[Job]()
     for job in unfinished:
         (failed_before if not config.retry_failed and has_failed(job) else left).append(job)
     with engines.open_scheduler(config.engine, config.results) as scheduler:
-        lost, stopped = run_jobs(scheduler, left)
+        lost, stopped = run_jobs(scheduler, left, config.verbosity)
     # Tables take seconds and disk space: make none after Ctrl-C or on a full disk.
     if config.stage != "train" and not stopped and not scheduler.halt_reason:
         for folder in folders:
-            print(f"\n{rebuild(folder)}\n\nleaderboard: {folder / 'leaderboard.md'}")
+            text = rebuild(folder)
+            if config.verbosity >= 0:
+                print(f"\n{text}\n")
+            print(f"leaderboard: {folder / 'leaderboard.md'}")
     print_failures(lost, scheduler.halt_reason, "--retry-failed")
     if failed_before:
         print(f"{len(failed_before)} jobs failed in an earlier run: --retry-failed runs them again")

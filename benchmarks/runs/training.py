@@ -20,6 +20,7 @@ from benchmarks.methods.stacking import Stack
 from benchmarks.runs import provenance
 from benchmarks.runs.interim import InterimEvaluations
 from benchmarks.runs.jobs import Job, joined_code
+from benchmarks.runs.log import log
 from benchmarks.runs.store import Run
 from benchmarks.runs.trackers import open_trackers
 from benchmarks.tasks.tasks import Task
@@ -85,6 +86,8 @@ class _Attempt:
         )
         self.seconds, self.update_seconds = progress["seconds"], progress["update_seconds"]
         self.loss_lines: list[str] = list(progress["losses"])
+        done, total = self.algorithm.updates, training.updates
+        log(self.run.folder, f"trains from {done} to {total} updates" if done else "trains")
         self.interim = InterimEvaluations(job, task, self.run.folder, self.algorithm.updates)
 
     def save(self, seconds: float, update_seconds: float) -> None:
@@ -100,6 +103,7 @@ class _Attempt:
         made_by = {"device": device, "torch": torch.__version__}
         times = self._times(seconds, update_seconds)
         self.run.finish_training(self.algorithm.state(), {**times, **made_by})
+        log(self.run.folder, f"trained: {self.algorithm.updates} updates, {times['seconds']:.1f} s")
 
     def _times(self, seconds: float, update_seconds: float) -> dict[str, float]:
         """Total times: earlier attempts and the seconds of this one."""

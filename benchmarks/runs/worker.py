@@ -31,6 +31,7 @@ from benchmarks.methods.algorithm import Algorithm
 from benchmarks.runs import provenance
 from benchmarks.runs.evaluation import evaluate
 from benchmarks.runs.jobs import ExitStatus, Job
+from benchmarks.runs.log import log
 from benchmarks.runs.store import BusyError, Run, pending_limits
 from benchmarks.runs.training import StoppedError, find_class, train
 from benchmarks.simulators.vector import Lockstep
@@ -64,6 +65,7 @@ def run_job(
     with run.locked():
         try:
             run.begin_attempt()
+            log(run.folder, f"process {os.getpid()} starts on {job.device} ({job.stage})")
             algorithm = None
             if job.stage != "evaluate" and not run.trained:
                 (algorithm,) = train([job], report, stop_requested)
@@ -72,15 +74,18 @@ def run_job(
                     raise StoppedError
                 _evaluate(job, run, algorithm, limits, report, leftovers)
         except StoppedError:
+            log(run.folder, "stopped; the progress is saved")
             run.record_failure("stopped", "", interrupted=True)
             raise
         except UserError as error:
             # An evaluation whose training is not done yet has not failed.
             waiting = job.stage == "evaluate" and not run.trained
+            log(run.folder, f"failed: {error}")
             run.record_failure(str(error), "", interrupted=waiting)
             raise
         except BaseException as error:  # sys.exit in a plugin or a simulator is one as well
             interrupted = exit_status_of(error) is not ExitStatus.FAILED
+            log(run.folder, f"failed: {error_line(error)}\n{traceback.format_exc()}")
             run.record_failure(error_line(error), traceback.format_exc(), interrupted=interrupted)
             raise
 
@@ -95,14 +100,16 @@ def _train_stacked(
             locks.enter_context(run.locked())
         untrained = [(single, run) for single, run in runs if not run.trained]
         try:
-            for _, run in untrained:
+            for single, run in untrained:
                 run.begin_attempt()
+                log(run.folder, f"process {os.getpid()} starts on {single.device}, seeds as one")
             if untrained:
                 train([single for single, _ in untrained], report, stop_requested)
         except BaseException as error:
             text = "" if isinstance(error, StoppedError) else traceback.format_exc()
             for _, run in untrained:
                 if not run.trained:
+                    log(run.folder, f"interrupted: {error_line(error)}\n{text}")
                     run.record_failure(error_line(error), text, interrupted=True)
             raise
 
@@ -138,7 +145,10 @@ def _evaluate(
         simulators=simulators,
     )
     provenance.record(run.folder, "evaluation", job.device, job.command)
-    run.finish_evaluations(episodes, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    run.finish_evaluations(episodes, seconds)
+    at = ", ".join(f"{limit:g}" for limit in limits)
+    log(run.folder, f"evaluated at the limits {at}: {len(episodes)} episodes, {seconds:.1f} s")
 
 
 def _close(simulators: Lockstep) -> None:

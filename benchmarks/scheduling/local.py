@@ -12,6 +12,8 @@ from contextlib import suppress
 
 from benchmarks.common.ending import END_SECONDS, kill_group
 from benchmarks.runs.jobs import ExitStatus
+from benchmarks.runs.log import log
+from benchmarks.runs.store import Run
 from benchmarks.runs.worker import EXIT
 from benchmarks.scheduling.fork_server import WORKER, ForkServer
 from benchmarks.scheduling.protocol import OnMessage, ProcessExit, WorkItem
@@ -49,6 +51,7 @@ class WorkerProcess:
         self._stated: int | None = None
         """The exit status that the process has stated."""
         self._job_line, self._on_message = item.worker_job.to_json(), on_message
+        self._folder = Run.of(item.worker_job).folder
         self._stderr_tail: deque[str] = deque(maxlen=_TAIL_LINES)
         variables = {**os.environ, **_ENVIRONMENT, **(environment or visible_gpu(item.device))}
         self._process = (server and server.start(variables)) or subprocess.Popen(
@@ -78,7 +81,9 @@ class WorkerProcess:
 
     def _read_stderr(self) -> None:
         assert self._process.stderr is not None
-        self._stderr_tail.extend(self._process.stderr)
+        for line in self._process.stderr:
+            self._stderr_tail.append(line)
+            log(self._folder, line)
 
     def _communicate(self) -> None:
         assert self._process.stdin is not None

@@ -16,30 +16,46 @@ from benchmarks.scheduling.protocol import Event
 from benchmarks.scheduling.scheduler import Scheduler
 
 
-def run_jobs(scheduler: Scheduler, jobs: Sequence[Job]) -> tuple[list[Event], bool]:
+def run_jobs(
+    scheduler: Scheduler, jobs: Sequence[Job], verbosity: int = 0
+) -> tuple[list[Event], bool]:
     """Run `jobs` and show their progress; return the unsuccessful ones, and whether it was stopped.
+
+    `verbosity` is -1 for no output, 1 for lines of unfinished jobs as well.
 
     Ctrl-C and SIGTERM stop the run in an orderly way (`stop_on_interrupt`).
     """
     with stop_on_interrupt() as stop_requested:
         events = scheduler.run(jobs, stop_requested)
-        return show_progress(events, jobs, scheduler.devices.count), stop_requested()
+        lost = show_progress(events, jobs, scheduler.devices.count, verbosity)
+        return lost, stop_requested()
 
 
-def show_progress(events: Iterable[Event], jobs: Sequence[Job], slots: int) -> list[Event]:
+def show_progress(
+    events: Iterable[Event], jobs: Sequence[Job], slots: int, verbosity: int = 0
+) -> list[Event]:
     """Print a line for each finished job as `events` arrive; return the unsuccessful ones.
+
+    With a `verbosity` of 1 also a line where a job begins, at each quarter of its training, and
+    where its evaluation begins; with -1 none.
 
     The time left is estimated from the work done so far, weighted by the jobs' expected times.
     """
     total = sum(job.core_seconds for job in jobs)
     done, fractions = 0.0, dict[str, float]()
     start, unsuccessful, finished = time.monotonic(), list[Event](), 0
-    live = bool(jobs) and sys.stderr.isatty()
+    live = bool(jobs) and sys.stderr.isatty() and verbosity >= 0
+    quarters = dict[str, float]()
     with tqdm(total=100.0, disable=not live, bar_format="{l_bar}{bar}| {desc}") as bar:
         for event in events:
             key, line = event.job.training.key, ""
             if event.phase in ("train", "evaluate"):
                 fractions[key] = 0.9 * event.progress if event.phase == "train" else 0.9
+                quarter = int(4 * event.progress) / 4 if event.phase == "train" else 2.0
+                if verbosity > 0 and quarter > quarters.get(key, -1.0):
+                    quarters[key] = quarter
+                    line = f"[-/{len(jobs)}] {describe(event)}"
+                    line += f" {quarter:.0%}" if event.phase == "train" else ""
             elif event.phase in ("retry", "waiting"):
                 line = f"[-/{len(jobs)}] {describe(event)}"
             else:
@@ -54,7 +70,7 @@ def show_progress(events: Iterable[Event], jobs: Sequence[Job], slots: int) -> l
             elapsed = time.monotonic() - start
             left = elapsed * (1 - fraction) / fraction if fraction > 0.01 else total / slots
             estimate = f"{duration_text(left)} left"
-            if line:
+            if line and verbosity >= 0:
                 bar.write(line if live else f"{line}, {estimate}", file=sys.stdout)
                 sys.stdout.flush()
             bar.set_description_str(f"{finished}/{len(jobs)} jobs, {estimate}", False)
