@@ -75,14 +75,15 @@ def test_a_damaged_file_is_not_usable_and_is_told_apart(folders, capsys):
     assert "lacks costs" in capsys.readouterr().err
 
 
-@pytest.fixture
-def at_a_terminal(capsys, monkeypatch):
-    """Progress is shown: somebody watches."""
+def watch(monkeypatch):
+    """Let standard error be a terminal, where progress is shown."""
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
 
 
-@pytest.mark.usefixtures("at_a_terminal")
-def test_a_missing_published_file_is_fetched_into_the_cache_with_progress(folders, fetched, capsys):
+def test_a_missing_published_file_is_fetched_into_the_cache_with_progress(
+    folders, fetched, monkeypatch, capsys
+):
+    watch(monkeypatch)
     put(folders / "published" / TASKS["AntRun"].dataset_file, TASKS["AntRun"])
     sets = choose("dsrl", [BALL, TASKS["AntRun"]])
     assert obtain(sets, ONLINE) == sets
@@ -109,8 +110,8 @@ def test_a_file_that_cannot_be_fetched_stops_the_work_unless_it_may_be_left_out(
     assert obtain([], ONLINE) == []
 
 
-@pytest.mark.usefixtures("at_a_terminal")
 def test_a_missing_generated_set_is_made_with_progress(folders, fetched, monkeypatch, capsys):
+    watch(monkeypatch)
     made = []
 
     def generate(task, cache, *, processes, progress):
