@@ -70,6 +70,8 @@ class CCACConfig(Config):
     generating_share: Share = 0.5
     """First part of the training, in which only CVAE and classifier learn."""
     reward_scale: Positive = 0.1
+    standardise: bool = False
+    """Networks take standardised observations, and kappa as a part of the task's maximum cost."""
 
 
 _QUICK = Budget.of(
@@ -83,6 +85,7 @@ _QUICK = Budget.of(
     multiplier_lr=3e-3,
     tau=0.01,
     generating_share=0.2,
+    standardise=True,
 )
 
 
@@ -142,7 +145,16 @@ class CCAC(Algorithm):
         self.classifier_optimiser = adam(c.critic_lr, self.classifier)
         self.critic_optimiser = adam(c.critic_lr, self.rewards, self.costs)
         self.actor_optimiser = adam(c.actor_lr, self.actor)
+        numbers = problem.observation_mean, problem.observation_std + 1e-6
+        ends = torch.zeros(1), torch.full((1,), problem.max_cost or 1.0)
+        shift, scale = (torch.cat(pair).to(self.device) for pair in zip(numbers, ends, strict=True))
+        used = float(c.standardise)
+        self._shift, self._scale = used * shift, scale**used
         self.multiplier_optimiser = adam(c.multiplier_lr, self.push_multiplier, self.multiplier)
+
+    def scaled(self, given: Tensor) -> Tensor:
+        """States with kappa as the networks take them [..., B, o + 1]."""
+        return (given - self._shift) / self._scale
 
     def smallest(self, critics: nn.Module, given: Tensor, actions: Tensor) -> Tensor:
         """The smallest of the critics' values [..., B]; `given` are states with kappa."""
@@ -150,23 +162,23 @@ class CCAC(Algorithm):
 
     def values(self, critics: nn.Module, given: Tensor, actions: Tensor) -> Tensor:
         """The positive values of all critics [critics, ..., B]."""
-        return softplus(critics(torch.cat([given, actions], dim=-1)))
+        return softplus(critics(torch.cat([self.scaled(given), actions], dim=-1)))
 
     def sampled(self, given: Tensor) -> Tensor:
         """An action of the policy [..., B, a]."""
-        mean, log_std = self.actor(given)
+        mean, log_std = self.actor(self.scaled(given))
         return squashed(mean, log_std, self.draws.normal_like(mean))[0]
 
     def decoded(self, latent: Tensor, kappa: Tensor) -> tuple[Tensor, Tensor]:
         """States and actions within the data's range, through which gradients pass whole."""
-        made = self.decoder(torch.cat([latent, kappa[..., None]], dim=-1))
+        made = self.decoder(torch.cat([latent, kappa[..., None] / self._scale[-1:]], dim=-1))
         states, actions = made.split([self._low.shape[-1], self.problem.action_dim], dim=-1)
         return straight(states, self._low, self._high), straight(actions, *self._bounds)
 
     def reconstructed(self, batch: Transitions) -> Generated:
         """The batch through the CVAE."""
         given, kappa = batch.observations, batch.observations[..., -1]
-        mean, log_std = self.encoder(torch.cat([given, batch.actions], dim=-1))
+        mean, log_std = self.encoder(torch.cat([self.scaled(given), batch.actions], dim=-1))
         latent = mean + log_std.exp() * self.draws.normal_like(mean)
         return Generated(*self.decoded(latent, kappa), mean, log_std)
 
@@ -193,7 +205,8 @@ class CCAC(Algorithm):
             (batch.observations[..., :-1], batch.actions),
             (made.states.detach(), made.actions.detach()),
         ):
-            score = self.classifier(torch.cat([states, bound[..., None], actions], dim=-1))
+            given = self.scaled(torch.cat([states, bound[..., None]], dim=-1))
+            score = self.classifier(torch.cat([given, actions], dim=-1))
             loss = loss + 0.5 * binary_cross_entropy_with_logits(
                 score, over, reduction="none"
             ).mean(-1)
@@ -262,11 +275,13 @@ class CCAC(Algorithm):
 
     def multiplier_of(self, kappa: Tensor) -> Tensor:
         """The multiplier of the policy's constraint at each kappa [..., B]."""
-        return straight(self.multiplier(kappa[..., None]), *self._log_range).exp()
+        part = kappa[..., None] / self._scale[-1:]
+        return straight(self.multiplier(part), *self._log_range).exp()
 
     def push_multiplier_of(self, kappa: Tensor) -> Tensor:
         """The multiplier of the push above kappa [..., B]."""
-        return straight(self.push_multiplier(kappa[..., None]), *self._log_range).exp()
+        part = kappa[..., None] / self._scale[-1:]
+        return straight(self.push_multiplier(part), *self._log_range).exp()
 
     def norm(self, network: nn.Module) -> Tensor:
         """Squared norm of a network's parameters, of each seed."""
@@ -338,7 +353,7 @@ class CCAC(Algorithm):
         latent = self.draws.normal_like(empty).clamp(-1.0, 1.0)
         states, actions = self.decoded(latent, kappa)
         given = torch.cat([states, kappa[..., None]], dim=-1)
-        score = self.classifier(torch.cat([given, actions], dim=-1))
+        score = self.classifier(torch.cat([self.scaled(given), actions], dim=-1))
         return given, actions, (score > 0.0).float()
 
     # policy
@@ -358,7 +373,8 @@ class CCACPolicy(LimitPolicy):
     def actions(self, observations: Tensor, env_ids: Tensor) -> Tensor:
         """The tanh of the mean."""
         left = self.left[env_ids].clamp(min=0.0)
-        mean, _ = self.ccac.actor(torch.cat([observations, left[:, None]], dim=-1))
+        given = self.ccac.scaled(torch.cat([observations, left[:, None]], dim=-1))
+        mean, _ = self.ccac.actor(given)
         action: Tensor = mean.tanh()
         return action
 

@@ -242,6 +242,26 @@ def test_the_policy_learns_after_the_generator() -> None:
     assert moved[1] >= {"actor", "rewards", "costs", "multiplier", "reward_targets", "cost_targets"}
 
 
+def test_networks_take_scaled_states_and_parts_of_the_maximum_cost() -> None:
+    ccac, batch, seen = small(standardise=True), batch_of(), []
+    problem = ccac.problem
+    expected = torch.cat(
+        [
+            (batch.observations[:, :3] - problem.observation_mean) / problem.observation_std,
+            batch.observations[:, 3:] / problem.max_cost,
+        ],
+        1,
+    )
+    actor, ccac.actor = ccac.actor, lambda given: [seen.append(given), actor(given)][1]
+    ccac.sampled(batch.observations)
+    torch.testing.assert_close(seen[0], expected, rtol=1e-4, atol=1e-5)
+    given = torch.cat([expected, batch.actions], 1)
+    found = ccac.values(ccac.costs, batch.observations, batch.actions)
+    torch.testing.assert_close(found, softplus(ccac.costs(given)), rtol=1e-4, atol=1e-5)
+    lam = ccac.multiplier(expected[:, 3:]).exp()
+    torch.testing.assert_close(ccac.multiplier_of(batch.observations[:, 3]), lam)
+
+
 def test_acting_takes_what_is_left() -> None:
     ccac = built(CCAC, **SMALL)
     ccac.actor = lambda given: (given[:, -1:].expand(-1, 2) / 10, None)
