@@ -36,6 +36,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     return UserError(f"unknown {kind} {name!r}: {hint}known are {', '.join(names.values())}")
 
 
+def _printable(text: str) -> str:
+    """Text in one line: what a user gave may hold line ends and other control characters."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
 def exit_status(command: Callable[[], int]) -> int:
     """Run a command and return the exit status of the process.
 
@@ -45,7 +53,7 @@ def exit_status(command: Callable[[], int]) -> int:
     try:
         return command()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {_printable(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         return 141  # as a shell tells it
@@ -54,7 +62,7 @@ def exit_status(command: Callable[[], int]) -> int:
             print(f"error: {error}: free disk space and repeat the command", file=sys.stderr)
             return 1
         where = "" if error.filename is None else f"{str(error.filename)[:200]}: "
-        print(f"error: {where}{error.strerror or describe(error)}", file=sys.stderr)
+        print(f"error: {_printable(where)}{error.strerror or describe(error)}", file=sys.stderr)
         return 2
     except MemoryError:
         print("error: there is not enough memory: use fewer --workers", file=sys.stderr)
