@@ -21,7 +21,7 @@ def add_arguments(parser: Parser) -> None:
     parser.description = "Make leaderboards anew, from stored results alone."
     parser.epilog = examples(
         f"{parser.prog}",
-        f"{parser.prog} results/tight --format latex,csv",
+        f"{parser.prog} results/quickstart --format latex --methods gas-levels,cdt,bc-safe",
         f"{parser.prog} --compare results/before results/after",
         f"{parser.prog} --ablation results/gas results/gas-alpha-0.9",
     )
@@ -43,6 +43,14 @@ def add_arguments(parser: Parser) -> None:
         help=f"from {', '.join(FORMATS)}; default: {', '.join(DEFAULT_FORMATS)}",
     )
     completed(kinds, FORMATS)
+    output.add_argument(
+        "--methods",
+        action=lists.ListAction,
+        split=lists.methods,
+        extend=True,
+        metavar="METHOD",
+        help="methods of the LaTeX tables, in this order; default: all, by rank",
+    )
     output.add_argument(
         "--published",
         type=user_path,
@@ -88,6 +96,8 @@ def _run(args: argparse.Namespace) -> int:
         raise UserError(f"{args.folders[0]}: --compare and --ablation take their own folders")
     if args.compare and args.ablation:
         raise UserError("--compare and --ablation are two commands: give one of them")
+    if args.methods and "latex" not in formats:
+        raise UserError("--methods chooses the methods of LaTeX tables: add --format latex")
     style = formats[0] if formats else TEXT_FORMATS[0]
     if (args.compare or args.ablation) and (style not in TEXT_FORMATS or len(formats) > 1):
         raise UserError(f"--compare and --ablation print one format, of {', '.join(TEXT_FORMATS)}")
@@ -104,7 +114,9 @@ def _run(args: argparse.Namespace) -> int:
     elif args.ablation:
         rebuilding.print_ablation(args.ablation, style)
     else:
-        rebuilding.rebuild_all(args.folders, formats or DEFAULT_FORMATS, args.published)
+        rebuilding.rebuild_all(
+            args.folders, formats or DEFAULT_FORMATS, args.published, args.methods or ()
+        )
     return 0
 
 

@@ -10,11 +10,10 @@ from benchmarks.commands.options import Parser, completed, examples
 from benchmarks.common.errors import UserError, exit_status
 from benchmarks.common.files import user_path
 from benchmarks.common.program import as_program
+from benchmarks.report.confidence import CONFIDENCE
 from benchmarks.tasks.tasks import ALL_TASKS
 
 PROGRAM = "python -m benchmarks.recommend"
-_CONFIDENCE = 0.9
-"""Default probability from which on a method is recommended."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -38,7 +37,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--confidence",
         type=float,
-        default=_CONFIDENCE,
+        default=CONFIDENCE,
         metavar="P",
         help="smallest probability that a training keeps the limit; default: %(default)s",
     )

@@ -13,15 +13,23 @@ from benchmarks.results.load import load_results
 from benchmarks.results.manifest import MANIFEST
 
 
-def rebuild_all(folders: Sequence[Path], formats: Sequence[str], published: Path | None) -> None:
-    """Write the leaderboards of `folders`, of all in results/ where there are none, anew."""
+def rebuild_all(
+    folders: Sequence[Path],
+    formats: Sequence[str],
+    published: Path | None,
+    methods: Sequence[str] = (),
+) -> None:
+    """Write the leaderboards of `folders`, of all in results/ where there are none, anew.
+
+    `methods` are those of the LaTeX tables; all by default.
+    """
     if "parquet" in formats:
         require_parquet()
     folders = folders or sorted(path.parent for path in Path("results").glob(f"*/{MANIFEST}"))
     if not folders:
         raise UserError("there is no leaderboard in results/: run `python -m benchmarks.run`")
     for folder in folders:
-        print(f"{rebuild(folder, formats, published)}\n\nwritten to {folder}")
+        print(f"{rebuild(folder, formats, published, methods)}\n\nwritten to {folder}")
 
 
 def print_comparison(before: Path, after: Path, style: str) -> None:

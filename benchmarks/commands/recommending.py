@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.common.errors import UserError, unknown_name
 from benchmarks.report.frame import validate, validate_missing
-from benchmarks.report.recommendation import Prospect, prospects
+from benchmarks.report.recommendation import Prospect, closest, prospects
 from benchmarks.report.render.markup import aligned
 from benchmarks.report.render.tables import prospect_table
 from benchmarks.report.statistics import Cell, cells, run_scores, setting_of
@@ -66,10 +66,9 @@ def _cells_at(
 
 def _closest(rest: Sequence[Prospect], confidence: float) -> str:
     """Why no method is recommended."""
-    known = [p for p in rest if not math.isnan(p.probability) and p.cells == p.of]
-    if not known:
+    best = closest(rest)
+    if best is None:
         return "the probability needs two seeds or more in every cell"
-    best = max(known, key=lambda prospect: prospect.probability)
     return (
         f"no method keeps the limit with p >= {confidence:g}; "
         f"the closest is {best.method} with {best.probability:.2f}"

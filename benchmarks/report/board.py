@@ -12,6 +12,7 @@ from benchmarks.report.families import Family, Sweep, families, sweeps
 from benchmarks.report.frame import RUN, validate, validate_missing
 from benchmarks.report.learning import LearningCurve, learning_curves, learning_scores
 from benchmarks.report.metrics import METRICS
+from benchmarks.report.places import CLEARLY, Rank, ranks
 from benchmarks.report.profiles import Profile, profiles
 from benchmarks.report.published import Figure, Incomparable, Match, compare_published
 from benchmarks.report.ranking import (
@@ -22,12 +23,15 @@ from benchmarks.report.ranking import (
     both_safe,
     improvements,
 )
+from benchmarks.report.recommendation import Prospect, by_setting
 from benchmarks.report.resampling import RESAMPLES
 from benchmarks.report.resources import ResourceUsage, resource_usage
 from benchmarks.report.statistics import (
     Average,
+    AverageIntervals,
     Cell,
     Standing,
+    average_intervals,
     averages,
     cells,
     run_scores,
@@ -45,6 +49,9 @@ FORMULAS = {
     "standard deviation over seeds (n − 1)",
     "Run": "a cell's seed; safe runs are those whose own mean normalised cost is ≤ 1",
     "Overall": "; ".join(metric.definition for metric in METRICS if metric.definition),
+    "Rank": "1 plus the number of methods that are clearly better: before it by safe runs, then "
+    f"reward, in {100 * CLEARLY:g}% of the resamples or more; methods that the seeds cannot tell "
+    "apart share a rank (=); in brackets its places in 95% of the resamples",
     "Intervals": f"95%, percentile bootstrap with {RESAMPLES} resamples of the seeds within each "
     "task; none where a cell has one seed, too narrow where it has few",
 }
@@ -56,14 +63,20 @@ class Board:
 
     title: str
     facts: Mapping[str, str]
-    """The protocol: text by name, in the order of the report."""
+    """The protocol: text by name, in the order of the report; the definitions are `FORMULAS`."""
     mixed: Sequence[str]
     """Warnings of mixed conditions (`details.mixtures`)."""
     episodes: pd.DataFrame
     lost: pd.DataFrame
+    runs: pd.DataFrame
+    """`statistics.run_scores` of the episodes."""
     table: Sequence[Cell]
     ranking: Sequence[Standing]
+    places: Mapping[str, Rank]
     means: Sequence[Average]
+    mean_intervals: AverageIntervals
+    prospects: Mapping[tuple[bool, float], Sequence[Prospect]]
+    """What to expect of each method's next training, by setting of the limit."""
     improvements: Sequence[Improvement]
     ranks: Sequence[AverageRank]
     both_safe: Sequence[BothSafe]
@@ -75,6 +88,17 @@ class Board:
     matches: Sequence[Match]
     incomparable: Sequence[Incomparable]
     details: Details
+
+    @property
+    def heading(self) -> str:
+        """What the leaderboard compares, in words."""
+        methods, tasks = ({getattr(c, name) for c in self.table} for name in ("algorithm", "task"))
+        limits = {mean.setting for mean in self.means}
+        counts = ", ".join(
+            f"{len(found)} {what}{'s' * (len(found) != 1)}"
+            for found, what in ((methods, "method"), (tasks, "task"), (limits, "cost limit"))
+        )
+        return f"Offline safe reinforcement learning: {counts}"
 
     @property
     def methods(self) -> list[str]:
@@ -104,6 +128,7 @@ def build(
         facts[name] = text if text == fact else f"{fact}; {text}"
     settings = len({(cell.task, cell.limit) for cell in table})
     related = families(runs)
+    ranking = standings(episodes, table)
     matches, incomparable = compare_published(published, episodes)
     return Board(
         title,
@@ -111,9 +136,13 @@ def build(
         mixtures(details.trainings, episodes),
         episodes,
         lost,
+        runs,
         table,
-        standings(episodes, table),
+        ranking,
+        ranks(runs, ranking),
         averages(table),
+        average_intervals(runs, table),
+        by_setting(runs, table, details.trainings),
         improvements(runs, settings),
         average_ranks(table),
         both_safe(table),
@@ -131,7 +160,7 @@ def build(
 def _facts(episodes: pd.DataFrame, table: Sequence[Cell]) -> dict[str, str]:
     """The facts of the protocol that follow from the frame."""
     if episodes.empty:
-        return dict(FORMULAS)
+        return {}
     budgets = {
         str(name): ", ".join(sorted(set(rows["budget"])))
         for name, rows in episodes.groupby("algorithm")
@@ -151,5 +180,4 @@ def _facts(episodes: pd.DataFrame, table: Sequence[Cell]) -> dict[str, str]:
         "Seeds": ", ".join(map(str, sorted(set(episodes["seed"])))),
         "Episodes a run": count,
         "Cost limits": limits,
-        **FORMULAS,
     }

@@ -107,6 +107,7 @@ class Metric:
     value: Callable[[Scores], float]
     resample: Callable[[Resamples], Floats]
     """The metric of each resample."""
+    better: Literal["more", "less"] = "more"
     header: str = ""
     """Column in the report. Empty for the safe rate, which is shown with the number of runs, and
     for metrics that only the table `overall` of other programs has."""
@@ -155,6 +156,7 @@ METRICS = (
         "cost",
         lambda scores: mean(scores.cell_costs),
         lambda drawn: mean_over_cells(drawn.costs, drawn.counts),
+        better="less",
         header="cost",
         terminal="interval",
     ),
@@ -167,6 +169,7 @@ METRICS = (
         "violation",
         lambda scores: mean(violation(scores.costs)),
         lambda drawn: drawn.total([violation(cost) for cost in drawn.costs]) / drawn.runs,
+        better="less",
         header="violation",
         definition="violation the mean over its runs of how far the normalised cost lies above 1",
     ),

@@ -16,9 +16,18 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from benchmarks.report.metrics import bootstrap
-from benchmarks.report.resampling import NAN, NO_INTERVAL, SAFE, Floats, Interval, strata_of
-from benchmarks.report.statistics import Cell
+from benchmarks.report.resampling import (
+    NAN,
+    NO_INTERVAL,
+    RESAMPLES,
+    SAFE,
+    Floats,
+    Interval,
+    interval,
+    resample_scores,
+    strata_of,
+)
+from benchmarks.report.statistics import Cell, setting_of
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,10 @@ def keeps_limit(costs: Floats) -> float:
 
 
 def prospects(
-    runs: pd.DataFrame, chosen: Sequence[Cell], trainings: pd.DataFrame
+    runs: pd.DataFrame,
+    chosen: Sequence[Cell],
+    trainings: pd.DataFrame,
+    resamples: int = RESAMPLES,
 ) -> list[Prospect]:
     """The prospects of all methods over the `chosen` cells, by descending reward.
 
@@ -78,25 +90,52 @@ def prospects(
     columns of `frame.TRAININGS`.
     """
     found = [
-        _prospect(method, [c for c in chosen if c.algorithm == method], runs, trainings)
+        _prospect(method, [c for c in chosen if c.algorithm == method], runs, trainings, resamples)
         for method in sorted({cell.algorithm for cell in chosen})
     ]
     return sorted(found, key=lambda p: (math.isnan(p.reward), -p.reward, p.method))
 
 
+def by_setting(
+    runs: pd.DataFrame,
+    table: Sequence[Cell],
+    trainings: pd.DataFrame,
+    resamples: int = RESAMPLES,
+) -> dict[tuple[bool, float], list[Prospect]]:
+    """The `prospects` at each setting of the limit (`statistics.setting_of`), ascending."""
+    settings: dict[tuple[bool, float], list[Cell]] = {}
+    for cell in sorted(table, key=setting_of):
+        settings.setdefault(setting_of(cell), []).append(cell)
+    return {
+        setting: prospects(runs, chosen, trainings, resamples)
+        for setting, chosen in settings.items()
+    }
+
+
+def closest(found: Sequence[Prospect]) -> Prospect | None:
+    """The likeliest to keep the limit among those with all cells and a known probability."""
+    known = [p for p in found if not math.isnan(p.probability) and p.cells == p.of]
+    return max(known, key=lambda prospect: prospect.probability, default=None)
+
+
 def _prospect(
-    method: str, expected: Sequence[Cell], runs: pd.DataFrame, trainings: pd.DataFrame
+    method: str,
+    expected: Sequence[Cell],
+    runs: pd.DataFrame,
+    trainings: pd.DataFrame,
+    resamples: int,
 ) -> Prospect:
     present = [cell for cell in expected if cell.seeds]
-    keys = pd.DataFrame([(c.task, c.limit) for c in present], columns=["task", "limit"])
-    own = runs[runs["algorithm"] == method].merge(keys, on=["task", "limit"])
+    keys = {(method, cell.task, cell.limit) for cell in present}
+    places = zip(runs["algorithm"], runs["task"], runs["limit"], strict=True)
+    own = runs[np.array([place in keys for place in places], dtype=bool)]
     costs = own["cost"].to_numpy(dtype=np.float64)
     probabilities = [
         keeps_limit(cell["cost"].to_numpy(dtype=np.float64))
         for _, cell in own.groupby(["task", "limit"])
     ]
     of_method = trainings[trainings["algorithm"] == method]
-    timed = of_method[of_method["task"].isin(keys["task"])]
+    timed = of_method[of_method["task"].isin({cell.task for cell in present})]
     seconds = timed["train_seconds"].dropna().to_numpy(dtype=np.float64)
     enough = bool(present) and min(cell.seeds for cell in present) > 1
     worst = int(costs.argmax()) if len(costs) else None
@@ -104,7 +143,9 @@ def _prospect(
         method,
         probability=float(np.mean(probabilities)) if probabilities else NAN,
         reward=float(np.mean([cell.reward for cell in present])) if present else NAN,
-        interval=bootstrap(strata_of(own))["reward"] if enough else NO_INTERVAL,
+        interval=interval(resample_scores(strata_of(own), resamples, 0)[0])
+        if enough
+        else NO_INTERVAL,
         safe_runs=int((costs <= SAFE).sum()),
         runs=len(costs),
         cells=len(present),

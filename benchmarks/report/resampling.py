@@ -53,15 +53,20 @@ def strata_of(runs: pd.DataFrame) -> list[Stratum]:
 
     If the seeds differ between a task's limits, limits with the same seeds form a stratum.
     """
+    cells: dict[str, dict[float, list[tuple[int, float, float]]]] = {}
+    columns = (runs[name].tolist() for name in ("task", "limit", "seed", "reward", "cost"))
+    # Plain lists, as a page has thousands of small groups.
+    for task, limit, *run in zip(*columns, strict=True):
+        cells.setdefault(task, {}).setdefault(limit, []).append(tuple(run))
     strata: list[Stratum] = []
-    for task, of_task in runs.groupby("task"):
+    for task, of_task in sorted(cells.items()):
         by_seeds: dict[tuple[int, ...], dict[float, Floats]] = {}
-        for limit, cell in of_task.groupby("limit"):
-            scores = cell[["reward", "cost"]].to_numpy(dtype=np.float64)
-            by_seeds.setdefault(tuple(cell["seed"]), {})[float(limit)] = scores  # type: ignore[arg-type]
+        for limit, rows in sorted(of_task.items()):
+            scores = np.array([row[1:] for row in rows], dtype=np.float64)
+            by_seeds.setdefault(tuple(row[0] for row in rows), {})[limit] = scores
         strata += [
-            Stratum(str(task), tuple(cells), np.stack(list(cells.values()), axis=1))
-            for cells in by_seeds.values()
+            Stratum(task, tuple(own), np.stack(list(own.values()), axis=1))
+            for own in by_seeds.values()
         ]
     return strata
 

@@ -29,6 +29,8 @@ class ResourceUsage:
     peak_memory_mb: float = NAN
     """Maximum over the trainings: GPU memory on a GPU, otherwise memory of the process."""
     devices: tuple[str, ...] = ()
+    all_limits_seconds: float = NAN
+    """Mean over tasks and seeds: the time of all trainings that serve the limits of one."""
 
 
 def resource_usage(trainings: pd.DataFrame) -> list[ResourceUsage]:
@@ -50,7 +52,18 @@ def _usage(method: str, rows: pd.DataFrame) -> ResourceUsage:
         evaluation_seconds=_mean(done["evaluation_seconds"]),
         peak_memory_mb=float(done["peak_memory_mb"].max()) if len(done) else NAN,
         devices=tuple(sorted({device for device in done["device"] if device})),
+        all_limits_seconds=_for_all_limits(rows),
     )
+
+
+def _for_all_limits(rows: pd.DataFrame) -> float:
+    """The mean over tasks and seeds whose trainings are all finished and timed."""
+    sums = [
+        float(of_seed["train_seconds"].sum())
+        for _, of_seed in rows.groupby(["task", "seed"])
+        if (of_seed["status"] == "finished").all() and of_seed["train_seconds"].notna().all()
+    ]
+    return float(np.mean(sums)) if sums else NAN
 
 
 def _mean(values: pd.Series) -> float:

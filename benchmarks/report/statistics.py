@@ -17,7 +17,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from benchmarks.report.frame import CELL, RUN, ordered_tasks
 from benchmarks.report.metrics import METRICS, NO_INTERVALS, Intervals, Scores, bootstrap, mean
-from benchmarks.report.resampling import NAN, SAFE, strata_of
+from benchmarks.report.resampling import (
+    NAN,
+    RESAMPLES,
+    SAFE,
+    Interval,
+    interval,
+    resample_scores,
+    strata_of,
+)
 
 Floats = NDArray[np.float64]
 Key = tuple[str, str, float]
@@ -65,6 +73,10 @@ class Average(NamedTuple):
     of: int
     lost: int
     """Missing or failed runs in the cells with a run."""
+
+
+AverageIntervals = Mapping[tuple[str, tuple[bool, float]], tuple[Interval, Interval]]
+"""The intervals of an average's reward and cost, by method and setting."""
 
 
 @dataclass(frozen=True)
@@ -204,14 +216,35 @@ def averages(table: Sequence[Cell]) -> list[Average]:
     return means
 
 
-def standings(episodes: pd.DataFrame, table: Sequence[Cell]) -> list[Standing]:
+def average_intervals(
+    runs: pd.DataFrame, table: Sequence[Cell], resamples: int = 5_000
+) -> AverageIntervals:
+    """95% intervals of the `averages` of `table`, where each cell has two seeds or more.
+
+    `runs` are the `run_scores` of the episodes whose `cells` the table holds.
+    """
+    settings = {(cell.algorithm, cell.task, cell.limit): setting_of(cell) for cell in table}
+    keys = list(zip(runs["algorithm"], runs["task"], runs["limit"], strict=True))
+    place = pd.Series([settings[key] for key in keys], index=runs.index, dtype=object)
+    found: dict[tuple[str, tuple[bool, float]], tuple[Interval, Interval]] = {}
+    groups: dict[Any, pd.DataFrame] = _groups(runs.assign(place=place), ["algorithm", "place"])
+    for (method, setting), rows in groups.items():
+        if rows.groupby(CELL).size().min() > 1:
+            reward, cost, _ = resample_scores(strata_of(rows), resamples, seed=0)
+            found[method, setting] = (interval(reward), interval(cost))
+    return found
+
+
+def standings(
+    episodes: pd.DataFrame, table: Sequence[Cell], resamples: int = RESAMPLES
+) -> list[Standing]:
     """One row for each method, by descending safe rate, then reward; methods without a run last.
 
     `table` holds the `cells` of `episodes`.
     """
     runs = run_scores(episodes)
     rows = [
-        _standing(algorithm, list(of_method), runs[runs["algorithm"] == algorithm])
+        _standing(algorithm, list(of_method), runs[runs["algorithm"] == algorithm], resamples)
         for algorithm, of_method in groupby(table, key=lambda cell: cell.algorithm)
     ]
 
@@ -223,7 +256,9 @@ def standings(episodes: pd.DataFrame, table: Sequence[Cell]) -> list[Standing]:
     return sorted(rows, key=sort_key)
 
 
-def _standing(algorithm: str, expected: Sequence[Cell], runs: pd.DataFrame) -> Standing:
+def _standing(
+    algorithm: str, expected: Sequence[Cell], runs: pd.DataFrame, resamples: int
+) -> Standing:
     """The row of a method with the cells `expected` and the `run_scores` `runs`."""
     present = [cell for cell in expected if cell.seeds]
     seeds = [cell.seeds for cell in present] or [0]
@@ -244,5 +279,5 @@ def _standing(algorithm: str, expected: Sequence[Cell], runs: pd.DataFrame) -> S
         safe_runs=int(scores.safe.sum()),
         metrics={metric.name: metric.value(scores) for metric in METRICS},
         # A cell with one seed would count as a cell without variance.
-        intervals=bootstrap(strata_of(runs)) if min(seeds) > 1 else NO_INTERVALS,
+        intervals=bootstrap(strata_of(runs), resamples) if min(seeds) > 1 else NO_INTERVALS,
     )

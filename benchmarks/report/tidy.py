@@ -28,7 +28,7 @@ def tidy(board: Board) -> dict[str, pd.DataFrame]:
     optional = {"learning": _learning(board.learning)} if board.learning else {}
     return optional | {
         "leaderboard": _frame(CELLS, ([getattr(c, name) for name in CELLS] for c in board.table)),
-        "overall": _overall(board.ranking),
+        "overall": overall(board.ranking),
         "limits": _frame(
             ("algorithm", "limit", "fraction", "reward", "cost", "safe", "cells", "of", "lost"),
             (
@@ -61,13 +61,13 @@ def tidy(board: Board) -> dict[str, pd.DataFrame]:
             (
                 *("algorithm", "trainings", "of", "fewest_updates", "most_updates"),
                 *("train_seconds", "updates_per_second", "evaluation_seconds", "peak_memory_mb"),
-                "devices",
+                *("devices", "all_limits_seconds"),
             ),
             (
                 [
                     *(usage.method, usage.trainings, usage.of, *usage.updates),
                     *(usage.train_seconds, usage.updates_per_second, usage.evaluation_seconds),
-                    *(usage.peak_memory_mb, "; ".join(usage.devices)),
+                    *(usage.peak_memory_mb, "; ".join(usage.devices), usage.all_limits_seconds),
                 ]
                 for usage in board.usage
             ),
@@ -115,7 +115,8 @@ def _setting(setting: tuple[bool, float]) -> tuple[float, float]:
     return (value, np.nan) if absolute else (np.nan, value)
 
 
-def _overall(ranking: Sequence[Standing]) -> pd.DataFrame:
+def overall(ranking: Sequence[Standing]) -> pd.DataFrame:
+    """The table `overall`: each metric and its interval, and the counts behind them."""
     counts = ("safe_runs", "runs", "safe", "cells", "of", "lost")
     rows: list[Mapping[str, Any]] = []
     for standing in ranking:

@@ -23,12 +23,13 @@ def rebuild(
     folder: Path,
     formats: Iterable[str] = DEFAULT_FORMATS,
     published: Path | None = None,
+    methods: Sequence[str] = (),
 ) -> str:
     """Write the leaderboard of `folder` from stored results; return it as terminal text.
 
     Results come from the store next to the folder or, where that lacks them (as in a clone), from
     the files in the folder. `published` is a folder of tables of published numbers; by default the
-    one next to `folder`, else `SHIPPED`.
+    one next to `folder`, else `SHIPPED`. `methods` are those of the LaTeX tables; all by default.
     """
     data = load_results(folder)
     if published is None:
@@ -43,6 +44,7 @@ def rebuild(
         details=data.details,
         published=read_published(published),
         formats=formats,
+        methods=methods,
     )
     return report.terminal(data.episodes, data.missing)
 
@@ -57,13 +59,18 @@ def write(
     details: Details | None = None,
     published: Sequence[Figure] = (),
     formats: Iterable[str] = DEFAULT_FORMATS,
+    methods: Sequence[str] = (),
 ) -> list[Path]:
     """Write the files of `report.contents` to `folder`, which is created; return their paths.
 
     Raises `UserError`, before writing anything, for frames that do not validate.
     """
     contents = report.contents(
-        frame, missing, title, protocol, details=details, published=published, formats=formats
+        *(frame, missing, title, protocol),
+        details=details,
+        published=published,
+        formats=formats,
+        methods=methods,
     )
     paths = {folder / name: content for name, content in contents.items()}
     for path, content in paths.items():

@@ -7,6 +7,7 @@ installed; a test compares the table with the package.
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import dataclass, fields
 from importlib.resources import files
 from typing import Any
@@ -48,6 +49,10 @@ class Task:
         return round(fraction * self.max_cost, 9)  # 0.29 * 100 is 28.999999999999996
 
 
+_ROBOT = re.compile(r"(?:HalfCheetah|[A-Z][a-z0-9]+)(?=[A-Z])")
+"""A robot at the start of a task's name: a word that another follows."""
+
+
 def _read_table() -> tuple[dict[str, Task], list[str]]:
     """Every task by name, and the names of the suites' tasks."""
     tasks, suite = dict[str, Task](), list[str]()
@@ -76,3 +81,9 @@ def find_task(name: str) -> Task:
     if name not in ALL_TASKS:
         raise unknown_name("task", name, ALL_TASKS)
     return ALL_TASKS[name]
+
+
+def robot_of(task: str) -> str:
+    """The robot that a task's name starts with, such as "Ball"; "other" for a name without one."""
+    found = _ROBOT.match(task)
+    return found[0] if found else "other"

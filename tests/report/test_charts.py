@@ -15,8 +15,8 @@ from benchmarks.report.plots.charts import (
     profile_chart,
     published_chart,
 )
-from benchmarks.report.plots.drawing import COLOURS, COLUMN, PAGE, render
-from benchmarks.report.plots.summary import summary_chart
+from benchmarks.report.plots.drawing import COLUMN, PAGE, render
+from benchmarks.report.plots.summary import summary_chart, time_chart
 from benchmarks.report.plots.sweep import sweep
 from benchmarks.report.profiles import COSTS, REWARDS, profiles
 from benchmarks.report.published import Figure, Match
@@ -43,7 +43,7 @@ def frame():
 
 
 def test_the_sweep_draws_raw_costs_returns_the_diagonal_and_the_data(frame):
-    figure = sweep(table_of(frame), {"T": [(0.0, 5.0), (6.0, 40.0)]})
+    figure = sweep(table_of(frame), {"T": [(0.0, 5.0), (6.0, 40.0)]}, ["calm", "rash"])
     costs, returns = figure.axes
     assert figure.get_figwidth() == PAGE / 2
     diagonal = costs.lines[0].get_xydata()
@@ -106,7 +106,7 @@ def test_learning_curves_are_means_where_all_trainings_have_a_point():
     updates, losses = mean_curves(CURVES)
     assert (updates, losses) == ([1, 3], {"x": [3.0, 2.0]})
     assert mean_curves(CURVES[2:]) == ([], {})
-    (axes,) = (one for one in curve_chart(CURVES).axes if one.axison)
+    (axes,) = (one for one in curve_chart(CURVES, ["a", "b"]).axes if one.axison)
     (line,) = axes.lines
     assert line.get_xydata() == pytest.approx(np.array([[1, 1.0], [3, 2 / 3]]))
     assert axes.get_title() == "a"
@@ -123,18 +123,16 @@ def test_published_numbers_are_joined_with_ours():
 
 def test_pictures_of_nothing_say_why():
     for draw, words in (
-        (lambda: sweep([], {}), "No run is finished."),
+        (lambda: sweep([], {}, []), "No run is finished."),
         (lambda: profile_chart([]), "No run is finished."),
+        (lambda: summary_chart(pd.DataFrame()), "No run is finished."),
+        (lambda: time_chart([], []), "No training time"),
         (lambda: matrix_chart([], []), "Fewer than two methods"),
-        (lambda: curve_chart(CURVES[2:]), "No learning curve"),
+        (lambda: curve_chart(CURVES[2:], ["b"]), "No learning curve"),
         (lambda: published_chart([]), "No published number"),
     ):
         assert draw().texts[0].get_text().startswith(words)
         assert render(draw, ["svg"])["svg"].startswith(b"<?xml")
-
-
-def test_colours_can_be_told_apart():
-    assert len(set(COLOURS)) == len(COLOURS) == 10
 
 
 def test_the_summary_draws_each_methods_safe_cells_and_their_reward_as_a_cross():

@@ -122,8 +122,8 @@ def test_the_report_has_a_section_of_them(frame, trainings, tmp_path):
     details = Details(trainings.assign(device="cpu"), {})
     leaderboard.write(frame, missing_of(), tmp_path, "t", {}, details=details)
     text = (tmp_path / "leaderboard.md").read_text()
-    section = text[text.index("## Variants of gas") : text.index("## Methods against")]
-    assert r"| gas | alpha=0.9, mask=false | 2 | 2 | 0.41 → 0.71 | **+0.30 [" in section
+    section = text[text.index("## Variants of GAS") : text.index("## Methods against")]
+    assert r"| GAS | alpha=0.9, mask=false | 2 | 2 | 0.41 → 0.71 | **+0.30 [" in section
     assert "(pictures/variants.png)" in section
     assert "(pictures/options.png)" in section
     assert (tmp_path / "pictures" / "options.png").is_file()
@@ -134,7 +134,7 @@ def test_the_report_has_a_section_of_them(frame, trainings, tmp_path):
     assert row["reward"] - row["base_reward"] == pytest.approx(0.2)
     assert row["reward_low"] <= 0.2 <= row["reward_high"]
     assert row["cost"] == pytest.approx(0.7)
-    assert "Variants of gas" in (tmp_path / "leaderboard.html").read_text()
+    assert "Variants of GAS" in (tmp_path / "leaderboard.html").read_text()
 
 
 def test_a_report_without_variants_has_no_such_section(frame, tmp_path):

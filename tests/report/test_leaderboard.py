@@ -14,6 +14,7 @@ from matplotlib.image import imread
 from matplotlib.markers import CARETDOWNBASE, CARETRIGHTBASE, CARETUPBASE
 
 from benchmarks.common.errors import UserError
+from benchmarks.report.appearance import looks_of
 from benchmarks.report.frame import validate, validate_missing
 from benchmarks.report.plots.plots import frontier
 from benchmarks.report.render import report
@@ -129,7 +130,8 @@ def test_bad_missing_runs_are_refused(frame):
 def test_markdown_shows_figures_marks_and_what_is_missing(folder):
     text = (folder / "leaderboard.md").read_text()
     lines = text.splitlines()
-    assert lines[0] == r"# A \| title"
+    assert lines[0] == "# Offline safe reinforcement learning: 2 methods, 2 tasks, 3 cost limits"
+    assert lines[2] == r"A \| title"
     for line in (
         "- Data source: generated; seed 7",
         "- Budget: quick",
@@ -137,7 +139,7 @@ def test_markdown_shows_figures_marks_and_what_is_missing(folder):
         "- Episodes a run: 1 to 2",
         "- Cost limits: limit 0, limit 10, limit 20",
         "- x: y",
-        "| Beta | 1/2 † (2 of 3 cells) | 0.95 | 0.95 | 2.50 | 1.50 | 0.90 | 1 † |",
+        "| Beta | 2 | 1/2 † (2 of 3 cells) | 0.95 | 0.95 | 2.50 | 1.50 | 0.90 | 1 † |",
         "| method | limit 0 | limit 10 |",
         "| Alpha | **0.35 ± 0.07 / 1.00 ± 0.00 ✓** | 0.70 ± 0.14 / 0.80 ± 0.28 ✓ |",
         "| Beta | failed | **0.90 / 1.00 ✓ (1/2 seeds)** |",
@@ -149,7 +151,7 @@ def test_markdown_shows_figures_marks_and_what_is_missing(folder):
     ):
         assert line in lines
     assert re.search(
-        r"^\| Alpha \| 0\.67 \[\d\.\d\d, \d\.\d\d\] \(4/6\) "
+        r"^\| Alpha \| 1 \| 0\.67 \[\d\.\d\d, \d\.\d\d\] \(4/6\) "
         r"\| 0\.53 \[0\.4\d, 0\.\d\d\] \| 0\.5[23] \[",
         text,
         re.M,
@@ -249,8 +251,9 @@ def test_names_are_escaped_and_come_back_equal(tmp_path):
     for block in re.findall(r"(?:^\|.*\n)+", text, re.M):
         bars = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
         assert len(bars) == 1, block
-    # two tasks; overall, average, sweep, methods, both safe, profiles, missing
-    assert text.count("\n## ") == 2 + 7
+    # two tasks; overall, recommendation, average, sweep, methods, both safe, profiles, missing,
+    # definitions
+    assert text.count("\n## ") == 2 + 9
     back = read_episodes(tmp_path / "episodes.csv.gz")
     pd.testing.assert_frame_equal(back, validate(frame), check_exact=True)
     pd.testing.assert_frame_equal(read_missing(tmp_path / "missing.csv"), validate_missing(missing))
@@ -281,7 +284,7 @@ def test_the_folder_alone_regenerates_identical_bytes(folder, tmp_path):
         protocol = {"Data source": "seed 7", "x": "y"}
         written = leaderboard.write(episodes, missing, tmp_path, "A | title", protocol)
         assert dict(mpl.rcParams) == before
-    assert len(written) == 3 + 3 + 9 + 2 * 4  # data; md, html, csv; tables; pictures
+    assert len(written) == 3 + 3 + 9 + 2 * 5  # data; md, html, csv; tables; pictures
     for path in written:
         other = folder / path.relative_to(tmp_path)
         assert path.read_bytes() == other.read_bytes(), path.name
@@ -293,7 +296,8 @@ def test_pictures_are_sane_and_name_everything(folder):
     assert 1200 <= width <= 2000
     assert 500 <= height <= 2000
     inside = image[:, :, :3].reshape(-1, 3)
-    for colour in ("#0072b2", "#d55e00"):  # both methods are drawn
+    for look in looks_of(["Alpha", "Beta"]).values():  # both methods are drawn
+        colour = look.colour
         rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
         assert (np.abs(inside - rgb).max(axis=1) < 0.02).sum() > 100
     root = ElementTree.parse(folder / "pictures" / "frontier.svg").getroot()
@@ -304,15 +308,17 @@ def test_pictures_are_sane_and_name_everything(folder):
 def test_points_beyond_the_axes_stand_at_the_edge_with_an_arrow():
     scores = {1.0: (50, 99), 2.0: (-50, 0), 3.0: (0.5, 3)}
     frame = episodes_of(*(run("A", "T", limit, 0, [score]) for limit, score in scores.items()))
-    average, task = frontier(table_of(frame)).axes
+    average, task = frontier(table_of(frame), ["A"]).axes
     for axes in (average, task):
         low, high = axes.get_ylim()
-        assert (axes.get_xlim(), low < -0.25, high > 1.25) == ((0, 3), True, True)
+        assert (axes.get_xlim(), low < -0.25, high > 1.25) == ((0, 30), True, True)
         (dots,) = (item for item in axes.collections if len(item.get_offsets()) == 3)
-        assert dots.get_offsets().data.tolist() == [[0.96 * 3, high], [0, low], [1, 0.5]]
+        (edge, *first), *others = dots.get_offsets().data.tolist()
+        assert (first, others) == ([high], [[0, low], [1, 0.5]])
+        assert 25 < edge < 30
         arrows = {line.get_marker(): line.get_xydata().tolist() for line in axes.lines}
-        assert arrows[CARETRIGHTBASE] == [[3, high]]
-        assert arrows[CARETUPBASE] == [[0.96 * 3, high]]
+        assert arrows[CARETRIGHTBASE] == [[30, high]]
+        assert arrows[CARETUPBASE] == [[edge, high]]
         assert arrows[CARETDOWNBASE] == [[0, low]]
 
 

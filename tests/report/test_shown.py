@@ -23,7 +23,7 @@ from tests.support.synthetic_store import COMMIT, seconds_of
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = make(tmp_path_factory.mktemp("store"))
-    formats = [f"--format={name}" for name in ("csv", "markdown", "latex", "html")]
+    formats = [f"--format={name}" for name in ("csv", "markdown", "html")]
     with pytest.MonkeyPatch.context() as patch:  # drawing takes seconds, and is not asked here
         patch.setattr(report, "render", lambda _, kinds: dict.fromkeys(kinds, b""))
         assert main([str(folder), *formats]) == 0
@@ -66,10 +66,16 @@ def test_the_overall_table(folder):
         safe += "" if full else " † (2 of 4 cells)"
         expected.append([row["algorithm"], safe, *scores, "3" if full else "2 †"])
     header, *rows = shown(folder)["Overall"]
-    assert header[1:-1] == [
+    assert header[2:-1] == [
         *("safe runs", "reward", "IQM of reward", "cost", "violation", "safe reward")
     ]
-    assert rows == expected
+    assert [[row[0], *row[2:]] for row in rows] == expected
+    for row in rows:  # a rank lies among its places; = marks a shared one
+        shared, rank, low, high = re.fullmatch(r"(=?)(\d) \[(\d), (\d)\]", row[1]).groups()
+        assert 1 <= int(rank) <= int(high) <= len(rows)
+        assert int(low) <= int(high)
+        others = [other[1] for other in rows if other is not row]
+        assert bool(shared) == any(other.lstrip("=").split()[0] == rank for other in others)
 
 
 def test_the_averages_of_the_limits(folder):
@@ -149,13 +155,14 @@ def test_the_costs_of_the_methods(folder):
         expected.append(
             [
                 *(method, f"{one['trainings']}" + " † (of 12)" * (method == "broken"), "1000"),
-                *(f"{one['train_seconds']:.1f} s", f"{one['updates_per_second']:.4g}"),
+                *(f"{one['train_seconds']:.1f} s", f"{one['all_limits_seconds']:.1f} s"),
+                f"{one['updates_per_second']:.4g}",
                 *(f"{one['evaluation_seconds']:.1f} s", f"{one['peak_memory_mb']:.0f} MB"),
                 "cpu: some make",
             ]
         )
     header, *rows = shown(folder)["Time and memory"]
-    assert header[1:5] == ["trainings", "updates", "training", "updates/s"]
+    assert header[1:6] == ["trainings", "updates", "one training", "for all limits", "updates/s"]
     assert rows == expected
 
 
@@ -193,53 +200,77 @@ def test_what_is_missing_and_where_all_comes_from(folder):
         assert f"R\\_min {low:g}, R\\_max {high:g}; sha256 of the data sum-{task}." in text
 
 
-UNTEX = {
-    **{r"\%": "%", r"\$": "$", r"\_": "_", "{[}": "[", "{]}": "]", r"$\pm$": "±"},
-    **{r"$^\dagger$": "†", r"\textgreater{}": ">", r"\textbar{}": "|", "--": "–"},
-}
+def html_tables(text):
+    """Of a page's tables by the anchor of their section: rows of words, header first."""
+    found = {}
+    for section, body in re.findall(r'<section id="([^"]*)"[^>]*>(.*?)</section>', text, re.S):
+        for one in re.findall(r"<table[^>]*>(.*?)</table>", body, re.S):
+            rows = re.findall(r"<tr[^>]*>(.*?)</tr>", one, re.S)
+            words = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows]
+            found[section] = [
+                [html.unescape(re.sub(r"<[^>]*>", "", word)) for word in row] for row in words
+            ]
+    return found
 
 
-def test_latex_and_html_show_the_same(folder):
-    tables = shown(folder)
-    figures = [rows for title, rows in tables.items() if "commit" not in rows[0]]
-    figures = [
-        rows for rows in figures if rows[0][-1] not in ("reason", "source") or "cost" in rows[0]
-    ]
-    marks = {"best": "**", "unsafe": "*", "": ""}
-
-    text = (folder / "leaderboard.tex").read_text()
-    for known, plain in UNTEX.items():
-        text = text.replace(known, plain)
-    text = re.sub(
-        r"\\textbf\{(.*?)\}", r"**\1**", re.sub(r"\\textcolor\{gray\}\{(.*?)\}", r"*\1*", text)
-    )
-    parts = re.findall(r"\\toprule\n(.*?)\n\\midrule\n(.*?)\n\\bottomrule", text, re.S)
-    found = [
-        [line.removesuffix(r" \\").split(" & ") for line in (head, *body.splitlines())]
-        for head, body in parts
-    ]
-    assert found == [[[re.sub(" ?[✓✗]", "", word) for word in row] for row in t] for t in figures]
-
-    text = (folder / "leaderboard.html").read_text()
-    found = []
-    for one in re.findall(r"<table>(.*?)</table>", text, re.S):
-        rows = []
-        for row in re.findall(r"<tr>(.*?)</tr>", one, re.S):
-            words = re.findall(r"<t[hd](?: class=\"(\w*)\")?>(.*?)</t[hd]>", row)
-            rows.append([f"{marks[m]}{html.unescape(word)}{marks[m]}" for m, word in words])
-        found.append(rows)
-    assert found == list(tables.values())
+def test_html_shows_the_same(folder):
+    known = shown(folder)
+    found = html_tables((folder / "leaderboard.html").read_text())
+    plain = {
+        title: [[word.strip("*") for word in row] for row in rows] for title, rows in known.items()
+    }
+    for section, title in (
+        ("overall", "Overall"),
+        ("recommendation", "Which method at which limit"),
+        ("against", "Methods against each other"),
+        ("both-safe", "Where both are safe"),
+        ("section-time-and-memory", "Time and memory"),
+        ("section-published-numbers", "Published numbers"),
+        ("section-missing-or-failed", "Missing or failed"),
+    ):
+        assert found[section] == plain[title]
+    # reward and cost in cells of their own
+    for task in TASKS:
+        _, header, *rows = found[f"section-{task.lower()}"]
+        assert header == ["method", "reward", "cost", "reward", "cost"]
+        for row, (method, *words) in zip(rows, plain[task][1:], strict=True):
+            assert row[0] == method
+            for i, word in enumerate(words):
+                reward, cost = row[1 + 2 * i : 3 + 2 * i]
+                if word == "failed":
+                    assert (reward, cost) == ("failed", "–")
+                    continue
+                mark, _, rest = cost.partition(" ")
+                value, _, lost = rest.partition(" (")
+                whole = f"{reward} / {value} {mark}" + (f" ({lost}" if lost else "")
+                assert whole == word
+    over, header, *rows = found["averages"]
+    assert (over, header) == (["", "10%", "20%"], ["method", *["reward", "cost", "safe"] * 2])
+    for row, (method, *words) in zip(rows, plain["Average over tasks"][1:], strict=True):
+        pairs = zip(row[1::3], row[2::3], row[3::3], words, strict=True)
+        assert row[0] == method
+        for reward, cost, safe, word in pairs:
+            count, _, gap = safe.partition(" ")
+            assert f"{reward} / {cost} ({count} safe)" + (f" {gap}" if gap else "") == word
 
 
 def test_every_figure_that_the_page_sorts_and_filters(folder):
     text = (folder / "leaderboard.html").read_text()
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
+    for name in ("results", "jobs"):
+        columns = data[name]["columns"]
+        data[name] = [dict(zip(columns, row, strict=True)) for row in data[name]["rows"]]
     every = table(folder, "leaderboard")
     assert len(data["results"]) == len(every)
-    for shown_row, (_, row) in zip(data["results"], every.iterrows(), strict=True):
-        assert shown_row["method"] == row["algorithm"]
-        for name in ("task", "limit", "fraction", "seeds", "status"):
+    by_cell = {(row["method"], row["task"], row["setting"]): row for row in data["results"]}
+    order = [(row["safe"] is not True, row["safe"] is None) for row in data["results"]]
+    assert order == sorted(order)  # the safe first, what is missing last
+    for _, row in every.iterrows():
+        shown_row = by_cell[row["algorithm"], row["task"], f"{100 * row['fraction']:g}%"]
+        for name in ("seeds", "status"):
             assert shown_row[name] == row[name]
+        assert shown_row["limit"] == f"{row['limit']:g} ({100 * row['fraction']:g}%)"
+        assert shown_row["robot"] == row["task"].removesuffix("Run")
         for name in ("reward", "reward_std", "cost", "cost_std"):
             if math.isnan(row[name]):
                 assert shown_row[name] is None

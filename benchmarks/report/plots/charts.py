@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from benchmarks.report.appearance import display_name, looks_of
 from benchmarks.report.plots.drawing import (
     COLUMN,
+    PAGE,
     empty,
     legend,
     plain_axes,
@@ -27,16 +29,19 @@ _MAX_LOSSES = 4
 
 
 def profile_chart(profiles: Sequence[Profile]) -> Figure:
-    """Shares of runs above each reward and within each cost, with pointwise 95% bands."""
+    """Shares of runs above each reward and within each cost, with pointwise 95% bands.
+
+    The legend has the order of `profiles`.
+    """
     if not profiles:
         return empty(NOTHING)
-    styles = styles_of([profile.method for profile in profiles])
+    styles = looks_of(profile.method for profile in profiles)
     rows = math.ceil(len(profiles) / 3)
     figure = Figure(figsize=(COLUMN, 1.9 + 0.16 * rows), layout="constrained")
     legend(figure, styles, 3)
     left, right = figure.subplots(1, 2, sharey=True)
     for profile in profiles:
-        colour, _ = styles[profile.method]
+        colour = styles[profile.method].colour
         left.plot(REWARDS, profile.reward, color=colour, lw=1.1)
         right.plot(COSTS, profile.cost, color=colour, lw=1.1, drawstyle="steps-post")
         if not np.isnan(profile.reward_low).any():
@@ -77,11 +82,12 @@ def matrix_chart(improvements: Sequence[Improvement], ranks: Sequence[AverageRan
             va="center",
             fontsize=7 if size <= 8 else 5,
             fontweight="bold" if clear else "normal",
-            color="white" if abs(pair.probability - 0.5) > 0.35 else "black",
+            # not pure black, which a page shows in its own colour
+            color="white" if abs(pair.probability - 0.5) > 0.35 else "#111111",
         )
     # Blue to orange, which colour-blind readers can distinguish.
     axes.imshow(values, cmap="PuOr", vmin=0, vmax=1, aspect="auto")
-    names = [one_line(name) for name in methods]
+    names = [display_name(name) for name in methods]
     labels = [f"{name} ({rank.rank:.2f})" for name, rank in zip(names, ranks, strict=True)]
     axes.set_xticks(range(size), names, rotation=45, ha="right")
     axes.set_yticks(range(size), labels)
@@ -116,18 +122,19 @@ def mean_curves(trainings: pd.DataFrame) -> tuple[list[float], dict[str, list[fl
     return shared, means
 
 
-def curve_chart(trainings: pd.DataFrame) -> Figure:
-    """Learning curves: the first losses of each method, averaged over its trainings.
+def curve_chart(trainings: pd.DataFrame, methods: Sequence[str]) -> Figure:
+    """Learning curves: the first losses of each of `methods`, averaged over its trainings.
 
     Each is divided by its largest magnitude, as losses have no common scale.
     """
     curves = {str(name): mean_curves(rows) for name, rows in trainings.groupby("algorithm")}
-    curves = {name: curve for name, curve in curves.items() if curve[0]}
+    curves = {name: curves[name] for name in methods if name in curves and curves[name][0]}
     if not curves:
         return empty("No learning curve is kept.")
-    rows = math.ceil(len(curves) / 2)
-    figure = Figure(figsize=(COLUMN, 1.5 * rows + 0.3), layout="constrained")
-    panels = figure.subplots(rows, 2, squeeze=False)
+    across = min(len(curves), 3)
+    rows = math.ceil(len(curves) / across)
+    figure = Figure(figsize=(PAGE / 3 * across, 1.5 * rows + 0.3), layout="constrained")
+    panels = figure.subplots(rows, across, squeeze=False)
     for axes in panels.flat[len(curves) :]:
         axes.set_axis_off()
     for axes, (method, (updates, losses)) in zip(panels.flat, curves.items(), strict=False):
@@ -137,11 +144,22 @@ def curve_chart(trainings: pd.DataFrame) -> Figure:
             largest = np.nanmax(np.abs(values)) if not np.isnan(values).all() else 1.0
             label = one_line(name)
             axes.plot(
-                updates, np.array(values) / (largest or 1.0), color=styles[name][0], label=label
+                updates,
+                np.array(values) / (largest or 1.0),
+                color=styles[name].colour,
+                lw=1.1,
+                label=label,
             )
-        axes.set_title(one_line(method))
+        axes.set_title(display_name(method))
         plain_axes(axes)
-        axes.legend(fontsize=4.5, frameon=False, handlelength=1.0, loc="upper right")
+        axes.legend(  # beside the panel, as lines may be anywhere in it
+            fontsize=5.5,
+            frameon=False,
+            handlelength=0.9,
+            borderpad=0.0,
+            loc="upper left",
+            bbox_to_anchor=(1.0, 1.0),
+        )
     figure.supxlabel("updates")
     figure.supylabel("loss / its largest magnitude")
     return figure
@@ -163,7 +181,7 @@ def published_chart(matches: Sequence[Match]) -> Figure:
             axes.plot(ours, place, "o", color="#0072b2", ms=4)
             if not math.isnan(bounds.low):
                 axes.plot([*bounds], [place, place], color="#0072b2", lw=3, alpha=0.25)
-    names = [f"{one_line(match.method)}, {match.theirs.task}" for match in matches]
+    names = [f"{display_name(match.method)}, {match.theirs.task}" for match in matches]
     left.set_yticks(range(len(matches)), names)
     left.set(ylim=(len(matches) - 0.5, -0.5), xlabel="normalised reward")
     right.set(xlabel="normalised cost")

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from io import BytesIO
+from typing import Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from benchmarks.report.appearance import COLOURS, MARKERS, Look
+from benchmarks.report.resampling import Interval
 from benchmarks.report.wording import one_line
 
-Styles = Mapping[str, tuple[str, str]]
-"""Colour and marker of each method."""
+Styles = Mapping[str, Look]
+"""The look of each line by its key, in the order of the legend."""
 Images = dict[str, bytes]
 """The image files of a figure by kind, such as "svg"."""
+Place = Literal["upper center", "right upper"]
+"""Where a legend stands outside the panels."""
+_OUTSIDE: dict[Place, Literal["outside upper center", "outside right upper"]] = {
+    "upper center": "outside upper center",
+    "right upper": "outside right upper",
+}
 COLUMN = 3.4
 """Width of a column of a paper, in inches."""
 PAGE = 7.6
-
-# The colours of Okabe and Ito, which colour-blind readers can distinguish, without the yellow (too
-# faint on white), then three of Tol's. With nine markers, no pair repeats before 90 methods.
-COLOURS = [
-    *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#56b4e9", "#e69f00"),
-    *("#882255", "#999933", "#332288"),
-]
-MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", "p"]
-
 
 STYLE: dict[str, str | float] = {
     "axes.edgecolor": "#888888",
@@ -51,23 +52,39 @@ STYLE: dict[str, str | float] = {
 }
 
 
-def styles_of(methods: Sequence[str]) -> Styles:
-    """Colours and markers of methods, in the order of their names."""
+def styles_of(labels: Sequence[str]) -> Styles:
+    """Looks of lines that are not methods, such as losses or limits, in their order."""
     return {
-        name: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)])
-        for i, name in enumerate(methods)
+        label: Look(one_line(label), COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)])
+        for i, label in enumerate(labels)
     }
 
 
-def legend(figure: Figure, styles: Styles, columns: int) -> None:
-    """Add a legend of the methods above the panels."""
+def legend(figure: Figure, styles: Styles, columns: int, place: Place = "upper center") -> None:
+    """Add a legend outside the panels, above them by default; its order is read row by row."""
+    looks = list(styles.values())
+    columns = max(1, min(columns, len(looks)))
+    looks = [look for i in range(columns) for look in looks[i::columns]]  # it is filled by columns
     figure.legend(
-        [Line2D([], [], color=c, marker=m, markersize=5, lw=0.8) for c, m in styles.values()],
-        [one_line(name) for name in styles],
-        loc="outside upper center",
+        [
+            Line2D([], [], color=look.colour, marker=look.marker, markersize=5, lw=0.8)
+            for look in looks
+        ],
+        [look.name for look in looks],
+        loc=_OUTSIDE[place],
         ncols=columns,
         frameon=False,
     )
+
+
+def cross(
+    axes: Axes, x: float, y: float, across: Interval, up: Interval, colour: str, width: float = 0.8
+) -> None:
+    """Draw the intervals of a point's coordinates; one without an interval is left out."""
+    if not math.isnan(across.low):
+        axes.plot([*across], [y, y], color=colour, lw=width, alpha=0.7, zorder=2)
+    if not math.isnan(up.low):
+        axes.plot([x, x], [*up], color=colour, lw=width, alpha=0.7, zorder=2)
 
 
 def empty(text: str) -> Figure:

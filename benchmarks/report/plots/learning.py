@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
+from benchmarks.report.appearance import looks_of
 from benchmarks.report.learning import LearningCurve
-from benchmarks.report.plots.drawing import PAGE, empty, legend, plain_axes, styles_of
+from benchmarks.report.plots.drawing import PAGE, empty, legend, plain_axes
 from benchmarks.report.wording import one_line
 
 _MOST_TASKS = 4
@@ -27,7 +28,7 @@ def learning_chart(curves: Sequence[LearningCurve], methods: Sequence[str]) -> F
     rows = -(-len(tasks) // columns)
     figure = Figure(figsize=(PAGE, 0.5 + 2.8 * rows), layout="constrained")
     panels = figure.subplots(2 * rows, columns, squeeze=False, sharex="col")
-    styles = styles_of([name for name in methods if any(c.method == name for c in curves)])
+    styles = looks_of(name for name in methods if any(c.method == name for c in curves))
     for axes in panels.flat:
         axes.set_axis_off()
     for place, task in enumerate(tasks):
@@ -39,7 +40,7 @@ def learning_chart(curves: Sequence[LearningCurve], methods: Sequence[str]) -> F
         reward.set_title(one_line(task))
         cost.axhline(1.0, color="#777777", lw=0.7, ls=(0, (4, 2)))
         for curve in (curve for curve in curves if curve.task == task):
-            colour, marker = styles[curve.method]
+            _, colour, marker = styles[curve.method]
             for axes, values in ((reward, curve.reward), (cost, curve.cost)):
                 axes.plot(curve.updates, values, color=colour, lw=0.9)
                 for x, y, safe in zip(curve.updates, values, curve.safe, strict=True):

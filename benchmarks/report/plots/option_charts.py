@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
+from benchmarks.report.appearance import display_name
 from benchmarks.report.families import Family, Sweep
 from benchmarks.report.plots.drawing import COLUMN, empty, legend, plain_axes, styles_of
 from benchmarks.report.statistics import Average
@@ -30,9 +31,9 @@ def variant_chart(families: Sequence[Family]) -> Figure:
             axes.plot(change.difference, place, "o", color=colour, ms=4)
             if not math.isnan(change.interval.low):
                 axes.plot([*change.interval], [place, place], color=colour, lw=3, alpha=0.25)
-    what = f" from {one_line(families[0].base)}'s" if len(families) == 1 else ""
+    what = f" from {display_name(families[0].base)}'s" if len(families) == 1 else ""
     options = [one_line(options_text(variant.options)) for _, variant in rows]
-    names = [f"{one_line(base)}: {text}" for (base, _), text in zip(rows, options, strict=True)]
+    names = [f"{display_name(base)}: {text}" for (base, _), text in zip(rows, options, strict=True)]
     if len(families) == 1:
         names = options
     left.set_yticks(range(len(rows)), names, fontsize=5.5)
@@ -61,7 +62,7 @@ def option_chart(sweeps: Sequence[Sweep], means: Sequence[Average]) -> Figure:
     for sweep, pair in zip(sweeps, panels, strict=True):
         for axes, score in zip(pair, ("reward", "cost"), strict=True):
             for setting in settings:
-                colour, marker = styles[setting_text(setting)]
+                _, colour, marker = styles[setting_text(setting)]
                 points = [by_key.get((label, setting)) for label in sweep.labels]
                 y = [math.nan if mean is None else getattr(mean, score) for mean in points]
                 axes.plot(sweep.values, y, color=colour, marker=marker, lw=0.9, ms=3)
@@ -69,7 +70,7 @@ def option_chart(sweeps: Sequence[Sweep], means: Sequence[Average]) -> Figure:
                     if label == sweep.base:
                         axes.plot(x, value, "o", mfc="none", mec=colour, ms=7, mew=0.7)
             plain_axes(axes)
-        pair[0].set(xlabel=f"{one_line(sweep.base)}: {one_line(sweep.option)}", ylabel="reward")
+        pair[0].set(xlabel=f"{display_name(sweep.base)}: {one_line(sweep.option)}", ylabel="reward")
         pair[1].set(xlabel=one_line(sweep.option), ylabel="normalised cost")
         pair[1].axhline(1, color="#777777", lw=0.7, ls=(0, (4, 2)))
         pair[1].set_ylim(bottom=0)

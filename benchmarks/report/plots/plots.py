@@ -11,15 +11,20 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.markers import CARETDOWNBASE, CARETRIGHTBASE, CARETUPBASE
+from numpy.typing import NDArray
 
+from benchmarks.report.appearance import looks_of
 from benchmarks.report.frame import ordered_tasks
-from benchmarks.report.plots.drawing import Styles, empty, legend, styles_of
-from benchmarks.report.statistics import Cell, averages
+from benchmarks.report.plots.drawing import Styles, cross, empty, legend
+from benchmarks.report.resampling import NO_INTERVAL, Interval
+from benchmarks.report.statistics import AverageIntervals, Cell, averages
 from benchmarks.report.wording import NOTHING, one_line
 
 COLUMNS = 4  # of small panels, on a page
 LEGEND_COLUMNS = 6
-LARGEST_COST = 3.0
+LINEAR_COST = 1.5
+"""Beyond it the cost axis is logarithmic, so that high costs keep their distances."""
+LARGEST_COST = 30.0
 SMALLEST_REWARD, LARGEST_REWARD = -0.25, 1.25
 """Bounds of the axes; points beyond them are drawn at the edge, with an arrow."""
 
@@ -32,19 +37,25 @@ class Point:
     cost: float
     reward: float
     complete: bool
+    cost_interval: Interval = NO_INTERVAL
+    reward_interval: Interval = NO_INTERVAL
 
 
 Panel = dict[str, list[Point]]
 """The points of each method, by ascending limit."""
 
 
-def frontier(table: Sequence[Cell]) -> Figure:
-    """Reward against cost of every method, task and limit."""
-    panels = _panels(table)
+def frontier(
+    table: Sequence[Cell], methods: Sequence[str], intervals: AverageIntervals | None = None
+) -> Figure:
+    """Reward against cost of every method, task and limit.
+
+    The legend has the order of `methods`; `intervals` are those of the averages over tasks.
+    """
+    panels = _panels(table, intervals or {})
     if not panels:
         return empty(NOTHING)
-    methods = sorted({cell.algorithm for cell in table})
-    styles = styles_of(methods)
+    styles = looks_of(methods)
     legend_columns = min(len(methods), LEGEND_COLUMNS)
     # The panel of the average is twice as wide and high as a task's; so is a single task's.
     wide = 2 if len(panels) == 2 else 1
@@ -59,22 +70,40 @@ def frontier(table: Sequence[Cell]) -> Figure:
         first = (row, column) == (0, 0)
         size = 2 if first else wide
         axes = figure.add_subplot(grid[row : row + size, column : column + size])
+        axes.set_xscale("function", functions=(_place, _cost))
         axes.set(xlim=(0, right), ylim=(low, high))
+        ticks = [tick for tick in (0, 1, 2, 5, 10, 20) if tick <= right]
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.set_title(one_line(name), fontweight="bold" if first else "normal")
         below = (row + 1, column) in places[: len(panels)]
         left = column == 0 or (row < 2 and column == 2)  # column 2 is next to the average
         axes.tick_params(labelbottom=first or not below, labelleft=left)
         _draw_panel(axes, panel, styles)
     figure.supxlabel(
-        "normalised cost\nshaded: safe · larger marker: looser limit · "
-        "hollow: runs are missing · arrow: beyond the axis"
+        f"normalised cost, logarithmic beyond {LINEAR_COST:g}\nshaded: safe · larger marker: "
+        "looser limit · cross, of averages: 95% interval · hollow: runs are missing · "
+        "arrow: beyond the axis"
     )
     figure.supylabel("normalised reward")
     legend(figure, styles, legend_columns)
     return figure
 
 
-def _panels(table: Sequence[Cell]) -> dict[str, Panel]:
+def _place(cost: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where a cost stands on its axis: linear at first, then logarithmic, without a kink."""
+    cost = np.asarray(cost, dtype=np.float64)
+    beyond = LINEAR_COST * (1.0 + np.log(np.maximum(cost, LINEAR_COST) / LINEAR_COST))
+    return np.where(cost <= LINEAR_COST, cost, beyond)
+
+
+def _cost(place: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The inverse of `_place`."""
+    place = np.asarray(place, dtype=np.float64)
+    beyond = LINEAR_COST * np.exp(np.maximum(place, LINEAR_COST) / LINEAR_COST - 1.0)
+    return np.where(place <= LINEAR_COST, place, beyond)
+
+
+def _panels(table: Sequence[Cell], intervals: AverageIntervals) -> dict[str, Panel]:
     """The average, then the tasks; empty if no cell has a score."""
     if not any(cell.seeds for cell in table):
         return {}
@@ -83,7 +112,9 @@ def _panels(table: Sequence[Cell]) -> dict[str, Panel]:
     average: Panel = {}
     for mean in means:
         complete = mean.cells == mean.of and not mean.lost
-        point = Point(settings.index(mean.setting), mean.cost, mean.reward, complete)
+        reward, cost = intervals.get((mean.algorithm, mean.setting), (NO_INTERVAL, NO_INTERVAL))
+        rank = settings.index(mean.setting)
+        point = Point(rank, mean.cost, mean.reward, complete, cost, reward)
         average.setdefault(mean.algorithm, []).append(point)
     panels = {"average over tasks": average}
     for task in ordered_tasks(cell.task for cell in table):
@@ -119,13 +150,17 @@ def _draw_panel(axes: Axes, panel: Panel, styles: Styles) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     right, (low, high) = axes.get_xlim()[1], axes.get_ylim()
     for name, points in panel.items():
-        colour, marker = styles[name]
+        _, colour, marker = styles[name]
         cost = np.array([point.cost for point in points])
         reward = np.array([point.reward for point in points])
         beyond = cost > right
-        x = np.where(beyond, 0.96 * right, cost.clip(0, right))  # leaves room for the arrow
+        edge = float(_cost(0.96 * _place(np.array(right))))  # leaves room for the arrow
+        x = np.where(beyond, edge, cost.clip(0, right))
         y = reward.clip(low, high)
         axes.plot(x, y, color=colour, lw=0.9, alpha=0.6)  # a missing cell is NaN, a gap in the line
+        for point in points:
+            across, up = point.cost_interval, point.reward_interval
+            cross(axes, point.cost, point.reward, across, up, colour, width=0.6)
         present = np.flatnonzero(~np.isnan(cost))
         complete = [points[i].complete for i in present]
         dots = axes.scatter(

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.report.appearance import looks_of
 from benchmarks.report.details import Frontier
 from benchmarks.report.frame import ordered_tasks
 from benchmarks.report.plots.drawing import (
@@ -18,7 +19,6 @@ from benchmarks.report.plots.drawing import (
     empty,
     legend,
     plain_axes,
-    styles_of,
 )
 from benchmarks.report.statistics import Cell
 from benchmarks.report.wording import NOTHING, one_line
@@ -27,15 +27,18 @@ LARGEST_COST = 2.0
 """Upper bound of the cost axis, as a multiple of the largest limit; points beyond are hollow."""
 
 
-def sweep(table: Sequence[Cell], frontiers: Mapping[str, Frontier]) -> Figure:
+def sweep(
+    table: Sequence[Cell], frontiers: Mapping[str, Frontier], methods: Sequence[str]
+) -> Figure:
     """Cost against the limit, with the diagonal, and return against the limit; not normalised.
 
     The panel of returns includes the best return of the data within each limit, if known.
+    The legend has the order of `methods`.
     """
     tasks = ordered_tasks(cell.task for cell in table if cell.seeds)
     if not tasks:
         return empty(NOTHING)
-    styles = styles_of(sorted({cell.algorithm for cell in table}))
+    styles = looks_of(methods)
     across = 1 if len(tasks) == 1 else 2
     rows = math.ceil(len(tasks) / across)
     figure = Figure(figsize=(PAGE / 2 * across, 1.35 * rows + 0.8), layout="constrained")
@@ -50,12 +53,12 @@ def sweep(table: Sequence[Cell], frontiers: Mapping[str, Frontier]) -> Figure:
         _costs(costs, of_task, styles)
         _returns(returns, of_task, styles, frontiers.get(task, []))
         costs.set_title(f"{one_line(task)}: cost")
-        returns.set_title("return")
+        returns.set_title(f"{one_line(task)}: return")
     notes = ["dashed: the limit itself"]
     if any(frontiers.get(task) for task in tasks):
         notes.append("grey steps: the data's best return within it")
     if any(cell.seeds > 1 for cell in table):
-        notes.append("bars: deviation over seeds")
+        notes.append("bars: standard deviation over seeds")
     figure.supxlabel(f"cost limit\n{' · '.join([*notes, 'hollow: beyond the axis'])}")
     return figure
 
@@ -73,7 +76,7 @@ def _costs(axes: Axes, cells: Sequence[Cell], styles: Styles) -> None:
     axes.fill_between([0, 1.05 * largest], [0, 1.05 * largest], color="#009e73", alpha=0.09, lw=0)
     top = LARGEST_COST * largest
     for name, line in _lines(cells).items():
-        colour, marker = styles[name]
+        _, colour, marker = styles[name]
         x = np.array([cell.limit for cell in line])
         cost = np.array([cell.mean_cost for cell in line])
         y = np.minimum(cost, 0.97 * top)
@@ -92,7 +95,7 @@ def _returns(axes: Axes, cells: Sequence[Cell], styles: Styles, frontier: Fronti
         points = np.array([*frontier, (max(1.05 * largest, frontier[-1][0]), frontier[-1][1])])
         axes.step(points[:, 0], points[:, 1], where="post", color="#aaaaaa", lw=1.6, zorder=1)
     for name, line in _lines(cells).items():
-        colour, marker = styles[name]
+        _, colour, marker = styles[name]
         x = [cell.limit for cell in line]
         y = [cell.mean_return for cell in line]
         axes.plot(x, y, color=colour, lw=0.9, marker=marker, ms=3.4, mec="white", mew=0.3)

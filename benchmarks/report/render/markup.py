@@ -1,14 +1,13 @@
-"""Tables, and their output as Markdown, terminal text, LaTeX and HTML."""
+"""Tables, and their output as Markdown and terminal text."""
 
 from __future__ import annotations
 
-import html
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
-from unicodedata import normalize
 
+from benchmarks.report.appearance import display_name
 from benchmarks.report.wording import one_line
 
 WIDTH = 100
@@ -18,6 +17,8 @@ _NAME_WIDTH = 24
 
 CellStyle = Literal["", "best", "unsafe"]
 """Emphasis of a table cell."""
+Better = Literal["", "more", "less"]
+"""Which figures of a column are better; empty for words, which are sorted from A to Z."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,39 @@ class Entry:
     style: CellStyle = ""
     untrusted: bool = False
     """Whether the text comes from outside, such as a name or a reason, and must be escaped."""
+    shown: str = ""
+    """What documents show instead, such as a method's display name; the terminal shows `text`."""
+    value: float | None = None
+    """The number to sort by, where it is not the first one of the text."""
+    setting: str = ""
+    """Of the first cell of a row: the limit that the row belongs to (`selections.setting_key`)."""
+
+    @property
+    def document_text(self) -> str:
+        """The text in documents."""
+        return self.shown or self.text
+
+
+@dataclass(frozen=True)
+class Column(Entry):
+    """The header of a column."""
+
+    better: Better = ""
+    over: str = ""
+    """Header above this and the neighbouring columns with the same one."""
 
 
 Row = list[str | Entry]
 
 
 def name(text: str) -> Entry:
-    """The name of a method or a task as an entry."""
+    """A name from outside as an entry."""
     return Entry(one_line(text), untrusted=True)
+
+
+def method(text: str) -> Entry:
+    """The name of a method as an entry: documents show its display name."""
+    return Entry(one_line(text), untrusted=True, shown=display_name(text))
 
 
 @dataclass(frozen=True)
@@ -72,7 +98,7 @@ def markdown(table: Table, align: str = "---:") -> str:
 
     def text(item: str | Entry) -> str:
         cell = entry(item)
-        content = escape(cell.text) if cell.untrusted else cell.text
+        content = escape(cell.document_text) if cell.untrusted else cell.document_text
         return f"{emphasis[cell.style]}{content}{emphasis[cell.style]}"
 
     rule = ["---"] + [align] * (len(table.header) - 1)
@@ -107,112 +133,3 @@ def aligned(table: Table, width: int = WIDTH) -> str:
         for row in grid
     ]
     return "\n".join(line.rstrip() for line in lines)
-
-
-_TEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': r"\texttt{\char34}",
-    "✓": "",  # bold and grey show it in print
-    "✗": "",
-    "†": r"$^\dagger$",
-    "–": "--",
-    "…": r"\dots{}",
-    "±": r"$\pm$",
-    "→": r"$\rightarrow$",
-    "≤": r"$\leq$",
-    "−": r"$-$",
-    "×": r"$\times$",
-    "·": r"$\cdot$",
-    "ε": r"$\varepsilon$",
-    "⌊": r"$\lfloor$",
-    "⌋": r"$\rfloor$",
-    "[": "{[}",  # else LaTeX reads it as an argument of the preceding line break
-    "]": "{]}",
-}
-
-
-def tex(text: str) -> str:
-    """`text` in one line, escaped for LaTeX.
-
-    Accents are removed and unknown characters become "?", so that a minimal LaTeX can compile it.
-    """
-
-    def convert(c: str) -> str:
-        if c in _TEX:
-            return _TEX[c]
-        return c if c.isascii() else normalize("NFKD", c).encode("ascii", "ignore").decode() or "?"
-
-    return " ".join("".join(map(convert, one_line(text))).split())
-
-
-def latex(table: Table, caption: str) -> str:
-    """A LaTeX table with booktabs rules, shrunk if too wide; best is bold, unsafe grey.
-
-    Needs the packages booktabs, graphicx and xcolor.
-    """
-    emphasis: dict[str, Callable[[str], str]] = {
-        "": lambda text: text,
-        "best": lambda text: rf"\textbf{{{text}}}",
-        "unsafe": lambda text: rf"\textcolor{{gray}}{{{text}}}",
-    }
-
-    def line(row: Sequence[str | Entry]) -> str:
-        cells = [emphasis[entry(item).style](tex(entry(item).text)) for item in row]
-        return f"{' & '.join(cells)} \\\\"
-
-    columns = "l" + "r" * (len(table.header) - 1)
-    return "\n".join(
-        [
-            r"\begin{table}[htbp]",
-            r"\centering",
-            rf"\caption{{{tex(caption)}}}",
-            r"\fitted{%",
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            line(table.header),
-            r"\midrule",
-            *(line(row) for row in table.rows),
-            r"\bottomrule",
-            r"\end{tabular}}",
-            r"\end{table}",
-        ]
-    )
-
-
-PREAMBLE = r"""\documentclass{article}
-\usepackage[margin=2cm]{geometry}
-\usepackage{booktabs,graphicx,xcolor}
-\setlength{\belowcaptionskip}{6pt}
-% as wide as it is, but no wider than a line
-\newsavebox{\fittedbox}
-\newcommand{\fitted}[1]{\sbox{\fittedbox}{#1}%
-  \ifdim\wd\fittedbox>\linewidth\resizebox{\linewidth}{!}{\usebox{\fittedbox}}%
-  \else\usebox{\fittedbox}\fi}
-"""
-"""LaTeX preamble; a paper needs all but its first two lines."""
-
-
-def html_table(table: Table) -> str:
-    """An HTML table; the styles are CSS classes."""
-
-    def cell(item: str | Entry, tag: str) -> str:
-        content = entry(item)
-        css = f' class="{content.style}"' if content.style else ""
-        return f"<{tag}{css}>{html.escape(content.text)}</{tag}>"
-
-    head = "".join(cell(item, "th") for item in table.header)
-    rows = ["".join(cell(item, "td") for item in row) for row in table.rows]
-    body = "\n".join(f"<tr>{row}</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure as Picture
 
 from benchmarks.report import tidy
-from benchmarks.report.board import Board, build
+from benchmarks.report.board import FORMULAS, Board, build
 from benchmarks.report.details import Details
 from benchmarks.report.formats import DEFAULT_FORMATS
 from benchmarks.report.frame import (
@@ -17,11 +17,11 @@ from benchmarks.report.frame import (
     validate,
     validate_missing,
 )
-from benchmarks.report.plots import charts, learning, option_charts, plots, sweep
+from benchmarks.report.plots import charts, learning, option_charts, plots, summary, sweep
 from benchmarks.report.plots.drawing import Images, render
 from benchmarks.report.published import Figure
-from benchmarks.report.render import page, tables
-from benchmarks.report.render.markup import PREAMBLE, aligned, escape, latex, markdown, plain, tex
+from benchmarks.report.render import latex, page, tables
+from benchmarks.report.render.markup import aligned, escape, markdown, plain
 from benchmarks.report.render.markup import name as entry_of
 from benchmarks.report.render.sections import PICTURES, Section, sections
 from benchmarks.report.statistics import cells, standings
@@ -42,15 +42,18 @@ def contents(
     details: Details | None = None,
     published: Sequence[Figure] = (),
     formats: Iterable[str] = DEFAULT_FORMATS,
+    methods: Sequence[str] = (),
 ) -> dict[str, bytes]:
     """The files of a leaderboard, by their path in its folder.
+
+    `methods` are those of the LaTeX tables, in their order; all by default.
 
     `frame` and `missing` have the columns of `frame.EPISODES` and `frame.MISSING`; either may be
     empty. `protocol` adds facts to those that follow from the frame, or appends to such a fact.
     Raises `UserError` for frames that do not validate.
     """
     board = build(frame, missing, title, protocol, details or Details(), published)
-    return _format_files(board, set(formats)) | {
+    return _format_files(board, set(formats), methods) | {
         # Without a time stamp, so that equal content gives equal bytes.
         EPISODES_FILE: gzip.compress(tidy.csv(board.episodes), mtime=0),
         MISSING_FILE: tidy.csv(board.lost),
@@ -58,7 +61,7 @@ def contents(
     }
 
 
-def _format_files(board: Board, formats: set[str]) -> dict[str, bytes]:
+def _format_files(board: Board, formats: set[str], methods: Sequence[str]) -> dict[str, bytes]:
     """The files of the given formats, by their path in the folder."""
     contents: dict[str, bytes] = {}
     parts = sections(board)
@@ -67,7 +70,7 @@ def _format_files(board: Board, formats: set[str]) -> dict[str, bytes]:
     if "markdown" in formats:
         contents["leaderboard.md"] = _markdown(board, parts, "pictures" in formats).encode()
     if "latex" in formats:
-        contents["leaderboard.tex"] = _latex(board, parts).encode()
+        contents |= latex.files(board, methods)
     if "html" in formats:
         contents["leaderboard.html"] = page.page(board, parts, drawn).encode()
     written = {kind for name in formats - {"html"} for kind in _IMAGE_KINDS.get(name, ())}
@@ -87,15 +90,21 @@ def _format_files(board: Board, formats: set[str]) -> dict[str, bytes]:
 
 def pictures(board: Board, names: Collection[str], kinds: Collection[str]) -> dict[str, Images]:
     """Draw the figures `names` of `sections.PICTURES` as image files of some `kinds`."""
+    trainings = board.details.trainings
+    by_rank = sorted(board.profiles, key=lambda profile: board.methods.index(profile.method))
     draw: dict[str, Callable[[], Picture]] = {
-        "frontier": lambda: plots.frontier(board.table),
-        "sweep": lambda: sweep.sweep(board.table, board.details.frontiers),
+        "summary": lambda: summary.summary_chart(tidy.overall(board.ranking)),
+        "time": lambda: summary.time_chart(board.ranking, board.usage),
+        "frontier": lambda: plots.frontier(board.table, board.methods, board.mean_intervals),
+        "sweep": lambda: sweep.sweep(board.table, board.details.frontiers, board.methods),
         "variants": lambda: option_charts.variant_chart(board.families),
         "options": lambda: option_charts.option_chart(board.sweeps, board.means),
         "matrix": lambda: charts.matrix_chart(board.improvements, board.ranks),
-        "profiles": lambda: charts.profile_chart(board.profiles),
+        "profiles": lambda: charts.profile_chart(by_rank),
         "learning": lambda: learning.learning_chart(board.learning, board.methods),
-        "curves": lambda: charts.curve_chart(board.details.trainings),
+        "curves": lambda: charts.curve_chart(
+            trainings, board.methods or sorted({*trainings["algorithm"]})
+        ),
         "published": lambda: charts.published_chart(board.matches),
     }
     if not kinds:
@@ -123,11 +132,12 @@ def terminal(frame: pd.DataFrame, missing: pd.DataFrame) -> str:
 
 
 def _markdown(board: Board, parts: Sequence[Section], with_pictures: bool) -> str:
-    lines = [f"# {escape(board.title)}"]
+    lines = [f"# {escape(board.heading)}", escape(board.title)]
     if board.mixed:
         lines.append("\n".join(f"> **Attention:** {escape(line)}  " for line in board.mixed))
     facts = board.facts.items()
-    lines.append("\n".join(f"- {escape(name)}: {escape(text)}" for name, text in facts))
+    if facts:
+        lines.append("\n".join(f"- {escape(name)}: {escape(text)}" for name, text in facts))
     if board.episodes.empty:
         lines.append(NOTHING)
     for part in parts:
@@ -140,37 +150,6 @@ def _markdown(board: Board, parts: Sequence[Section], with_pictures: bool) -> st
             lines.append(escape(part.note))
         if with_pictures:
             lines += [f"![{PICTURES[name]}](pictures/{name}.png)" for name in part.pictures]
+    lines.append("## Definitions")
+    lines.append("\n".join(f"- {escape(name)}: {escape(text)}" for name, text in FORMULAS.items()))
     return "\n\n".join(lines) + "\n"
-
-
-def _latex(board: Board, parts: Sequence[Section]) -> str:
-    """A LaTeX document of all tables of numbers; tables of text would not fit a page."""
-    lines = [PREAMBLE + r"\begin{document}", rf"\section*{{{tex(board.title)}}}"]
-    lines += [rf"\textbf{{Attention:}} {tex(line)}\par" for line in board.mixed]
-    lines += [rf"\noindent {tex(name)}: {tex(text)}\par" for name, text in board.facts.items()]
-    if board.episodes.empty:
-        lines.append(NOTHING)
-    floats: list[str] = []
-    for part in parts:
-        if part.table and not part.words:
-            caption = " ".join(filter(None, [f"{part.title}.", part.text, part.note]))
-            caption = caption.replace("✓ safe, ✗ unsafe, bold", "Grey: unsafe; bold")
-            floats.append(latex(part.table, caption))
-        floats += [_figure(name) for name in part.pictures]
-    for number, text in enumerate(floats, start=1):
-        lines.append(text)
-        if number % 3 == 0:  # LaTeX fails with too many pending floats
-            lines.append(r"\clearpage")
-    return "\n".join([*lines, r"\end{document}"]) + "\n"
-
-
-def _figure(name: str) -> str:
-    return "\n".join(
-        [
-            r"\begin{figure}[htbp]",
-            r"\centering",
-            rf"\fitted{{\includegraphics{{pictures/{name}.pdf}}}}",
-            rf"\caption{{{tex(PICTURES[name])}}}",
-            r"\end{figure}",
-        ]
-    )

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
+from benchmarks.report.appearance import display_name
 from benchmarks.report.board import Board
+from benchmarks.report.confidence import CONFIDENCE
 from benchmarks.report.frame import ordered_tasks
 from benchmarks.report.published import Incomparable, Match
 from benchmarks.report.render import tables
 from benchmarks.report.render.changes import variant_table
-from benchmarks.report.render.markup import Entry, Row, Table, name
-from benchmarks.report.wording import number, signed, with_interval
+from benchmarks.report.render.markup import Entry, Row, Table, method, name
+from benchmarks.report.render.split_tables import split_average_table, split_task_table
+from benchmarks.report.wording import number, one_line, signed, with_interval
 
 PICTURES = {
+    "summary": "Reward of the safe cells against their share; crosses: 95% intervals",
+    "time": "Reward of the safe cells against the time of training",
     "frontier": "Reward against cost on every task",
     "sweep": "Cost and return against the limit on every task",
     "variants": "What each variant changes in reward and cost",
@@ -42,6 +48,18 @@ class Section:
     note: str = ""
     """Text below the table."""
     pictures: Sequence[str] = ()
+    page_table: Table | None = None
+    """What a page shows instead of `table`: with cells that can be sorted."""
+    key: str = ""
+    """Name of its anchor, and of its table among those that follow the reader's choice."""
+    task: str = ""
+    """The task that the section is about; empty if it is about all."""
+
+    @property
+    def anchor(self) -> str:
+        """Its anchor in a page."""
+        words = re.sub(r"[^a-z0-9]+", "-", one_line(self.title).lower()).strip("-")
+        return self.key or f"section-{words}"
 
 
 def sections(board: Board) -> list[Section]:
@@ -62,15 +80,28 @@ def _scores(board: Board) -> list[Section]:
     parts = [
         Section(
             "Overall",
-            table=tables.overall_table(board.ranking),
-            note="By safe runs, then reward. † incomplete: over the cells and seeds that there "
+            table=tables.overall_table(board.ranking, board.places),
+            note="By safe runs, then reward. = shares its rank: the seeds cannot tell these "
+            "methods apart. † incomplete: over the cells and seeds that there "
             "are, hence not comparable with a full row; what is missing is listed at the end.",
-            pictures=["frontier"],
+            pictures=["summary"],
+            key="overall",
+        ),
+        Section(
+            "Which method at which limit",
+            "Methods whose next training keeps the limit with a probability p of "
+            f"{CONFIDENCE:g} or more, by reward; the probability is the mean over tasks. Worst "
+            "cost: the largest mean normalised cost of a run so far.",
+            tables.recommendation_table(board.prospects, CONFIDENCE),
+            key="recommendation",
         ),
         Section(
             "Average over tasks",
             "Reward / cost, and on how many tasks that is safe.",
             tables.average_table(board.means, board.methods),
+            pictures=["frontier"],
+            page_table=split_average_table(board.means, board.methods),
+            key="averages",
         ),
     ]
     for task in ordered_tasks(cell.task for cell in board.table):
@@ -83,7 +114,15 @@ def _scores(board: Board) -> list[Section]:
                 f"data {first['checksum'] or 'unknown'}. Reward / cost; ✓ safe, ✗ unsafe, "
                 "bold: best safe reward."
             )
-        parts.append(Section(task, text, tables.task_table(board.table, task, board.methods)))
+        parts.append(
+            Section(
+                task,
+                text,
+                tables.task_table(board.table, task, board.methods),
+                page_table=split_task_table(board.table, task, board.methods),
+                task=task,
+            )
+        )
     parts.append(
         Section(
             "Limit sweep",
@@ -93,10 +132,11 @@ def _scores(board: Board) -> list[Section]:
     )
     drawn = ["variants", "options"] if board.sweeps else ["variants"]
     for family in board.families:
+        base = display_name(family.base)
         parts.append(
             Section(
-                f"Variants of {family.base}",
-                f"Differences are the variant's figure less that of {family.base}, with 95% "
+                f"Variants of {base}",
+                f"Differences are the variant's figure less that of {base}, with 95% "
                 "bootstrap intervals where every cell has two seeds or more; bold where the "
                 "interval leaves 0 out. Changed: cells whose runs differ.",
                 variant_table(family.variants),
@@ -114,6 +154,7 @@ def _scores(board: Board) -> list[Section]:
                 "over seeds; a cell without a run is last.",
                 tables.comparison_table(board.improvements, board.ranks),
                 pictures=["matrix"],
+                key="against",
             )
         )
         parts.append(
@@ -122,6 +163,7 @@ def _scores(board: Board) -> list[Section]:
                 "Mean reward of the row / of the column over the cells that are safe for both, "
                 "and how many these are; on the diagonal a method's own safe cells.",
                 tables.both_safe_table(board.both_safe, board.methods),
+                key="both-safe",
             )
         )
     parts.append(
@@ -141,9 +183,11 @@ def _trainings(board: Board) -> list[Section]:
     parts = [
         Section(
             "Time and memory",
-            "Means of a training; updates a second over all of them; the largest memory of any: "
-            "on a GPU the device's, otherwise the whole process's.",
+            "Means of a training, and of what one seed of a task takes for all limits; updates a "
+            "second over all trainings; the largest memory of any: on a GPU the device's, "
+            "otherwise the whole process's.",
             tables.usage_table(board.usage, methods),
+            pictures=["time"] if len(board.episodes) else [],
         )
     ]
     if board.learning:
@@ -212,7 +256,7 @@ def published_table(matches: Sequence[Match]) -> Table:
     """Our figures, the papers' figures, and the difference."""
     rows: list[Row] = [
         [
-            name(match.method),
+            method(match.method),
             name(match.theirs.task),
             " ".join(map(str, match.theirs.limits)),
             with_interval(match.reward, match.intervals["reward"]),

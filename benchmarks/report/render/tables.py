@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from benchmarks.report.confidence import CONFIDENCE
 from benchmarks.report.metrics import METRICS
+from benchmarks.report.places import Rank
 from benchmarks.report.ranking import AverageRank, BothSafe, Improvement
-from benchmarks.report.recommendation import Prospect
-from benchmarks.report.render.markup import Entry, Row, Table, name
+from benchmarks.report.recommendation import Prospect, closest
+from benchmarks.report.render.markup import Better, Column, Entry, Row, Table, method, name
 from benchmarks.report.resampling import NO_INTERVAL
 from benchmarks.report.resources import ResourceUsage
+from benchmarks.report.selections import setting_key
 from benchmarks.report.statistics import Average, Cell, Standing
 from benchmarks.report.wording import (
     BLANK,
     cost_text,
+    duration,
     limit_text,
     number,
     one_line,
@@ -33,18 +37,40 @@ def _incomplete(cells: int, of: int) -> str:
     return f" † ({cells} of {of} cells)" if cells < of else ""
 
 
-def overall_table(standings: Sequence[Standing], brief: bool = False) -> Table:
-    """One row for each method, over its cells; `brief` is the smaller table of the terminal."""
+def overall_table(
+    standings: Sequence[Standing], ranks: Mapping[str, Rank] | None = None, brief: bool = False
+) -> Table:
+    """One row for each method, over its cells, with its rank if `ranks` are given.
+
+    `brief` is the smaller table of the terminal.
+    """
     columns = [m for m in METRICS if m.header and not (brief and m.terminal == "hidden")]
     rows: list[Row] = []
     for standing in standings:
-        row: Row = [name(standing.algorithm), _safe_runs(standing, brief)]
+        row: Row = [method(standing.algorithm)]
+        if ranks is not None:
+            row.append(_rank(ranks.get(standing.algorithm)))
+        row.append(_safe_runs(standing, brief))
         for metric in columns:
             with_bounds = not brief or metric.terminal == "interval"
             bounds = standing.intervals[metric.name] if with_bounds else NO_INTERVAL
             row.append(with_interval(standing.metrics[metric.name], bounds))
         rows.append([*row, _seeds(standing)])
-    return Table(["method", "safe runs", *(metric.header for metric in columns), "seeds"], rows)
+    header = [Column("method"), Column("rank", better="less"), Column("safe runs", better="more")]
+    if ranks is None:
+        del header[1]
+    header += [Column(metric.header, better=metric.better) for metric in columns]
+    return Table([*header, Column("seeds", better="more")], rows)
+
+
+def _rank(rank: Rank | None) -> Entry:
+    """A rank, = in front of a shared one, and its interval."""
+    if rank is None:
+        return Entry(BLANK)
+    text = f"{'=' if rank.tied else ''}{rank.rank}"
+    if rank.low:
+        text += f" [{rank.low}, {rank.high}]"
+    return Entry(text, value=rank.rank)
 
 
 def _safe_runs(standing: Standing, brief: bool) -> str:
@@ -61,24 +87,69 @@ def _seeds(standing: Standing) -> str:
     return f"{text} †" if standing.lost else text
 
 
+_PROSPECT: dict[str, Better] = {
+    "p": "more",
+    "reward": "more",
+    "safe runs": "more",
+    "worst cost": "less",
+    "one training": "less",
+}
+"""The columns of a prospect."""
+
+
 def prospect_table(found: Sequence[Prospect]) -> Table:
     """One row for each method: what to expect of its next training, and its worst run."""
+    rows = [[method(prospect.method), *_prospect(prospect)] for prospect in found]
+    return Table(["method", *_prospect_columns()], rows)
+
+
+def recommendation_table(
+    by_setting: Mapping[tuple[bool, float], Sequence[Prospect]], confidence: float
+) -> Table:
+    """For each limit the methods whose next training keeps it with at least this probability.
+
+    Where there is none, the row names the method that comes closest.
+    """
     rows: list[Row] = []
-    for prospect in found:
-        worst = number(prospect.worst_cost)
-        each = " a limit" if prospect.trains_per_limit else ""
-        rows.append(
-            [
-                name(prospect.method),
-                number(prospect.probability) + _incomplete(prospect.cells, prospect.of),
-                with_interval(prospect.reward, prospect.interval),
-                f"{prospect.safe_runs}/{prospect.runs}",
-                f"{worst} on {prospect.worst_task}" if prospect.runs else BLANK,
-                f"{duration(prospect.train_seconds)}{each}",
-            ]
-        )
-    header = ["method", "p", "reward", "safe runs", "worst cost", "one training"]
-    return Table(header, rows)
+    for setting, found in by_setting.items():
+        good = [prospect for prospect in found if prospect.recommended(confidence)]
+        limit = Entry(setting_text(setting), value=setting[1], setting=setting_key(setting))
+        nearest = closest(found)
+        if good:
+            rows += [[limit, method(one.method), *_prospect(one)] for one in good]
+        elif nearest is not None:
+            own = method(nearest.method)
+            text, shown = (f"none; closest: {word}" for word in (own.text, own.document_text))
+            none = Entry(text, "unsafe", untrusted=True, shown=shown)
+            rows.append([limit, none, *_prospect(nearest)])
+        else:
+            rows.append([limit, Entry("not known: one seed", "unsafe"), *[BLANK] * len(_PROSPECT)])
+    return Table([Column("limit", better="less"), "method", *_prospect_columns()], rows)
+
+
+def _probability(value: float) -> str:
+    """As `number`, but what misses the usual confidence by less than a digit is shown as less."""
+    text = number(value)
+    return f"<{text}" if value < CONFIDENCE and text == number(CONFIDENCE) else text
+
+
+def _prospect_columns() -> list[Column]:
+    return [Column(text, better=better) for text, better in _PROSPECT.items()]
+
+
+def _prospect(prospect: Prospect) -> list[str | Entry]:
+    """The figures of a prospect, in the order of `_PROSPECT`."""
+    worst = f"{number(prospect.worst_cost)} on {one_line(prospect.worst_task)}"
+    return [
+        Entry(
+            _probability(prospect.probability) + _incomplete(prospect.cells, prospect.of),
+            value=None if math.isnan(prospect.probability) else prospect.probability,
+        ),
+        with_interval(prospect.reward, prospect.interval),
+        f"{prospect.safe_runs}/{prospect.runs}",
+        Entry(worst if prospect.runs else BLANK, untrusted=True),
+        timed(prospect.train_seconds, " a limit" if prospect.trains_per_limit else ""),
+    ]
 
 
 def task_table(
@@ -97,8 +168,8 @@ def task_table(
         for limit in limits
     }
     rows: list[Row] = [
-        [name(method), *(_cell(by_key[method, limit], best[limit], brief) for limit in limits)]
-        for method in methods
+        [method(own), *(_cell(by_key[own, limit], best[limit], brief) for limit in limits)]
+        for own in methods
     ]
     header = [f"limit {limit_text(limit, fraction)}" for limit, fraction in limits.items()]
     return Table(["method", *header], rows)
@@ -131,36 +202,55 @@ def average_table(means: Sequence[Average], methods: Sequence[str]) -> Table:
         return scores + _incomplete(mean.cells, mean.of)
 
     rows: list[Row] = [
-        [name(method), *(text(by_key[method, setting]) for setting in settings)]
-        for method in methods
+        [method(own), *(text(by_key[own, setting]) for setting in settings)] for own in methods
     ]
     return Table(["method", *map(setting_text, settings)], rows)
 
 
-def comparison_table(improvements: Sequence[Improvement], ranks: Sequence[AverageRank]) -> Table:
-    """Methods x methods, best rank first: probability that the row is better than the column."""
-    by_pair = {(pair.method, pair.other): pair for pair in improvements}
-    methods = [rank.method for rank in ranks]
+def comparison_table(
+    improvements: Sequence[Improvement],
+    ranks: Sequence[AverageRank],
+    others: Sequence[str] | None = None,
+) -> Table:
+    """Methods x methods, best rank first: probability that the row is better than the column.
 
-    def text(method: str, other: str) -> str:
-        pair = by_pair.get((method, other))
+    The columns have the order of `others`, by default that of the rows.
+    """
+    by_pair = {(pair.method, pair.other): pair for pair in improvements}
+    others = others or [rank.method for rank in ranks]
+
+    def text(own: str, other: str) -> str:
+        pair = by_pair.get((own, other))
         if pair is None:
             return BLANK
         return with_interval(pair.probability, pair.interval) + _incomplete(pair.cells, pair.of)
 
     rows: list[Row] = [
         [
-            name(rank.method),
+            method(rank.method),
             f"{number(rank.rank)}{' †' if rank.cells < rank.of else ''}",
-            *(text(rank.method, other) for other in methods),
+            *(text(rank.method, other) for other in others),
         ]
         for rank in ranks
     ]
-    return Table(["method", "average rank", *map(name, methods)], rows)
+    header = [Column("method"), Column("average rank", better="less")]
+    return Table([*header, *map(_against, others)], rows)
 
 
-def both_safe_table(pairs: Sequence[BothSafe], methods: Sequence[str]) -> Table:
-    """Methods x methods: rewards where both are safe, and the number of such cells."""
+def _against(other: str) -> Column:
+    """The header of a column of figures against another method; more is better for the row."""
+    head = method(other)
+    return Column(head.text, untrusted=True, shown=head.shown, better="more")
+
+
+def both_safe_table(
+    pairs: Sequence[BothSafe], methods: Sequence[str], others: Sequence[str] | None = None
+) -> Table:
+    """Methods x methods: rewards where both are safe, and the number of such cells.
+
+    The columns have the order of `others`, by default that of the rows.
+    """
+    others = others or methods
     by_pair = {(pair.method, pair.other): pair for pair in pairs}
 
     def text(pair: BothSafe) -> str:
@@ -170,9 +260,9 @@ def both_safe_table(pairs: Sequence[BothSafe], methods: Sequence[str]) -> Table:
         return f"{rewards} ({pair.safe}){_incomplete(pair.cells, pair.of)}"
 
     rows: list[Row] = [
-        [name(method), *(text(by_pair[method, other]) for other in methods)] for method in methods
+        [method(own), *(text(by_pair[own, other]) for other in others)] for own in methods
     ]
-    return Table(["method", *map(name, methods)], rows)
+    return Table([Column("method"), *map(_against, others)], rows)
 
 
 def usage_table(usages: Sequence[ResourceUsage], methods: Sequence[str]) -> Table:
@@ -182,8 +272,8 @@ def usage_table(usages: Sequence[ResourceUsage], methods: Sequence[str]) -> Tabl
     """
     by_method = {usage.method: usage for usage in usages}
     rows: list[Row] = []
-    for method in methods:
-        usage = by_method.get(method)
+    for own in methods:
+        usage = by_method.get(own)
         if usage is None:
             continue
         count = f"{usage.trainings}"
@@ -193,28 +283,29 @@ def usage_table(usages: Sequence[ResourceUsage], methods: Sequence[str]) -> Tabl
         speed, memory = usage.updates_per_second, usage.peak_memory_mb
         rows.append(
             [
-                name(method),
+                method(own),
                 count,
                 f"{low}" if low == high else f"{low}-{high}",
-                duration(usage.train_seconds),
+                timed(usage.train_seconds),
+                timed(usage.all_limits_seconds),
                 BLANK if math.isnan(speed) else f"{speed:.4g}",
-                duration(usage.evaluation_seconds),
+                timed(usage.evaluation_seconds),
                 BLANK if math.isnan(memory) else f"{memory:.0f} MB",
                 Entry(", ".join(usage.devices) or BLANK, untrusted=True),
             ]
         )
-    header = ["method", "trainings", "updates", "training", "updates/s", "evaluation"]
-    return Table([*header, "peak memory", "device"], rows)
+    header: list[str | Entry] = [
+        *("method", "trainings", "updates", Column("one training", better="less")),
+        *(Column("for all limits", better="less"), Column("updates/s", better="more")),
+        *(Column("evaluation", better="less"), Column("peak memory", better="less"), "device"),
+    ]
+    return Table(header, rows)
 
 
-def duration(seconds: float) -> str:
-    """A duration in seconds below two minutes, in minutes below two hours, else in hours."""
-    if math.isnan(seconds):
-        return BLANK
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.1f} s"
+def timed(seconds: float, suffix: str = "") -> Entry:
+    """A duration that is sorted by its seconds."""
+    value = None if math.isnan(seconds) else seconds
+    return Entry(duration(seconds) + suffix, value=value)
 
 
 def lost_table(table: Sequence[Cell], missing: pd.DataFrame) -> Table:
@@ -238,9 +329,9 @@ def lost_table(table: Sequence[Cell], missing: pd.DataFrame) -> Table:
         ["method", "task", "limit", "seeds", "status", "reason"],
         [
             [
-                *(name(method), name(task), limit, ", ".join(seeds), status),
+                *(method(own), name(task), limit, ", ".join(seeds), status),
                 Entry(reason, untrusted=True),
             ]
-            for (method, task, limit, status, reason), seeds in rows.items()
+            for (own, task, limit, status, reason), seeds in rows.items()
         ],
     )
