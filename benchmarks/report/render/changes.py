@@ -22,7 +22,6 @@ from benchmarks.report.details import LeaderboardData
 from benchmarks.report.frame import validate
 from benchmarks.report.render.latex_markup import latex
 from benchmarks.report.render.markup import Entry, Table, entry, escape, markdown, name
-from benchmarks.report.render.markup import method as method_entry
 from benchmarks.report.statistics import run_scores
 from benchmarks.report.wording import number, options_text, signed
 
@@ -125,10 +124,7 @@ def variant_table(rows: Sequence[Variant]) -> Table:
     options = [Entry(options_text(row.options), untrusted=True) for row in rows]
     return Table(
         [table.header[0], "options", *table.header[1:]],
-        [
-            [method_entry(variant.difference.method), option, *row[1:]]
-            for variant, row, option in zip(rows, table.rows, options, strict=True)
-        ],
+        [[row[0], option, *row[1:]] for row, option in zip(table.rows, options, strict=True)],
     )
 
 

@@ -16,7 +16,7 @@ from benchmarks.report.frame import ordered_tasks
 from benchmarks.report.published import Incomparable, Match
 from benchmarks.report.render import tables
 from benchmarks.report.render.changes import variant_table
-from benchmarks.report.render.markup import Entry, Row, Table, method, name
+from benchmarks.report.render.markup import Entry, Row, Table, entry, method, name
 from benchmarks.report.render.split_tables import split_average_table, split_task_table
 from benchmarks.report.wording import number, one_line, signed, with_interval
 
@@ -139,7 +139,7 @@ def _scores(board: Board) -> list[Section]:
                 f"Differences are the variant's figure less that of {base}, with 95% "
                 "bootstrap intervals where every cell has two seeds or more; bold where the "
                 "interval leaves 0 out. Changed: cells whose runs differ.",
-                variant_table(family.variants),
+                _of_documents(variant_table(family.variants)),
                 pictures=drawn,
             )
         )
@@ -175,6 +175,11 @@ def _scores(board: Board) -> list[Section]:
         )
     )
     return parts
+
+
+def _of_documents(table: Table) -> Table:
+    """The table with the display names of the methods in its first column."""
+    return Table(table.header, [[method(entry(row[0]).text), *row[1:]] for row in table.rows])
 
 
 def _trainings(board: Board) -> list[Section]:
