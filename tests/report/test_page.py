@@ -5,6 +5,7 @@ import json
 import re
 from dataclasses import replace
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -328,6 +329,24 @@ def test_nothing_is_cut_off_at_the_width_of_a_telephone_and_of_a_desk(small, tmp
     assert (
         answer["page"] == answer["names"] == ("rgb(21, 23, 27)" if dark else "rgb(255, 255, 255)")
     )
+
+
+@needs_browser
+def test_six_limits_fit_a_desk(tmp_path):
+    """Of the committed leaderboard with most limits: every task's table shows all of them."""
+    page = Path(__file__).parents[2] / "results" / "gas-standard" / "leaderboard.html"
+    answer = ask(
+        page,
+        """
+        const boxes = [...document.querySelectorAll('section[data-robot] .scroll')];
+        answer.limits = boxes[0].querySelectorAll('tr.over th[data-s]').length;
+        answer.hidden = boxes.map(box => box.scrollWidth - box.clientWidth);
+        """,
+        tmp_path,
+    )
+    assert answer["errors"] == []
+    assert answer["limits"] == 6
+    assert set(answer["hidden"]) == {0}
 
 
 @needs_browser

@@ -34,7 +34,7 @@ def page(board: Board, parts: Sequence[Section], drawn: Mapping[str, Images]) ->
     body = [
         '<a class="skip" href="#content">Skip to the tables</a>',
         f"<header><h1>{html.escape(board.heading)}</h1>",
-        f'<p class="name">{title}</p>',
+        f'<p class="subtitle">{title}</p>',
         _mixed(board),
         f'<dl class="facts">{_terms(board.facts)}</dl></header>',
         f"<p>{NOTHING}</p>" if board.episodes.empty else "",
