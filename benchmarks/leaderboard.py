@@ -21,7 +21,7 @@ def add_arguments(parser: Parser) -> None:
     parser.description = "Make leaderboards anew, from stored results alone."
     parser.epilog = examples(
         f"{parser.prog}",
-        f"{parser.prog} results/quickstart --format latex --methods gas-levels,cdt,bc-safe",
+        f"{parser.prog} results/quickstart --format latex --methods gas,cdt,bc-safe",
         f"{parser.prog} --compare results/before results/after",
         f"{parser.prog} --ablation results/gas results/gas-alpha-0.9",
     )

@@ -38,7 +38,7 @@ def files(board: Board, methods: Sequence[str] = ()) -> dict[str, bytes]:
     """
     for method in methods:
         if method not in board.methods:
-            raise unknown_name(f"method of {board.title}", method, board.methods)
+            raise unknown_name("method of the leaderboard", method, board.methods)
     if board.episodes.empty:
         return {}
     chosen = list(methods) or board.methods
