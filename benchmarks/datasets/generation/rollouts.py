@@ -302,7 +302,13 @@ def _pool(task: Task, processes: int) -> Iterator[Callable[[list[Candidate]], It
     """Open a pool of processes; yield a function that rolls out candidates in order."""
     context = multiprocessing.get_context("spawn")
     start = task, snapshot_path(task.name)
-    pool = ProcessPoolExecutor(processes, context, initializer=_start_worker, initargs=start)
+    try:
+        pool = ProcessPoolExecutor(processes, context, initializer=_start_worker, initargs=start)
+    except OSError as error:  # its locks lie in shared memory
+        raise UserError(
+            f"cannot start processes that make data ({error.strerror or error}): they need shared "
+            "memory, /dev/shm; in a container, give it some (docker run --shm-size=1g)"
+        ) from None
 
     def roll_out(candidates: list[Candidate]) -> Iterator[Rollout]:
         groups = [candidates[i : i + _BATCH] for i in range(0, len(candidates), _BATCH)]

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from benchmarks.common.errors import UserError
 from benchmarks.datasets.generation import policies as snapshots
 from benchmarks.datasets.generation import rollouts as generated
 from benchmarks.datasets.generation.policies import (
@@ -253,3 +254,12 @@ def test_a_shipped_policy_prefers_as_it_is_told(roll_out):
     assert seeking.rewards.sum() > safe.rewards.sum()
     assert seeking.costs.sum() > 0.5 * task.max_cost
     assert safe.costs.sum() < 0.1 * task.max_cost
+
+
+def test_missing_shared_memory_is_named(monkeypatch, tmp_path):
+    def broken(*args, **kwargs):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(generated, "ProcessPoolExecutor", broken)
+    with pytest.raises(UserError, match="/dev/shm"):
+        generated.generate(TASKS["BallRun"], tmp_path, processes=2)
