@@ -7,7 +7,8 @@ and the policy does not heed the limit when it acts.
 
 No code and no verified figures are published. Our reading where the paper's text leaves room: the
 probability of a segment's label is sigma(+S) if it is safe and sigma(-S) if not; its mean over a
-batch is the constraint; sizes, rates and segments are TraC's, and the likelihood is too.
+batch, half from each kind of label, is the constraint; sizes, rates and segments are TraC's, and
+the likelihood is too.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -47,6 +49,7 @@ _QUICK = Budget.of(
     warmup=200,
     hidden=128,
     dropout=0.1,
+    multiplier_lr=0.1,
 )
 
 
@@ -92,8 +95,10 @@ class PreSa(SegmentPolicy):
         return loss, {"preference_loss": loss.detach()}
 
     def safety(self) -> Tensor:
-        """Mean probability of the right safety label, over a batch of segments."""
-        chosen = self.draws.integers(len(self._sign), self.config.batch, self.device)
+        """Mean probability of the right safety label; half of the batch from each kind of label."""
+        each = max(self.config.batch // len(self._kinds), 1)
+        drawn = [kind[self.draws.integers(len(kind), each, self.device)] for kind in self._kinds]
+        chosen = torch.cat(drawn, dim=-1)
         return (self._sign[chosen] * self.score(chosen)).sigmoid().mean(-1)
 
     # update
@@ -106,6 +111,8 @@ class PreSa(SegmentPolicy):
                 "labels, or data whose segments differ in return"
             )
         self._pairs = torch.as_tensor(labelled.pairs).to(self.device)
+        kinds = (torch.as_tensor(np.flatnonzero(labelled.safe == kind)) for kind in (True, False))
+        self._kinds = [kind.to(self.device) for kind in kinds if len(kind)]
         sign = 2.0 * torch.as_tensor(labelled.safe).float() - 1.0
         self._sign = sign.to(self.device)
 

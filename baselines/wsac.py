@@ -56,6 +56,7 @@ class WSACConfig(Config):
     """Weight of the Bellman error against pessimism (3 in ATAC's script)."""
     multiplier: NotNegative = 1.0
     """lambda: price of what the policy costs beyond the reference."""
+    reward_scale: Positive = 1.0
     largest_norm: Positive = 100.0
     """Largest Frobenius norm of a layer of the critics, to which it is scaled back."""
     cloning_share: Share = 0.2
@@ -63,7 +64,15 @@ class WSACConfig(Config):
 
 
 _QUICK = Budget.of(
-    4_000, update_ms=19, hidden=128, actor_lr=1e-4, cloning_lr=1e-3, critic_lr=1e-3, tau=0.01
+    4_000,
+    update_ms=19,
+    hidden=128,
+    actor_lr=1e-4,
+    cloning_lr=1e-3,
+    critic_lr=1e-3,
+    tau=0.01,
+    reward_scale=0.1,
+    multiplier=5.0,
 )
 
 
@@ -182,8 +191,11 @@ class WSAC(Algorithm):
         """Put all transitions on the device, and those of the trajectories within the limit."""
         assert self.limit is not None
         safe = data.select(within_limit(data, self.limit, self.name))
-        self.sampler = TransitionSampler(data, self.config.batch, self.device)
-        self.safe_sampler = TransitionSampler(safe, self.config.batch, self.device)
+        c = self.config
+        self.sampler, self.safe_sampler = (
+            TransitionSampler(one, c.batch, self.device, reward_scale=c.reward_scale)
+            for one in (data, safe)
+        )
 
     def batch(self, sampler: TransitionSampler) -> Transitions:
         """A batch with standardised observations."""

@@ -244,6 +244,7 @@ def test_preferences_and_safety_by_hand(offset) -> None:
     presa = small(PreSa, delta=0.9, init_multiplier=2.0)
     presa._pairs = torch.tensor([[0, 1], [2, 1]])
     presa._sign = torch.tensor([1.0, -1.0, -1.0])
+    presa._kinds = [torch.arange(3)]
     offset(presa, [0.5, -0.25, 1.0])
     presa.draws.integers = lambda high, *_: torch.arange(high)
     loss, info = presa.actor_loss()
@@ -252,6 +253,19 @@ def test_preferences_and_safety_by_hand(offset) -> None:
     assert float(info["preference_loss"]) == pytest.approx(pairs, rel=1e-5)
     assert float(info["safe_probability"]) == pytest.approx(right, rel=1e-5)
     assert float(loss) == pytest.approx(pairs + 2.0 * (0.9 - right), rel=1e-5)
+
+
+def test_labels_are_drawn_from_both_kinds_alike() -> None:
+    presa, seen = small(PreSa), []
+    safe, unsafe = presa._kinds
+    assert (presa._sign[safe] == 1.0).all()
+    assert (presa._sign[unsafe] == -1.0).all()
+    assert len(safe) + len(unsafe) == len(presa._sign)
+    score = presa.score
+    presa.score = lambda chosen: [seen.append(chosen), score(chosen)][1]
+    with presa.random():
+        presa.safety()
+    assert float(presa._sign[seen[0]].sum()) == 0.0
 
 
 @pytest.mark.parametrize(("delta", "change"), [(0.9, 0.4), (0.3, -0.2)])
