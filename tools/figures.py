@@ -75,7 +75,8 @@ def main() -> None:
     record = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() else {}
     for name, (source, draw) in DRAWN.items():
         place = (PICTURES / name).relative_to(ROOT)
-        if name != "summary.png" and record.get(name) == _record(source()):
+        there = (PICTURES / name).exists() and record.get(name) == _record(source())
+        if name != "summary.png" and there:
             continue  # a screenshot takes seconds
         try:
             (PICTURES / name).write_bytes(draw())

@@ -12,7 +12,8 @@ from hypothesis.extra import numpy as arrays
 
 from benchmarks.common.errors import UserError
 from benchmarks.methods.algorithm import Problem
-from gas import GAS, GASConfig
+from benchmarks.methods.registry import configure
+from gas import GAS
 from gas.reshaping import best_episodes, best_rows
 from gas.segments import Segments, SegmentSampler, relabel_costs, relabel_rewards
 from tests.support.gas_cases import HORIZON, QUICK, SMALL, built, made_up, some_data
@@ -161,8 +162,8 @@ def test_largest_cost_is_the_tasks_or_else_the_datas():
 
 
 def test_unknown_relabelling_is_refused():
-    with pytest.raises(UserError, match=r"'narow': did you mean narrow\?"):
-        GASConfig(cost_relabelling="narow")
+    with pytest.raises(UserError, match=r"'narow'.*did you mean narrow\?"):
+        configure(GAS, "quick", {"cost_relabelling": "narow"})
 
 
 # Reshaping

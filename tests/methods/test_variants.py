@@ -161,7 +161,7 @@ def test_a_run_of_variants_ends_in_their_table(small_data: SmallData, tmp_path: 
     assert configs["gas@target_factor=2"]["target_factor"] == 2.0
     assert configs["gas"]["target_factor"] == 1.0
     text = (tmp_path / "tight" / "leaderboard.md").read_text()
-    assert "## Variants of gas" in text
+    assert "## Variants of GAS" in text
     # the same from the folder alone
     alone = tmp_path / "elsewhere" / "tight"
     (tmp_path / "tight").rename(alone.parent.mkdir() or alone)

@@ -40,11 +40,19 @@ def test_reuse_changes_no_bit(name, processes):
         assert np.isfinite(simulators.reset([0] * 6)).all()  # they were left open
 
 
-def test_simulators_that_do_not_fit_are_refused():
-    task = TASKS["BallRun"]
-    for other, count in ((task, 3), (TASKS["CarRun"], 4)):
-        with (
-            Lockstep(other, count) as simulators,
-            pytest.raises(ValueError, match="4 simulators of BallRun"),
-        ):
-            evaluate(Acting(task, 1), task, LIMITS, 2, seed=0, simulators=simulators)
+def test_simulators_of_another_task_are_refused():
+    with (
+        Lockstep(TASKS["CarRun"], 4) as simulators,
+        pytest.raises(ValueError, match="simulators of BallRun, not of CarRun"),
+    ):
+        evaluate(
+            Acting(TASKS["BallRun"], 1), TASKS["BallRun"], LIMITS, 2, seed=0, simulators=simulators
+        )
+
+
+def test_fewer_simulators_play_the_same_episodes_one_batch_after_another():
+    task = replace(TASKS["BallRun"], horizon=40)
+    algorithm = Acting(task, 1)
+    whole = evaluate(algorithm, task, LIMITS, 2, seed=3)
+    with Lockstep(task, 3) as simulators:
+        assert evaluate(algorithm, task, LIMITS, 2, seed=3, simulators=simulators) == whole
