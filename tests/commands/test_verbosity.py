@@ -1,5 +1,7 @@
 """What a run prints and what it keeps in the logs of its jobs."""
 
+import pytest
+
 from benchmarks.run import main
 from benchmarks.runs.store import Run
 from benchmarks.runs.worker import run_job
@@ -9,6 +11,7 @@ from tests.support.runs import FAILING, command
 WORDS = ("--algorithms", "bc-all", "--workers", "1")
 
 
+@pytest.mark.usefixtures("workers_here", "blank_pictures")
 def test_a_quiet_run_prints_warnings_and_where_its_leaderboard_is(small_data, tmp_path, capfd):
     assert main([*command(small_data, tmp_path, *WORDS, tasks=("BallRun",)), "-q"]) == 0
     out, error = capfd.readouterr()
@@ -16,6 +19,7 @@ def test_a_quiet_run_prints_warnings_and_where_its_leaderboard_is(small_data, tm
     assert all(line.startswith("note:") for line in error.splitlines())
 
 
+@pytest.mark.usefixtures("workers_here", "blank_pictures")
 def test_a_quiet_run_tells_failures(small_data, tmp_path, capfd):
     plugin = tmp_path / "failing.py"
     plugin.write_text(FAILING)
@@ -24,6 +28,7 @@ def test_a_quiet_run_tells_failures(small_data, tmp_path, capfd):
     assert "a planted fault" in capfd.readouterr().err
 
 
+@pytest.mark.usefixtures("workers_here", "blank_pictures")
 def test_a_verbose_run_tells_what_its_jobs_do(small_data, tmp_path, capfd):
     assert main([*command(small_data, tmp_path, *WORDS, tasks=("BallRun",)), "-v"]) == 0
     out = capfd.readouterr().out

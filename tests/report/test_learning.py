@@ -89,6 +89,7 @@ def test_the_figure_marks_whether_every_limit_is_kept(episodes):
     assert not learning_chart([], ["Alpha"]).axes
 
 
+@pytest.mark.usefixtures("workers_here")
 def test_a_run_shows_its_learning_curves(small_data, tmp_path):
     more = ("--algorithms", "bc-all", "--evaluate-every", "10", "--workers", "1")
     assert main(command(small_data, tmp_path, *more, tasks=("BallRun",))) == 0
