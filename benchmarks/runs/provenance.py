@@ -58,9 +58,23 @@ def _git(root: Path, *words: str) -> str | None:
 
 
 def command_line(arguments: Sequence[str], program: str = "python -m benchmarks.run") -> str:
-    """The command as a user would type it, with ~ for the home folder."""
-    words = [_without_home(word) for word in arguments]
+    """The command as a user would type it, with ~ for the home folder.
+
+    `--results` is left out: where results lie is a path of one machine and changes none of them.
+    """
+    words = [_without_home(word) for word in _without_place(arguments)]
     return f"{program} {' '.join(words)}".rstrip()
+
+
+def _without_place(arguments: Sequence[str]) -> list[str]:
+    """The arguments without the option `--results`."""
+    words, left = list[str](), iter(arguments)
+    for word in left:
+        if word == "--results":
+            next(left, None)
+        elif not word.startswith("--results="):
+            words.append(word)
+    return words
 
 
 def _without_home(word: str) -> str:

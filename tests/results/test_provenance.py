@@ -66,6 +66,13 @@ def test_a_command_line_can_be_typed_again_and_hides_the_home(monkeypatch):
     )
 
 
+def test_a_command_line_does_not_tell_where_the_results_lie():
+    words = ["--suite", "tight", "--results", "/scratch/mine", "--name", "a", "--results=/other"]
+    expected = "python -m benchmarks.run --suite tight --name a"
+    assert provenance.command_line(words) == expected
+    assert provenance.command_line([*words, "--results"]) == expected
+
+
 def test_versions_and_device_are_told():
     found = provenance.versions()
     assert found["numpy"] == np.__version__
