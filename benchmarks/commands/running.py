@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from benchmarks.commands import protocol
 from benchmarks.commands.config import RunConfig
@@ -92,7 +93,8 @@ def run(config: RunConfig, command: str) -> int:
     selection = _select(config)
     tasks = _resolve(config.tasks or [task for names in selection.tasks.values() for task in names])
     data, processes = choose(config.data, tasks, network), DevicePool(slots).count
-    whole = _whole(config, selection, data, processes)
+    checksum = cache(DataSet.checksum)  # hashing gigabytes takes seconds
+    whole = _whole(config, selection, data, processes, checksum)
     budget = whole.budget
     whole.check()
     where = _shown(slots) if config.engine.engine == "local" else ""
@@ -110,7 +112,7 @@ def run(config: RunConfig, command: str) -> int:
         protocol.write(config.save_config, _protocol(config, whole))
         say(f"protocol: {config.save_config}")
     results = str(config.results)
-    workload = _workload(config, selection.specs(whole, good), processes)
+    workload = _workload(config, selection.specs(whole, good), processes, checksum)
     (print if config.dry_run else say)(workload.text(whole.methods))
     if config.dry_run:
         tell_warnings(good)
@@ -122,7 +124,7 @@ def run(config: RunConfig, command: str) -> int:
         require_simulators_of([data.task for data in good])
     data = obtain(good, network, config.skip_missing)
     tell_warnings(data)
-    checksums = {one.task.name: one.checksum() for one in data}
+    checksums = {one.task.name: checksum(one) for one in data}
     specs = selection.specs(whole, data)
     jobs = [
         replace(
@@ -135,19 +137,21 @@ def run(config: RunConfig, command: str) -> int:
         )
         for job in plan(list(specs.values()), results, checksums)
     ]
-    folders = _folders(config, specs)
-    for folder, (name, shown) in zip(
-        folders, _leaderboards(config.name, specs).items(), strict=True
-    ):
+    for name, shown in _leaderboards(config.name, specs).items():
         limits = _once(limit for spec in shown for limit in spec.limits)
         title = f"{name}: {', '.join(map(str, limits))}"
-        write_manifest(folder, title, plan(shown, results, checksums), data, limits, budget)
-    status = _work(jobs, config, folders)
+        rows = plan(shown, results, checksums)
+        write_manifest(config.results / name, title, rows, data, limits, budget)
+    status = _work(jobs, config, _folders(config, specs))
     return status or int(damaged)
 
 
 def _whole(
-    config: RunConfig, selection: _Selection, data: Sequence[DataSet], processes: int
+    config: RunConfig,
+    selection: _Selection,
+    data: Sequence[DataSet],
+    processes: int,
+    checksum: Callable[[DataSet], str],
 ) -> RunSpec:
     """Everything that is asked for; the budget "auto" is resolved, and said."""
 
@@ -172,22 +176,45 @@ def _whole(
         return spec(shortest)
     for budget in reversed(longer):
         specs = selection.specs(spec(budget), data)
-        if _workload(config, specs, processes).seconds <= _LONG:
+        if _workload(config, specs, processes, checksum).seconds <= _LONG:
             say(f"budget: {budget}, the longest that fits a day (--budget changes it)")
             return spec(budget)
     say(f"budget: {shortest}, as no longer one fits a day (--budget changes it)")
     return spec(shortest)
 
 
-def _workload(config: RunConfig, specs: Mapping[str, RunSpec], processes: int) -> Workload:
+def _workload(
+    config: RunConfig,
+    specs: Mapping[str, RunSpec],
+    processes: int,
+    checksum: Callable[[DataSet], str],
+) -> Workload:
     """What is left to do, as far as it is known before data are made."""
     data = _once(one for spec in specs.values() for one in spec.data)
     # What is made on data that are not there yet cannot be kept: no checksum is empty.
-    checksums = {one.task.name: one.checksum() if one.present else "" for one in data}
+    checksums = {one.task.name: checksum(one) if one.present else "" for one in data}
     jobs = plan(list(specs.values()), str(config.results), checksums)
-    unfinished, _ = pending(jobs, [] if config.stage == "train" else _folders(config, specs))
-    left = [job for job in unfinished if config.retry_failed or not has_failed(job)]
+    left = _unfinished(jobs, config, _folders(config, specs)).left
     return Workload(jobs, left, processes, sum(map(seconds_to_make, data)))
+
+
+class _Unfinished(NamedTuple):
+    """The jobs of a plan without results in the store."""
+
+    left: list[Job]
+    """Those to run."""
+    failed_before: list[Job]
+    """Those that failed in an earlier run and are not to be tried again."""
+    kept: int
+    """The number of jobs whose results the leaderboards' folders have."""
+
+
+def _unfinished(jobs: Sequence[Job], config: RunConfig, folders: Sequence[Path]) -> _Unfinished:
+    unfinished, kept = pending(jobs, [] if config.stage == "train" else folders)
+    left, failed_before = list[Job](), list[Job]()
+    for job in unfinished:
+        (failed_before if not config.retry_failed and has_failed(job) else left).append(job)
+    return _Unfinished(left, failed_before, kept)
 
 
 def _folders(config: RunConfig, specs: Mapping[str, RunSpec]) -> list[Path]:
@@ -216,13 +243,10 @@ def _printer(config: RunConfig) -> Callable[[str], None]:
 
 def _work(jobs: list[Job], config: RunConfig, folders: list[Path]) -> int:
     """Run the unfinished ones of `jobs`, then make the leaderboards; the exit status."""
-    unfinished, kept = pending(jobs, [] if config.stage == "train" else folders)
+    left, failed_before, kept = _unfinished(jobs, config, folders)
     if kept and config.verbosity >= 0:
         where = ", ".join(str(folder) for folder in folders if folder.is_dir())
         print(f"{kept} jobs are not run, their results are kept (delete to run them): {where}")
-    left, failed_before = list[Job](), list[Job]()
-    for job in unfinished:
-        (failed_before if not config.retry_failed and has_failed(job) else left).append(job)
     with engines.open_scheduler(config.engine, config.results) as scheduler:
         lost, stopped = run_jobs(scheduler, left, config.verbosity)
     # Tables take seconds and disk space: make none after Ctrl-C or on a full disk.
