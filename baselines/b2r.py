@@ -19,7 +19,7 @@ from torch import Tensor
 
 from baselines.limits import within_limit
 from baselines.osrl.cdt_acting import CDTPolicy
-from baselines.osrl.transformer import TransformerAlgorithm, TransformerConfig
+from baselines.osrl.transformer import QUICK, TransformerAlgorithm, TransformerConfig
 from benchmarks.common.ranges import Count, Share, Updates
 from benchmarks.datasets.sequences import Relabelled, SequenceSampler
 from benchmarks.datasets.targets import TARGET_QUANTILE, reward_targets
@@ -39,16 +39,7 @@ class B2RConfig(TransformerConfig):
     """The target return is this quantile of the returns within the limit."""
 
 
-_QUICK = Budget.of(
-    800,
-    update_ms=15,
-    batch=64,
-    embedding_dim=64,
-    num_layers=2,
-    num_heads=4,
-    learning_rate=5e-4,
-    lr_warmup_steps=50,
-)
+_QUICK = Budget.of(800, update_ms=15, **QUICK)
 
 
 class B2R(TransformerAlgorithm):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from baselines.osrl.cdt_acting import CDTPolicy
-from baselines.osrl.transformer import TransformerAlgorithm, TransformerConfig
+from baselines.osrl.transformer import QUICK, TransformerAlgorithm, TransformerConfig
 from benchmarks.common.ranges import NotNegative, Positive, Range, Share
 from benchmarks.datasets.sequences import SequenceSampler, cost_probabilities, relabel_beyond_front
 from benchmarks.datasets.targets import TARGET_MARGIN, TARGET_QUANTILE, reward_targets
@@ -52,16 +52,7 @@ class CDTConfig(TransformerConfig):
     """Fraction of the cost limit kept in reserve (osrl: none)."""
 
 
-_QUICK = Budget.of(
-    800,
-    update_ms=38,
-    batch=64,
-    embedding_dim=64,
-    num_layers=2,
-    num_heads=4,
-    learning_rate=5e-4,  # at 1e-3 tight limits are violated
-    lr_warmup_steps=50,
-)
+_QUICK = Budget.of(800, update_ms=38, **QUICK)
 
 
 class CDT(TransformerAlgorithm):

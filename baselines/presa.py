@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from baselines.segment_labels import Labelled
-from baselines.segment_policy import SegmentPolicy, SegmentPolicyConfig
+from baselines.segment_policy import QUICK, SegmentPolicy, SegmentPolicyConfig
 from benchmarks.common.errors import UserError
 from benchmarks.common.ranges import LearningRate, NotNegative, Share
 from benchmarks.methods.algorithm import Budget
@@ -40,17 +40,7 @@ class PreSaConfig(SegmentPolicyConfig):
     """Initial multiplier (our choice)."""
 
 
-_QUICK = Budget.of(
-    2_000,
-    update_ms=21,
-    batch=16,
-    cloning_batch=512,
-    learning_rate=1e-3,
-    warmup=200,
-    hidden=128,
-    dropout=0.1,
-    multiplier_lr=0.1,
-)
+_QUICK = Budget.of(2_000, update_ms=21, multiplier_lr=0.1, **QUICK)
 
 
 class PreSa(SegmentPolicy):

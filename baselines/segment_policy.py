@@ -81,6 +81,17 @@ class SegmentPolicyConfig(Config):
             object.__setattr__(self, "labels_checksum", found)
 
 
+QUICK = {
+    "batch": 16,
+    "cloning_batch": 512,
+    "learning_rate": 1e-3,
+    "warmup": 200,
+    "hidden": 128,
+    "dropout": 0.1,
+}
+"""Options of the shorter budgets."""
+
+
 class SegmentPolicy(Algorithm):
     """Clones the data, then learns from labels of segments; trained for one cost limit."""
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from baselines.segment_labels import Labelled
-from baselines.segment_policy import SegmentPolicy, SegmentPolicyConfig
+from baselines.segment_policy import QUICK, SegmentPolicy, SegmentPolicyConfig
 from benchmarks.common.errors import UserError
 from benchmarks.common.ranges import Share
 from benchmarks.datasets.sequences import Indices
@@ -42,16 +42,7 @@ class TraCConfig(SegmentPolicyConfig):
     """Weight of all undesirable segments against all desirable ones (0.5 on Safety-Gymnasium)."""
 
 
-_QUICK = Budget.of(
-    2_000,
-    update_ms=8,
-    batch=16,
-    cloning_batch=512,
-    learning_rate=1e-3,
-    warmup=200,
-    hidden=128,
-    dropout=0.1,
-)
+_QUICK = Budget.of(2_000, update_ms=8, **QUICK)
 
 
 class TraC(SegmentPolicy):

@@ -60,6 +60,17 @@ class TransformerConfig(Config):
             )
 
 
+QUICK = {
+    "batch": 64,
+    "embedding_dim": 64,
+    "num_layers": 2,
+    "num_heads": 4,
+    "learning_rate": 5e-4,  # at 1e-3 tight limits are violated
+    "lr_warmup_steps": 50,
+}
+"""Options of the shorter budgets."""
+
+
 class TransformerAlgorithm(WrappedAlgorithm):
     """osrl's transformer, trained on windows that the subclass samples."""
 
