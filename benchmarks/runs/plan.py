@@ -12,7 +12,6 @@ from benchmarks.methods.algorithm import eval_options, training_options
 from benchmarks.methods.registry import Method, configure, parse_options
 from benchmarks.runs.jobs import Job, Training, joined_code
 from benchmarks.tasks.suites import Limit
-from benchmarks.tasks.tasks import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +123,7 @@ class RunSpec:
                 source=data.source,
                 results=results,
                 stage=self.stage,
-                core_seconds=training_seconds + _evaluation_seconds(task, group, self.episodes),
+                core_seconds=training_seconds + task.simulation_seconds(len(group) * self.episodes),
                 task_file=task.file,
                 variant=method.label if method.options else "",
                 eval_options=eval_options(config),
@@ -151,7 +150,7 @@ def plan(specs: Sequence[RunSpec], results: str, checksums: Mapping[str, str]) -
         checksum = checksums[data.task.name]
         for job in spec._jobs_for_first_seed(method, data, list(limits), results, checksum):
             if job.training.key in trained:  # by a variant that differs only at evaluation
-                seconds = _evaluation_seconds(data.task, job.limits, job.episodes)
+                seconds = data.task.simulation_seconds(len(job.limits) * job.episodes)
                 job = replace(job, core_seconds=seconds)
             trained.add(job.training.key)
             first.append(job)
@@ -161,7 +160,3 @@ def plan(specs: Sequence[RunSpec], results: str, checksums: Mapping[str, str]) -
         for seed in specs[0].seeds
         for job in first
     ]
-
-
-def _evaluation_seconds(task: Task, limits: Sequence[float], episodes: int) -> float:
-    return len(limits) * episodes * task.horizon / task.steps_per_second

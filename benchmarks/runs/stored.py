@@ -74,7 +74,7 @@ def evaluation_job(
         source="",
         results=str(results),
         stage="evaluate",
-        core_seconds=len(limits) * episodes * task.horizon / task.steps_per_second,
+        core_seconds=task.simulation_seconds(len(limits) * episodes),
         task_file=task.file,
         command=command,
     )

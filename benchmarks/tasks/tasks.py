@@ -48,6 +48,10 @@ class Task:
         """The cost limit at `fraction` of the maximum episode cost."""
         return round(fraction * self.max_cost, 9)  # 0.29 * 100 is 28.999999999999996
 
+    def simulation_seconds(self, episodes: int) -> float:
+        """Estimated time that so many whole episodes take on one core."""
+        return episodes * self.horizon / self.steps_per_second
+
 
 _ROBOT = re.compile(r"(?:HalfCheetah|[A-Z][a-z0-9]+)(?=[A-Z])")
 """A robot at the start of a task's name: a word that another follows."""

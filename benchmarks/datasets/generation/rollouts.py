@@ -89,7 +89,7 @@ def recipe_of(task: Task) -> Recipe:
 
 def generation_seconds(task: Task) -> float:
     """Estimated time that generating the set of `task` takes on one core."""
-    return recipe_of(task).candidates * task.horizon / task.steps_per_second
+    return task.simulation_seconds(recipe_of(task).candidates)
 
 
 class Candidate(NamedTuple):
