@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import Field, asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, NamedTuple, final
 
 import numpy as np
@@ -48,21 +48,24 @@ def eval_only(default: Any) -> Any:
     return field(default=default, metadata={"eval_only": True})
 
 
+def is_eval_only(option: Field[Any]) -> bool:
+    """Whether a config field is `eval_only`."""
+    return bool(option.metadata.get("eval_only"))
+
+
 def eval_options(config: Config) -> dict[str, Any]:
     """The `eval_only` fields that differ from their defaults."""
     return {
         option.name: getattr(config, option.name)
         for option in fields(config)
-        if option.metadata.get("eval_only") and getattr(config, option.name) != option.default
+        if is_eval_only(option) and getattr(config, option.name) != option.default
     }
 
 
 def training_options(config: Config) -> dict[str, Any]:
     """All fields, with `eval_only` fields at their defaults: what a training depends on."""
     return {
-        option.name: (
-            option.default if option.metadata.get("eval_only") else getattr(config, option.name)
-        )
+        option.name: (option.default if is_eval_only(option) else getattr(config, option.name))
         for option in fields(config)
     }
 

@@ -12,7 +12,7 @@ from io import StringIO
 from typing import Any, NamedTuple, get_type_hints
 
 from benchmarks.common.ranges import allowed
-from benchmarks.methods.algorithm import Config
+from benchmarks.methods.algorithm import Config, is_eval_only
 
 
 class Option(NamedTuple):
@@ -44,7 +44,7 @@ def options_of(config_class: type[Config]) -> list[Option]:
         hint, declared = kinds[one.name], ranges[one.name]
         kind = hint.__name__ if isinstance(hint, type) else str(hint)
         words = "" if declared is None else str(declared)
-        found.append(Option(one.name, kind, default, comment, words, bool(one.metadata)))
+        found.append(Option(one.name, kind, default, comment, words, is_eval_only(one)))
     return found
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from benchmarks.report.details import NO_EVALUATIONS
 from benchmarks.report.frame import ordered_tasks
 from benchmarks.report.resampling import SAFE
 from benchmarks.report.statistics import normalised_cost, normalised_reward
@@ -38,7 +39,9 @@ def learning_scores(trainings: pd.DataFrame, episodes: pd.DataFrame) -> pd.DataF
     """
     ranges = episodes.groupby("task")[["min_return", "max_return"]].first()
     parts = []
-    watched = ~trainings["evaluations"].isin(["", "{}"]) & trainings["task"].isin(ranges.index)
+    watched = ~trainings["evaluations"].isin(["", NO_EVALUATIONS]) & trainings["task"].isin(
+        ranges.index
+    )
     for row in trainings[watched & (trainings["status"] == "finished")].to_dict("records"):
         low, high = ranges.loc[row["task"]]
         during = pd.DataFrame(json.loads(row["evaluations"]))

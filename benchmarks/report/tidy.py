@@ -14,7 +14,7 @@ from benchmarks.report.board import Board
 from benchmarks.report.learning import LearningCurve
 from benchmarks.report.metrics import METRICS
 from benchmarks.report.profiles import COSTS, REWARDS, Profile
-from benchmarks.report.statistics import Standing
+from benchmarks.report.statistics import Cell, Standing
 
 CELLS = (
     *("algorithm", "task", "limit", "fraction", "reward", "reward_std", "cost", "cost_std"),
@@ -27,7 +27,7 @@ def tidy(board: Board) -> dict[str, pd.DataFrame]:
     """Every table of the report by name; NaN where a figure is missing."""
     optional = {"learning": _learning(board.learning)} if board.learning else {}
     return optional | {
-        "leaderboard": _frame(CELLS, ([getattr(c, name) for name in CELLS] for c in board.table)),
+        "leaderboard": leaderboard(board.table),
         "overall": overall(board.ranking),
         "limits": _frame(
             ("algorithm", "limit", "fraction", "reward", "cost", "safe", "cells", "of", "lost"),
@@ -79,6 +79,11 @@ def tidy(board: Board) -> dict[str, pd.DataFrame]:
         "variants": _variants(board),
         "published": _published(board),
     }
+
+
+def leaderboard(table: Sequence[Cell]) -> pd.DataFrame:
+    """The cells, with the columns `CELLS`."""
+    return _frame(CELLS, ([getattr(cell, name) for name in CELLS] for cell in table))
 
 
 def csv(frame: pd.DataFrame) -> bytes:

@@ -9,9 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.common.errors import UserError
+from benchmarks.common.files import user_path
 from benchmarks.report import tidy
-from benchmarks.report.board import build
+from benchmarks.report.frame import validate, validate_missing
 from benchmarks.report.learning import learning_scores
+from benchmarks.report.statistics import cells, standings
 from benchmarks.results.load import load_results as load
 from benchmarks.results.manifest import MANIFEST
 
@@ -43,22 +45,21 @@ def load_results(folder: Path | str) -> Results:
     Raises `UserError` for a folder that `python -m benchmarks.run` did not make, or whose files
     cannot be read.
     """
-    path = Path(folder).expanduser()
+    path = user_path(folder)
     if not (path / MANIFEST).is_file():
         raise UserError(f"{folder} is no leaderboard: it has no {MANIFEST}")
     data = load(path)
-    board = build(data.episodes, data.missing, data.title, {}, data.details, ())
-    tables = tidy.tidy(board)
-    trainings = data.details.trainings
+    episodes, missing = validate(data.episodes), validate_missing(data.missing)
+    table, trainings = cells(episodes, missing), data.details.trainings
     return Results(
         data.title,
-        board.episodes,
-        tables["leaderboard"],
-        tables["overall"],
+        episodes,
+        tidy.leaderboard(table),
+        tidy.overall(standings(episodes, table)),
         trainings.drop(columns=["curve", "evaluations"]),
         _curves(trainings),
-        learning_scores(trainings, board.episodes),
-        board.lost,
+        learning_scores(trainings, episodes),
+        missing,
     )
 
 

@@ -12,9 +12,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from benchmarks.common.errors import UserError
-from benchmarks.common.files import replacing
+from benchmarks.common.files import replacing, user_path
+from benchmarks.common.ranges import check_ranges
 from benchmarks.datasets.custom_task import resolve_task
-from benchmarks.methods.algorithm import Algorithm
+from benchmarks.methods.algorithm import Algorithm, is_eval_only
 from benchmarks.methods.registry import find_method
 from benchmarks.runs.script import scripted
 from benchmarks.runs.store import Run
@@ -103,7 +104,7 @@ def load_policy(
     how the policy acts, for example `margin=0.2` for GAS. Raises `UserError` for a run that is not
     trained, whose code has changed, or whose method does not have such an option.
     """
-    folder = Path(run).expanduser().resolve()
+    folder = user_path(run).resolve()
     if not (folder / "job.json").is_file():
         raise UserError(f"{run} is not a run: name a folder of results/runs")
     methods = [find_method(name) for name in algorithms]
@@ -111,12 +112,13 @@ def load_policy(
     task = resolve_task(job.task)
     algorithm = find_class(job, task).from_state(Run.of(job).checkpoint(), device)
     algorithm.config = replace(algorithm.config, **_checked(algorithm, options))
+    check_ranges(algorithm.config, lambda name: f"option {algorithm.name}.{name}")
     return DeployedPolicy(algorithm, task, _limit(limit, algorithm, task))
 
 
 def _checked(algorithm: Algorithm, options: dict[str, Any]) -> dict[str, Any]:
     """The options, if all of them belong to evaluation."""
-    known = [field.name for field in fields(algorithm.config) if field.metadata.get("eval_only")]
+    known = [field.name for field in fields(algorithm.config) if is_eval_only(field)]
     for name in options:
         if name not in known:
             raise UserError(

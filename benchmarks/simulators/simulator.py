@@ -6,7 +6,6 @@ faults of the installed packages.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -155,17 +154,11 @@ def require_simulators(engine: str) -> None:
         ) from None
 
 
-def check_simulator(task: Task) -> None:
-    """Raise `UserError` if the simulator of a user's task fails in its first step.
-
-    Called before the training, so that a faulty simulator is found before hours of work.
-    """
-    with contextlib.closing(Simulator(task)) as simulator:
-        take_first_step(simulator)
-
-
 def take_first_step(simulator: Simulator) -> None:
-    """Start an episode and take a step; `UserError` if that fails."""
+    """Start an episode and take a step; `UserError` if that fails.
+
+    For users' tasks, before the training: a faulty simulator is found before hours of work.
+    """
     task = simulator.task
     try:
         simulator.reset(0)

@@ -84,6 +84,7 @@ def test_options_of_evaluation_change_how_it_acts(trained):
         (("gas", None), "serves all cost limits"),
         (("gas", "much"), "'much' is neither"),
         (("gas", "10%", {"alpha": 0.5}), "no option 'alpha' of evaluation; it has .*margin"),
+        (("gas", "10%", {"margin": 5.0}), r"gas\.margin must be from 0 to 1, not 5"),
         (("bc-safe", None, {"margin": 0.5}), "bc-safe has no option 'margin'"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.simulators.simulator import Simulator, check_simulator
+from benchmarks.simulators.simulator import Simulator, take_first_step
 from benchmarks.simulators.vector import Lockstep
 from benchmarks.tasks.tasks import Task
 from tests.support.own_task import edit
@@ -148,8 +148,8 @@ def test_an_environment_may_be_named_as_gymnasium_names_it(
     monkeypatch.syspath_prepend(toml.parent)
     task = registered(toml, "own_pendulum:SafePendulum-v0")
     assert (task.observation_dim, task.action_dim) == (3, 1)
-    check_simulator(task)
     simulator = Simulator(task)
+    take_first_step(simulator)
     simulator.reset(0)
     for k in range(1, 8):
         step = simulator.step(np.ones(1, dtype=np.float32))
@@ -159,4 +159,4 @@ def test_an_environment_may_be_named_as_gymnasium_names_it(
 
 def test_an_environment_of_gymnasiums_own_reports_no_cost(toml: Path) -> None:
     with pytest.raises(UserError, match=r'Pendulum-v1: step must return info\["cost"\]$'):
-        check_simulator(registered(toml, "Pendulum-v1"))
+        take_first_step(Simulator(registered(toml, "Pendulum-v1")))
