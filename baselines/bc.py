@@ -42,6 +42,7 @@ class BCAll(WrappedAlgorithm):
     trains_per_limit = False
     heeds_limit = False
     stackable = True
+    capturable = True
     config_class = BCConfig
     budgets: ClassVar = {
         "quick": Budget.of(2_000, update_ms=1.8, batch=256),

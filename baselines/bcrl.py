@@ -84,6 +84,7 @@ class BCRL(Algorithm):
     trains_per_limit = False
     heeds_limit = True
     stackable = True
+    capturable = True
     config_class = BCRLConfig
     budgets: ClassVar = {
         "quick": _QUICK,
@@ -212,6 +213,11 @@ class BCRL(Algorithm):
         self.sampler = TransitionSampler(data, c.batch, self.device, reward_scale=c.reward_scale)
         self.largest_cost.fill_(float(data.costs.max()) / (1.0 - c.gamma))
 
+    def schedule(self) -> None:
+        """Set the policies' learning rate."""
+        decay = 0.5 * (1.0 + math.cos(math.pi * min(self.updates / self.planned_updates, 1.0)))
+        self.actor_optimiser.param_groups[0]["lr"] = self.config.learning_rate * decay
+
     def update(self) -> dict[str, Tensor | float]:
         """Update V_c, Q_c, their target, V, Q, their target, and both policies, in this order."""
         c, batch = self.config, self.sampler(self.draws)
@@ -233,8 +239,6 @@ class BCRL(Algorithm):
                 )
                 info |= one
             values.move_target(c.tau)
-        decay = 0.5 * (1.0 + math.cos(math.pi * min(self.updates / self.planned_updates, 1.0)))
-        self.actor_optimiser.param_groups[0]["lr"] = c.learning_rate * decay
         actor_loss, actor_info = self.actor_loss(batch)
         safe_loss, safe_info = self.safe_actor_loss(batch)
         optimizer_step(self.actor_optimiser, actor_loss + safe_loss)

@@ -89,6 +89,7 @@ class CAPS(Algorithm):
     trains_per_limit = False
     heeds_limit = True
     stackable = True
+    capturable = True
     config_class = CAPSConfig
     budgets: ClassVar = {
         "quick": _QUICK,
@@ -152,6 +153,10 @@ class CAPS(Algorithm):
         c = self.config
         self.sampler = TransitionSampler(data, c.batch, self.device, reward_scale=c.reward_scale)
 
+    def schedule(self) -> None:
+        """Set the policy's learning rate."""
+        self.actor_optimiser.param_groups[0]["lr"] = self.learning_rate()
+
     def update(self) -> dict[str, Tensor | float]:
         """One step of all networks, each on the others as they were before it; then the targets."""
         batch = self.sampler(self.draws)
@@ -159,7 +164,6 @@ class CAPS(Algorithm):
         critic_loss, critic_info = self.critic_loss(batch)
         actor_loss, actor_info = self.actor_loss(batch)
         optimizer_step(self.critic_optimiser, value_loss + critic_loss)
-        self.actor_optimiser.param_groups[0]["lr"] = self.learning_rate()
         optimizer_step(self.actor_optimiser, actor_loss)
         for values in (self.rewards, self.costs):
             values.move_target(self.config.tau)

@@ -110,7 +110,7 @@ class FISOR(Algorithm):
     trains_per_limit = False
     heeds_limit = False
     stackable = True
-    compilable = ("feasibility_loss", "value_loss", "actor_loss")
+    capturable = True
     config_class = FISORConfig
     budgets: ClassVar = {
         "quick": _QUICK,
@@ -227,6 +227,10 @@ class FISOR(Algorithm):
         c = self.config
         self.sampler = TransitionSampler(data, c.batch, self.device, reward_scale=c.reward_scale)
 
+    def schedule(self) -> None:
+        """Set the policy's learning rate."""
+        self.actor_optimiser.param_groups[0]["lr"] = self.learning_rate()
+
     def update(self) -> dict[str, Tensor | float]:
         """Update the critics and their targets on one part of a batch, the actor on the rest."""
         c, batch, dim = self.config, self.sampler(self.draws), int(self.stacked)
@@ -241,7 +245,6 @@ class FISOR(Algorithm):
         optimizer_step(self.critic_optimiser, feasibility_loss + value_loss)
         for name, target in self.targets.items():
             polyak_update(target, self.critics[name], c.tau)
-        self.actor_optimiser.param_groups[0]["lr"] = self.learning_rate()
         rest = (column.narrow(dim, size, c.batch - size) for column in batch)
         for columns in zip(*(column.chunk(c.actor_steps, dim) for column in rest), strict=True):
             actor_loss, actor_info = self.actor_loss(Transitions(*columns))

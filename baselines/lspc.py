@@ -83,6 +83,7 @@ class LSPC(Algorithm):
     trains_per_limit = False
     heeds_limit = False
     stackable = True
+    capturable = True
     config_class = LSPCConfig
     budgets: ClassVar = {
         "quick": _QUICK,

@@ -114,7 +114,9 @@ def _add_protocol(parser: Parser) -> None:
         "cost; the ranking is by the last evaluation",
     )
     group.add_argument(
-        "--compile", action=FLAG, help="train with compiled updates, for methods that support it"
+        "--cuda-graphs",
+        action=FLAG,
+        help="on GPUs, replay the updates of methods that allow it",
     )
     group.add_argument(
         "--config",

@@ -42,9 +42,7 @@ def add_arguments(parser: Parser) -> None:
     )
     rollout.add_argument("--episodes", type=int, default=10, help="at each of three limits")
     _beside(commands, "data", "reading, packing and batches, beside osrl's", ())
-    stack = _beside(
-        commands, "stack", "updates of stacked seeds, and compiled ones, beside one seed", STACKS
-    )
+    stack = _beside(commands, "stack", "updates of stacked seeds, beside one seed", STACKS)
     stack.add_argument("--budget", default="quick", help="take the options of this budget")
     for name, text in (("--stack-sizes", "numbers of seeds"), ("--seeds", argparse.SUPPRESS)):
         stack.add_argument(
@@ -57,10 +55,10 @@ def add_arguments(parser: Parser) -> None:
             help=text,
         )
     for command, text in (
-        (train, "measure compiled updates of ours"),
-        (stack, "also measure them compiled"),
+        (train, "measure updates of ours as CUDA graphs"),
+        (stack, "also measure them as CUDA graphs"),
     ):
-        command.add_argument("--compile", action="store_true", help=text)
+        command.add_argument("--cuda-graphs", action="store_true", help=text)
         command.add_argument("--memory", action="store_true", help="also measure peak memory")
         command.add_argument("--device", default="cpu", help="cpu, cuda or cuda:0")
     _add_whole(commands)
@@ -138,9 +136,9 @@ def _run(args: argparse.Namespace) -> int:
         if options.get(name) is not None and not options[name] > 0:
             raise UserError(f"--{name.replace('_', '-')} must be positive, not {options[name]:g}")
     if args.command in ("train", "stack"):
-        compiled = options.pop("compile")
-        both = [False, True] if compiled else [False]
-        options["compiled"] = both if args.command == "stack" else compiled
+        asked = options.pop("cuda_graphs")
+        both = [False, True] if asked else [False]
+        options["cuda_graphs"] = both if args.command == "stack" else asked
     # torch takes seconds to import
     from benchmarks.measures.measuring import measure
 

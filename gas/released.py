@@ -146,7 +146,9 @@ class ReleasedGAS(SegmentLearner):
         self.log_temperature = torch.tensor(
             math.log(c.init_temperature), device=self.device, requires_grad=True
         )
-        self.temperature_optimiser = torch.optim.Adam([self.log_temperature], c.temperature_rate)
+        self.temperature_optimiser = torch.optim.Adam(
+            [self.log_temperature], c.temperature_rate, fused=True
+        )
         return self.reward_goal, self.cost_goal, self.actor
 
     def parts(self) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class SegmentLearner(Algorithm):
     trains_per_limit = False
     heeds_limit = True
     stackable = True
-    compilable = ("total_loss",)
+    capturable = True
     config: LearnerConfig
     sampler: Callable[[Draws], Segments]
 
@@ -111,6 +111,10 @@ class SegmentLearner(Algorithm):
 
     # update
 
+    def schedule(self) -> None:
+        """Set the learning rate."""
+        self.optimiser.param_groups[0]["lr"] = self.learning_rate()
+
     def update(self) -> dict[str, Tensor | float]:
         """One gradient step of all networks on one batch of segments."""
         for network in self.networks:
@@ -120,7 +124,6 @@ class SegmentLearner(Algorithm):
         loss.sum().backward()
         for network in self.networks:
             clip_gradients(network.parameters(), self.config.max_grad_norm, self.stacked)
-        self.optimiser.param_groups[0]["lr"] = self.learning_rate()
         self.optimiser.step()
         return {**info}
 

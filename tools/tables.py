@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.datasets.generation.policies import recorded_checksum
+from benchmarks.measures.gpu_check.tables import both_tables
 from benchmarks.report.frame import ordered_tasks
 from benchmarks.report.render.markup import Row, Table, markdown, name
 from benchmarks.report.resampling import Interval
@@ -185,6 +186,7 @@ MAKERS: dict[str, Callable[..., str]] = {
     "both-safe": lambda anchor, *place: both_safe_text(_board(*place), anchor),
     "beside": lambda file: beside_text(RESULTS / "speed" / file),
     "schema": markdown_of_frames,
+    "gpu": lambda file: both_tables(json.loads((RESULTS / "speed" / file).read_text("utf-8"))),
     "growth": lambda file: growth_text(RESULTS / "speed" / file),
 }
 """By the first word of a table's maker; its other words are the arguments."""

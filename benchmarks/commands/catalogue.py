@@ -39,7 +39,7 @@ def flags_of(cls: type[Algorithm]) -> dict[str, str]:
         "trainings": "one a limit" if cls.trains_per_limit else "one for all limits",
         "heeds the limit": _yes(cls.heeds_limit),
         "seeds as one": _yes(cls.stackable),
-        "compiled": _yes(bool(cls.compilable)),
+        "CUDA graphs": _yes(cls.capturable),
     }
 
 

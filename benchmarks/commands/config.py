@@ -60,7 +60,7 @@ class RunConfig:
     evaluate_every: Annotated[int, Range(1, most=10**9)] | None = None
     """Updates between two evaluations during a training; None for none before its end."""
     stage: str = "both"
-    compile: bool = False
+    cuda_graphs: bool = False
     checkpoint_seconds: Annotated[float, Range(0)] = 60.0
     results: Path = Path("results")
     name: str | None = None

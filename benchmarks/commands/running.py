@@ -133,7 +133,7 @@ def run(config: RunConfig, command: str) -> int:
             trackers=tracked,
             evaluate_every=config.evaluate_every or 0,
             command=command,
-            compiled=config.compile,
+            cuda_graphs=config.cuda_graphs,
         )
         for job in plan(list(specs.values()), results, checksums)
     ]
@@ -301,7 +301,7 @@ def _protocol(config: RunConfig, whole: RunSpec) -> dict[str, protocol.Value]:
         "option": config.options,
         "updates": config.updates,
         "evaluate-every": config.evaluate_every,
-        "compile": config.compile,
+        "cuda-graphs": config.cuda_graphs,
         "name": config.name,
     }
     return {

@@ -40,11 +40,6 @@ class Draws:
         empty = values.new_empty(self._shape_of_seed(values))
         return self._each(lambda g: torch.empty_like(empty).bernoulli_(share, generator=g))
 
-    def leave_out(self) -> None:
-        """Exclude these calls from compilation, so that compiled updates draw the same numbers."""
-        for name in ("integers", "uniform", "uniform_like", "normal_like", "kept"):
-            setattr(self, name, torch.compiler.disable(getattr(self, name)))
-
     def _shape_of_seed(self, values: Tensor) -> torch.Size:
         return values.shape if self.streams is None else values.shape[1:]
 

@@ -1,4 +1,4 @@
-"""Timing of stacked seeds and of compiled updates, on a CPU or a GPU."""
+"""Timing of stacked seeds, on a CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from benchmarks.common.errors import UserError
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.measures.timing import Comparison, Workload, clock_of, compare, peak_mib
 from benchmarks.methods.algorithm import Problem
+from benchmarks.methods.capture import WARM_UP, updates_of
 from benchmarks.methods.registry import configure, find_method
 from benchmarks.methods.stacking import Stack
 from benchmarks.tasks.tasks import Task
-
-_WARM_UP = 3
-"""Updates before the clock starts; the first compiles the code."""
 
 
 def seeds_update(
@@ -28,7 +26,7 @@ def seeds_update(
     budget: str,
     seeds: int,
     device: str,
-    compiled: bool = False,
+    cuda_graphs: bool = False,
 ) -> Workload:
     """Updates of a stack of `seeds` seeds; the losses are read at the end."""
     cls = find_method(method).cls
@@ -40,22 +38,22 @@ def seeds_update(
     )
     limit = task.limit(0.2) if cls.trains_per_limit else None
     agents = [cls(problem, config, limit=limit, seed=k, device=device) for k in range(seeds)]
+    for agent in agents:
+        agent.cuda_graphs = cuda_graphs
     trained = agents[0] if seeds == 1 else Stack(agents).leader
-    if compiled:
-        trained.compile()
     trained.planned_updates = 10**9
     with trained.random():
         trained.prepare(data)
+    update = updates_of(trained)
 
     def run(amount: int) -> None:
         with trained.random():
             for _ in range(max(amount // seeds, 1)):
-                losses = trained.update()
-                trained.updates += 1
+                losses = update()
         for loss in losses.values():
             torch.as_tensor(loss).sum().item()
 
-    run(_WARM_UP * seeds)
+    run((WARM_UP + 1) * seeds)  # before the clock starts: they allocate and record
     return run
 
 
@@ -66,23 +64,23 @@ def compare_stacks(
     *,
     budget: str,
     seeds: Sequence[int],
-    compiled: Sequence[bool],
+    cuda_graphs: Sequence[bool],
     device: str,
     rounds: int,
     seconds: float,
     memory: bool = False,
 ) -> list[Comparison]:
-    """For each method, compare a seed's update in a stack with one trained alone, not compiled."""
+    """For each method, compare a seed's update in a stack with one alone, without a graph."""
     results = []
     for name in names:
         update = partial(seeds_update, name, data, task, budget=budget, device=device)
         for count in seeds:
-            for compile_updates in compiled:
-                if count == 1 and not compile_updates:
+            for graphs in cuda_graphs:
+                if count == 1 and not graphs:
                     continue
-                stacked = partial(update, seeds=count, compiled=compile_updates)
+                stacked = partial(update, seeds=count, cuda_graphs=graphs)
                 result = compare(
-                    f"{name}, {count} as one{', compiled' if compile_updates else ''}",
+                    f"{name}, {count} as one{', CUDA graph' if graphs else ''}",
                     stacked(),
                     update(seeds=1),
                     rounds=rounds,

@@ -11,6 +11,7 @@ from benchmarks.measures import reference
 from benchmarks.measures.cases import CASES
 from benchmarks.measures.timing import Comparison, Workload, clock_of, compare, peak_mib
 from benchmarks.methods.algorithm import Config, Problem
+from benchmarks.methods.capture import WARM_UP, updates_of
 from benchmarks.methods.registry import find_method
 from benchmarks.tasks.tasks import Task
 
@@ -29,7 +30,7 @@ def our_training(
     config: Config,
     limit: float,
     device: str = "cpu",
-    compiled: bool = False,
+    cuda_graphs: bool = False,
 ) -> Workload:
     """Updates as in a job; the losses are read once per call."""
     cls = find_method(method).cls
@@ -39,20 +40,21 @@ def our_training(
         limit=limit if cls.trains_per_limit else None,
         device=device,
     )
-    if compiled:
-        algorithm.compile()
+    algorithm.cuda_graphs = cuda_graphs
     algorithm.planned_updates = 10**9
     with algorithm.random():
         algorithm.prepare(data)
+    update = updates_of(algorithm)
 
     def run(updates: int) -> None:
         with algorithm.random():
             for _ in range(updates):
-                losses = algorithm.update()
-                algorithm.updates += 1
+                losses = update()
         for loss in losses.values():
             float(loss)
 
+    if device != "cpu":  # the first updates there allocate and record
+        run(WARM_UP + 1)
     return run
 
 
@@ -76,11 +78,11 @@ def compare_training(
     seconds: float,
     memory: bool,
     device: str = "cpu",
-    compiled: bool = False,
+    cuda_graphs: bool = False,
 ) -> list[Comparison]:
     """A comparison for each of `names` in `CASES`, at the limit of 20 % of the maximum cost.
 
-    `compiled` compiles the updates of ours.
+    `cuda_graphs` replays the updates of ours.
     """
     results = []
     for name in names:
@@ -90,8 +92,8 @@ def compare_training(
         ours = data, task, config_of(case.method, budget, size, case.options), limit, device
         rival = data, task, config_of(case.rival, budget, size, {}), limit, device
         result = compare(
-            f"{name} ({size}{', compiled' if compiled else ''})",
-            our_training(case.method, *ours, compiled),
+            f"{name} ({size}{', CUDA graph' if cuda_graphs else ''})",
+            our_training(case.method, *ours, cuda_graphs),
             their_training(case.rival, *rival),
             rounds=rounds,
             seconds=seconds,

@@ -16,7 +16,9 @@ import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks.datasets.trajectories import Trajectories
-from benchmarks.methods.algorithm import Algorithm, Problem
+from benchmarks.measures.timing import repeat
+from benchmarks.methods.algorithm import Problem
+from benchmarks.methods.capture import WARM_UP, updates_of
 from benchmarks.methods.registry import configure, find_method
 from benchmarks.tasks.tasks import Task
 
@@ -27,7 +29,9 @@ ON_CPU = ("aten::_local_scalar_dense", "aten::masked_select")
 non-zero rows not counted, as `baselines.osrl.ensemble` makes them on a CPU only."""
 _OPTIMISER = "Optimizer.step#"
 """On a CPU, steps of fused optimisers read their own counters."""
-_WARM_UP, _RANGE = 3, "updates between log points"
+_WARM_UP = WARM_UP + 2
+"""Updates before the count: a captured method has then been recorded and replayed once."""
+_RANGE = "updates between log points"
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,9 @@ def count_waits(
     algorithm.planned_updates = 10**9
     with algorithm.random():
         algorithm.prepare(data)
-        _update(algorithm, _WARM_UP)
-        return Waits(name, updates, waits_of(lambda: _update(algorithm, updates), device, trace))
+        update = repeat(updates_of(algorithm))
+        update(_WARM_UP)
+        return Waits(name, updates, waits_of(lambda: update(updates), device, trace))
 
 
 def waits_of(work: Callable[[], object], device: str, trace: Path | None = None) -> dict[str, int]:
@@ -98,9 +103,3 @@ def waits_of(work: Callable[[], object], device: str, trace: Path | None = None)
 
 def _within(event: Any, time_range: Any) -> bool:
     return bool(time_range.start <= event.time_range.start <= time_range.end)
-
-
-def _update(algorithm: Algorithm, updates: int) -> None:
-    for _ in range(updates):
-        algorithm.update()
-        algorithm.updates += 1

@@ -25,6 +25,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from benchmarks.common.random_streams import Draws
 from benchmarks.common.ranges import Batch
 from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.methods.capture import updates_of
 from benchmarks.methods.generators import get_states, seeded_states, set_states
 
 LOG_EVERY = 500
@@ -209,10 +210,13 @@ class Algorithm(ABC):
     config_class: ClassVar[type[Config]] = Config
     stackable: ClassVar[bool] = False
     """Several seeds can train as one batched model; `benchmarks.methods.stacking` says how."""
-    compilable: ClassVar[tuple[str, ...]] = ()
-    """Methods that `compile` compiles: functions of tensors that draw from `draws` only."""
+    capturable: ClassVar[bool] = False
+    """`update` can be recorded as a CUDA graph and replayed (`benchmarks.methods.capture`): it
+    launches the same kernels each time, reads no tensor, and uses fused Adam or AdamW."""
     stacked = False
     """This instance trains several seeds: its tensors have a leading dimension of seeds."""
+    cuda_graphs = False
+    """Replay the updates of this instance as a CUDA graph, if it is on a GPU and `capturable`."""
     budgets: ClassVar[Mapping[str, Budget]] = {
         "quick": Budget.of(2_000),
         "standard": Budget.of(10_000),
@@ -264,6 +268,9 @@ class Algorithm(ABC):
         Random numbers drawn here depend on the seed only, so that both calls give the same.
         """
 
+    def schedule(self) -> None:  # noqa: B027
+        """Set what depends on the number of updates, as learning rates; called before `update`."""
+
     @abstractmethod
     def update(self) -> dict[str, Tensor | float]:
         """Update all networks once; returns the losses by name, detached and not yet read."""
@@ -309,24 +316,17 @@ class Algorithm(ABC):
         with self.random():
             self.prepare(data)
         self.generators = generators
-        seconds = 0.0
+        update, seconds = updates_of(self), 0.0
         while self.updates < updates:
             start = time.perf_counter()
             with self.random():
                 while True:
-                    losses = self.update()
-                    self.updates += 1
+                    losses = update()
                     if self.updates % every == 0 or self.updates == updates or due():
                         break
             read = {name: _number(value, self.stacked) for name, value in losses.items()}
             seconds += time.perf_counter() - start
             yield self.updates, read, seconds
-
-    def compile(self) -> None:
-        """Compile the `compilable` methods; results stay the same up to rounding."""
-        self.draws.leave_out()
-        for name in self.compilable:
-            setattr(self, name, torch.compile(getattr(self, name), dynamic=False))
 
     @contextmanager
     def random(self) -> Iterator[None]:

@@ -125,10 +125,6 @@ class Stack:
         for name, value in vars(first).items():
             setattr(self.leader, name, _replaced(value, stacked_by_id))
 
-    def compile(self) -> None:
-        """Like `Algorithm.compile`."""
-        self.leader.compile()
-
     def fit(
         self,
         data: Trajectories,

@@ -18,6 +18,8 @@ _RENAMED = {
     "beside": "stacked_seeds",
 }
 """Fields of `Job` by the names that earlier versions wrote into plan.json."""
+_REMOVED = ("compiled",)
+"""Fields of earlier versions that have no counterpart."""
 
 
 class ExitStatus(IntEnum):
@@ -107,8 +109,8 @@ class Job:
     """Options used only at evaluation that differ from their defaults."""
     seeds_per_job: int = 1
     """Most seeds that one process may train as one (`benchmarks.methods.stacking`)."""
-    compiled: bool = False
-    """Train with compiled updates, where the method has any."""
+    cuda_graphs: bool = False
+    """On a GPU, replay the updates of `capturable` methods as CUDA graphs."""
     stacked_seeds: tuple[int, ...] = ()
     """Further seeds that this process trains as one with `training.seed`."""
 
@@ -141,7 +143,7 @@ class Job:
     @staticmethod
     def of(stored: Mapping[str, Any]) -> Job:
         """The job whose fields are `stored`, also under the names of earlier versions."""
-        values = {_RENAMED.get(name, name): value for name, value in stored.items()}
+        values = {_RENAMED.get(k, k): value for k, value in stored.items() if k not in _REMOVED}
         values["training"] = Training(**values["training"])
         for name in ("limits", "trackers", "stacked_seeds"):
             values[name] = tuple(values.get(name, ()))

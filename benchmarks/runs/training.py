@@ -162,9 +162,9 @@ def _fit(
 ) -> Iterator[Sequence[TrainingProgress]]:
     """Update the methods, as one stack where they are several; yield the progress of each."""
     job, algorithms = attempts[0].job, [attempt.algorithm for attempt in attempts]
+    for algorithm in algorithms:
+        algorithm.cuda_graphs = job.cuda_graphs
     trained = Stack(algorithms) if len(algorithms) > 1 else algorithms[0]
-    if job.compiled:
-        trained.compile()
     every = math.gcd(LOG_EVERY, job.evaluate_every)  # gcd(n, 0) is n
     for progress in trained.fit(data, job.training.updates, every, due):
         yield [progress] if isinstance(progress, TrainingProgress) else progress

@@ -180,6 +180,7 @@ def test_an_update_moves_the_targets_and_lets_the_policies_rate_fall() -> None:
     old = {k: v.clone() for k, v in bcrl.rewards.target.state_dict().items()}
     bcrl.planned_updates, bcrl.updates = 4, 2
     with bcrl.random():
+        bcrl.schedule()
         bcrl.update()
     for name, value in bcrl.rewards.target.state_dict().items():
         online = bcrl.rewards.q.state_dict()[name]

@@ -159,7 +159,10 @@ def test_the_old_spelling_of_seeds_per_job_still_works_and_is_not_shown() -> Non
 
 def test_only_what_is_given_is_told_apart_from_defaults() -> None:
     assert parser().given([]) == {}
-    assert parser().given(["--no-compile", "--workers", "2"]) == {"compile": False, "workers": 2}
+    assert parser().given(["--no-cuda-graphs", "--workers", "2"]) == {
+        "cuda_graphs": False,
+        "workers": 2,
+    }
 
 
 def test_flags_are_set_and_taken_back() -> None:

@@ -36,7 +36,7 @@ OPTIONS = st.sampled_from(
         *("--episodes", "--option", "--updates", "--config", "--results", "--name", "--stage"),
         *("--checkpoint-seconds", "--engine", "--device", "--workers", "--timeout", "--address"),
         *("--gpu-share", "--slurm", "--seeds-per-job", "--together", "--mirror", "--wandb"),
-        *("--evaluate-every", "--compile", "--offline", "--tensorboard", "--skip-missing"),
+        *("--evaluate-every", "--cuda-graphs", "--offline", "--tensorboard", "--skip-missing"),
     ]
 )
 ANY = st.lists(st.tuples(OPTIONS, st.lists(ODD, max_size=2)), max_size=3)

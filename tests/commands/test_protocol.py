@@ -24,7 +24,7 @@ data = "files"
 seeds = [0, 3]
 episodes = 4
 option = ["gas.batch=64"]
-compile = true
+cuda-graphs = true
 checkpoint-seconds = 2.5
 """
 
@@ -41,7 +41,7 @@ def test_a_protocol_is_what_its_options_are_on_the_command_line(tmp_path: Path) 
         *("--suite", "tight", "loose", "--tasks", "BallRun", f"{there}/mine/reach.toml"),
         *("--algorithms", "gas", "gas@alpha=0.9,mask=false", f"{there}/mine/method.py:Mine"),
         *("--budget", "quick", "--data", f"{there}/files", "--seeds", "0", "3"),
-        *("--episodes", "4", "--option", "gas.batch=64", "--compile"),
+        *("--episodes", "4", "--option", "gas.batch=64", "--cuda-graphs"),
         *("--checkpoint-seconds", "2.5"),
     ]
     assert configure(["--config", write(tmp_path, WHOLE)]) == configure(words)
@@ -49,10 +49,12 @@ def test_a_protocol_is_what_its_options_are_on_the_command_line(tmp_path: Path) 
 
 def test_the_command_line_overrides_a_protocol(tmp_path: Path) -> None:
     file = write(tmp_path, WHOLE)
-    config = configure(["--config", file, "--suite", "zero-shot", "--no-compile", "--seeds", "1"])
+    config = configure(
+        ["--config", file, "--suite", "zero-shot", "--no-cuda-graphs", "--seeds", "1"]
+    )
     assert config.suites == ("zero-shot",)
     assert config.seeds == (1,)
-    assert not config.compile
+    assert not config.cuda_graphs
     assert config.episodes == 4
 
 
@@ -66,7 +68,7 @@ def test_the_command_line_overrides_a_protocol(tmp_path: Path) -> None:
         ("seeds = []", "the list is empty: leave the key out"),
         ("episodes = 'ten'", "argument --episodes: invalid int value: 'ten'"),
         ("episodes = [1]", "episodes = [1]: give one value, not a list"),
-        ("compile = 1", "compile = 1: give true or false"),
+        ("cuda-graphs = 1", "cuda-graphs = 1: give true or false"),
         ("budget = true", "budget = True: give text or a number"),
         ("tasks = ['--dry-run']", "no value may start with a dash"),
         ("stage = 'evalute'", "invalid choice: 'evalute'"),
@@ -97,7 +99,7 @@ values = st.dictionaries(
     {
         "seeds": st.lists(st.integers(0, 2**32 - 1), min_size=1).map(tuple),
         "checkpoint-seconds": st.floats(0.0, 1e9),
-        "compile": st.booleans(),
+        "cuda-graphs": st.booleans(),
     }
 )
 

@@ -214,7 +214,7 @@ def test_an_update_uses_the_schedule():
     gas = built(warmup=4, learning_rate=0.5)
     gas.planned_updates = 10
     for gas.updates in range(6):
-        gas.update()
+        gas.schedule()
         assert gas.optimiser.param_groups[0]["lr"] == gas.learning_rate()
 
 

@@ -208,6 +208,7 @@ def test_the_temperature_only_falls():
     gas = built(temperature_rate=0.01)
     course = [gas.log_temperature.item()]
     for _ in range(20):
+        gas.schedule()
         gas.update()
         course.append(gas.log_temperature.item())
     falls = -np.diff(course)

@@ -78,7 +78,7 @@ def test_evaluations_of_both_sides_run() -> None:
 def test_seeds_as_one_are_timed_beside_one_alone() -> None:
     results = compare_stacks(
         ["bc-all", "coptidice"], small_data(), find_task("BallRun"), budget="quick", seeds=[1, 2],
-        compiled=[False], device="cpu", rounds=2, seconds=1e-9,
+        cuda_graphs=[False], device="cpu", rounds=2, seconds=1e-9,
     )  # fmt: skip
     assert [one.name for one in results] == ["bc-all, 2 as one", "coptidice, 2 as one"]
     assert all(min(*one.ours, *one.reference) > 0 for one in results)

@@ -304,53 +304,6 @@ def test_acting_after_a_stack_is_acting_alone():
         np.testing.assert_allclose(acted, expected, atol=1e-5)
 
 
-COMPILABLE = [name for name in BUILT_IN if find_method(name).cls.compilable]
-
-
-@pytest.mark.parametrize("name", COMPILABLE)
-def test_compiled_updates_are_those_of_python(name):
-    """Graphs that run as they are: making code for them takes a minute."""
-    check_compiled(name, SEEDS[:2], "eager")
-
-
-def test_a_single_training_can_be_compiled():
-    check_compiled("gas-levels", SEEDS[:1], "eager")
-
-
-@pytest.mark.slow
-def test_compiled_updates_with_code_made_for_them_are_those_of_python():
-    check_compiled("gas", SEEDS[:2], "inductor")
-
-
-def test_a_method_without_compilable_parts_trains_as_it_is():
-    plain = build("bc-all", 0)
-    plain.compile()
-    assert [one.updates for one in plain.fit(DATA, 2)] == [2]
-
-
-def check_compiled(name, seeds, backend):
-    few = (
-        {"blocks": 1} if "blocks" in find_method(name).cls.config_class.__dataclass_fields__ else {}
-    )
-    compiled, plain = ([build(name, seed, **few) for seed in seeds] for _ in range(2))
-    graphs = []
-    with pytest.MonkeyPatch.context() as patch:
-        made = torch.compile
-
-        def counting(function, **more):
-            graphs.append(function)
-            return made(function, backend=backend, **more)
-
-        patch.setattr(torch, "compile", counting)
-        one = Stack(compiled) if len(seeds) > 1 else compiled[0]
-        one.compile()
-        list(one.fit(DATA, 4))
-    assert len(graphs) == len(type(compiled[0]).compilable)
-    for own, other in zip(compiled, plain, strict=True):
-        list(other.fit(DATA, 4))
-        assert_alike(own, other)
-
-
 def test_a_checkpoint_of_one_of_several_holds_no_other_seed():
     together, alone = [build("gas", seed) for seed in range(4)], build("gas", 0)
     list(Stack(together).fit(DATA, 2))

@@ -109,6 +109,7 @@ def test_a_job_is_read_under_the_names_of_earlier_versions():
         **{"training": asdict(TRAINING), "limits": [8.0], "episodes": 2, "method": "gas"},
         **{"data": "", "source": "generated", "results": "results", "label": "gas@alpha=1"},
         **{"acting": {"target_factor": 2.0}, "together": 4, "beside": [1, 2]},
+        "compiled": False,
     }
     job = Job.of(stored)
     assert job == Job(

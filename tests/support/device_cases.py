@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -91,14 +90,3 @@ class HostDraws(TorchDispatchMode):
 
 def _on_cpu(value: Any) -> Any:
     return value.cpu() if isinstance(value, Tensor) else value
-
-
-def counting_compiler(backend: str) -> tuple[list[Any], Callable[..., Any]]:
-    """`torch.compile` with a backend, and the functions that it was asked to compile."""
-    asked, compiler = list[Any](), torch.compile
-
-    def compile_with(function: Any, **options: Any) -> Any:
-        asked.append(function)
-        return compiler(function, backend=backend, **options)
-
-    return asked, compile_with

@@ -45,7 +45,7 @@ def stages(device: str, folder: Path, data: str) -> list[Stage]:
     return [
         Stage(
             "tests",
-            120.0 * longer,
+            100.0 * longer,
             (
                 *("-m", "pytest", str(_TESTS), "-m", "not gpu" if rehearsal else "gpu"),
                 *("-v", "-p", "no:cacheprovider", "-p", "tests.support.passed"),
@@ -53,9 +53,9 @@ def stages(device: str, folder: Path, data: str) -> list[Stage]:
             ),
             (*_NUMERIC, "pytest"),
         ),
-        Stage("speed", 160.0 * longer, ("-m", f"{own}.speed", *where), _NUMERIC),
-        Stage("waits", 30.0 * longer, ("-m", f"{own}.waits", *where), _NUMERIC),
-        Stage("training", 170.0 * longer, ("-m", f"{own}.training", *where), (*_NUMERIC, "tqdm")),
+        Stage("speed", 180.0 * longer, ("-m", f"{own}.speed", *where), _NUMERIC),
+        Stage("waits", 60.0 * longer, ("-m", f"{own}.waits", *where), _NUMERIC),
+        Stage("training", 140.0 * longer, ("-m", f"{own}.training", *where), (*_NUMERIC, "tqdm")),
     ]
 
 

@@ -23,7 +23,6 @@ from benchmarks.measures.measuring import machine
 from benchmarks.measures.stacks import compare_stacks
 from benchmarks.measures.timing import Comparison
 from benchmarks.measures.training import compare_training
-from benchmarks.methods.registry import find_method
 
 RESULTS = Path(__file__).resolve().parents[3] / "results" / "speed"
 _LEFT_OUT = ("cpq, inert penalty",)
@@ -38,11 +37,11 @@ class Sizes:
     rounds: int
     seconds: float
     stacks: tuple[int, ...]
-    compiled: tuple[str, ...]
-    """Methods whose compiled updates are measured."""
+    captured: tuple[str, ...]
+    """Methods whose updates are also measured as CUDA graphs."""
 
 
-FULL = Sizes(None, 3, 0.3, (5, 10, 20), ("gas", "fisor", "gas-levels"))
+FULL = Sizes(None, 3, 0.3, (5, 10, 20), ("gas", "gas-levels", "fisor", "bc-all"))
 REHEARSAL = Sizes(16, 1, 1e-9, (2,), ("gas",))
 
 
@@ -52,13 +51,13 @@ class Part:
 
     case: str
     seeds: int = 1
-    compiled: bool = False
+    cuda_graphs: bool = False
 
     @property
     def file(self) -> str:
         """Name of its file."""
         name = re.sub(r"\W+", "-", self.case)
-        return f"{name}-{self.seeds}{'-compiled' if self.compiled else ''}.json"
+        return f"{name}-{self.seeds}{'-graph' if self.cuda_graphs else ''}.json"
 
     def measure(self, asked: Setting, sizes: Sizes) -> Comparison:
         """Measure it."""
@@ -68,27 +67,25 @@ class Part:
             "device": asked.device,
             "rounds": sizes.rounds,
             "seconds": sizes.seconds,
-            "memory": not (asked.rehearsal or self.compiled),
+            "memory": not asked.rehearsal,
         }
         alone = self.seeds == 1 and self.case in CASES
         if alone:
-            options |= {"batch": sizes.batch, "compiled": self.compiled}
+            options |= {"batch": sizes.batch, "cuda_graphs": self.cuda_graphs}
             (found,) = compare_training([self.case], data, task, **options)
         else:
-            options |= {"seeds": [self.seeds], "compiled": [self.compiled]}
+            options |= {"seeds": [self.seeds], "cuda_graphs": [self.cuda_graphs]}
             (found,) = compare_stacks([self.case], data, task, **options)
         return found
 
 
 def parts(sizes: Sizes) -> Iterator[Part]:
-    """What is measured, in the order of what matters most: compiling takes the longest."""
+    """What is measured, in the order of what matters most."""
     yield from (Part(case) for case in CASES if case not in _LEFT_OUT)
+    for count in (1, sizes.stacks[0]):
+        yield from (Part(name, count, True) for name in sizes.captured)
     for count in sizes.stacks:
         yield from (Part(name, count) for name in STACKS)
-    for count in (1, sizes.stacks[0]):
-        yield from (
-            Part(name, count, True) for name in sizes.compiled if find_method(name).cls.compilable
-        )
 
 
 def measure(asked: Setting, sizes: Sizes) -> list[str]:
@@ -108,7 +105,7 @@ def measure(asked: Setting, sizes: Sizes) -> list[str]:
             faults.append(f"{part.file}: {describe(error)}")
             print(faults[-1], flush=True)
             continue
-        facts = {"case": part.case, "seeds": part.seeds, "compiled": part.compiled}
+        facts = {"case": part.case, "seeds": part.seeds, "cuda graphs": part.cuda_graphs}
         content = {**facts, "machine": machine(asked.device), "result": result.record()}
         write_atomic(path, json.dumps(content, indent=1) + "\n")
         print(f"{part.file}: {result.record()['ratio']:.2f} times", flush=True)

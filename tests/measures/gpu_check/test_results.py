@@ -47,10 +47,10 @@ def test_a_part_that_fails_costs_no_other_and_is_measured_again(
 ) -> None:
     assert speed.measure(asked, REHEARSAL) == ["gas-5.json: ArithmeticError: planted"]
     assert speed.measure(asked, REHEARSAL) == []
-    assert few_parts == ["gas-1.json", "gas-5.json", "gas-1-compiled.json", "gas-5.json"]
+    assert few_parts == ["gas-1.json", "gas-5.json", "gas-1-graph.json", "gas-5.json"]
     table = (asked.out / "gpu.md").read_text()
-    assert "| gas | 250 | 1e+03 | 4.00 | 1e+03 | 4.00 |  |  |" in table
-    assert "| gas | 5 | no | 1e+03 | 4.00 | 4.00 |  |" in table
+    assert "| gas | 250 | 1000 | 4.00 | 1000 | 4.00 |  |  |" in table
+    assert "| gas | 5 | no | 1000 | 4.00 | 4.00 |  |" in table
 
 
 def test_figures_of_a_cpu_are_not_published(asked: Setting, few_parts: list[str]) -> None:
