@@ -28,6 +28,7 @@ def add_arguments(parser: Parser) -> None:
     parser.epilog = examples(
         f"{parser.prog} results --limits 5% 25",
         f"{parser.prog} results/runs/BallRun-gas-0123456789abcdef --limits 15%,35% --episodes 20",
+        f"{parser.prog} results/runs/BallRun-gas-0123456789abcdef --limits 10% 80% --video out.mp4",
     )
     parser.add_argument(
         "runs",
@@ -45,6 +46,13 @@ def add_arguments(parser: Parser) -> None:
         help="plugin files of stored runs; a file that is not named here is not loaded",
     )
     add_tasks(group, help="your own task files of stored runs")
+    group.add_argument(
+        "--video",
+        type=user_path,
+        metavar="FILE",
+        help="also film the first episode at each limit beside its cost; FILE.mp4, or FILE.gif; "
+        "for one run",
+    )
     add_engine(parser, seeds=False)
 
 

@@ -101,6 +101,8 @@ class EvaluateConfig:
     """Plugin files that stored runs were trained with."""
     tasks: tuple[str, ...] = ()
     """Task files that stored runs were trained on."""
+    video: Path | None = None
+    """File for a video of the first episode at each limit."""
     engine: EngineConfig = field(default_factory=EngineConfig)
 
     @staticmethod

@@ -10,6 +10,7 @@ from benchmarks.common.files import require_writable
 from benchmarks.common.locks import require_locks
 from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.methods.registry import find_method
+from benchmarks.runs.film import Film
 from benchmarks.runs.jobs import Job
 from benchmarks.runs.store import Run, is_done
 from benchmarks.runs.stored import evaluation_job, stored_runs
@@ -32,6 +33,7 @@ def evaluate_stored(config: EvaluateConfig, command: str) -> int:
         evaluation_job(folder, limits, config.episodes, methods, tasks, command)
         for folder in dict.fromkeys(one for run in config.runs for one in stored_runs(run))
     ]
+    film = None if config.video is None else Film.of(config.video, jobs)
     stores = list(dict.fromkeys(Path(job.results) for job in jobs))
     for results in stores:
         require_writable(results)
@@ -49,6 +51,8 @@ def evaluate_stored(config: EvaluateConfig, command: str) -> int:
     for job in jobs:
         _print(job)
     print_failures(lost, scheduler.halt_reason, "the same command")
+    if film and not (lost or stopped or scheduler.halt_reason):
+        film.record()
     return 130 if stopped else int(bool(lost or scheduler.halt_reason))
 
 

@@ -55,8 +55,8 @@ def evaluate(
         )
     limit = np.repeat(np.asarray(limits, dtype=np.float64), episodes)
     number = np.tile(np.arange(episodes), len(limits))
-    starts = np.random.SeedSequence(seed).generate_state(episodes)
-    seeds = [int(starts[k]) for k in number]
+    starts = episode_seeds(seed, episodes)
+    seeds = [starts[k] for k in number]
     totals, lengths = np.zeros((2, len(limit))), np.zeros(len(limit), dtype=int)
     opened = (
         Lockstep(task, len(limit), processes) if simulators is None else nullcontext(simulators)
@@ -67,6 +67,11 @@ def evaluate(
             done += _play(algorithm, vector, limit, seeds, done, totals, lengths)
     columns = zip(limit.tolist(), number.tolist(), *totals.tolist(), lengths.tolist(), strict=True)
     return [Episode(*values) for values in columns]
+
+
+def episode_seeds(seed: int, episodes: int) -> list[int]:
+    """The simulator's seed of each episode of an evaluation."""
+    return [int(start) for start in np.random.SeedSequence(seed).generate_state(episodes)]
 
 
 def _play(

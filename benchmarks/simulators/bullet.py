@@ -5,7 +5,7 @@
   differs from later ones. Repair: discard the first reset, take a neutral step before each episode,
   and seed a generator that is private to the reset.
 * It loads meshes for rendering, which take half a second and about 100 MB for each Car or Drone.
-  Repair: leave them out, as the physics uses the collision shapes.
+  Repair: leave them out unless it is rendered, as the physics uses the collision shapes.
 * It looks up and binds each Bullet function at every call. Repair: bind them once.
 """
 
@@ -21,12 +21,13 @@ from benchmarks.simulators.isolation import private_random_state, quiet
 from benchmarks.tasks.tasks import Task
 
 
-def reset_bullet(task: Task, env: Any, seed: int) -> tuple[Any, Any]:
+def reset_bullet(task: Task, env: Any, seed: int, rendered: bool) -> tuple[Any, Any]:
     """Start the episode of `seed` in `env`, built if None; return `env` and the observation."""
     if env is None:
         import gymnasium
 
-        with private_random_state(0), quiet(), without_visual_shapes():
+        shapes = contextlib.nullcontext if rendered else without_visual_shapes
+        with private_random_state(0), quiet(), shapes():
             env = gymnasium.make(task.simulator, disable_env_checker=True).unwrapped
             env.reset()
         _bind_functions(env.bc)

@@ -14,17 +14,20 @@ from benchmarks.simulators.isolation import private_random_state, quiet
 from benchmarks.tasks.tasks import Task
 
 
-def reset_custom(task: Task, env: Any, seed: int) -> tuple[Any, Any]:
-    """Start the episode of `seed` in `env`, built if None; return `env` and the observation."""
+def reset_custom(task: Task, env: Any, seed: int, rendered: bool) -> tuple[Any, Any]:
+    """Start the episode of `seed` in `env`, built if None; return `env` and the observation.
+
+    A class in a file renders pictures if its `render()` returns them.
+    """
     if env is None:
         with private_random_state(0):
-            env = _make(task)
+            env = _make(task, rendered)
     with private_random_state(seed):
         observation, _ = env.reset(seed=seed)
     return env, observation
 
 
-def _make(task: Task) -> Any:
+def _make(task: Task, rendered: bool) -> Any:
     """Build the simulator of a user's task, with actions in [-1, 1] and the widths of its data."""
     import gymnasium
     import gymnasium.wrappers.rescale_action
@@ -35,7 +38,8 @@ def _make(task: Task) -> Any:
             if source.endswith(".py"):
                 env = getattr(_load_module(Path(source)), name)()
             else:
-                env = gymnasium.make(task.simulator, disable_env_checker=True)
+                view: dict[str, Any] = {"render_mode": "rgb_array"} if rendered else {}
+                env = gymnasium.make(task.simulator, disable_env_checker=True, **view)
     except (Exception, SystemExit) as error:
         raise UserError(
             f"{task.file}: simulator {task.simulator} cannot be made ({describe(error)})"

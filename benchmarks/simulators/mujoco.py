@@ -3,12 +3,13 @@
 * The package uses arrays as dataclass defaults of colours, which Python 3.11 rejects as unhashable.
   Repair: make those arrays hashable.
 * It compiles its world at each reset, which takes a second, nearly all of it for textures that only
-  a renderer uses. Repair: compile the world without textures.
+  a renderer uses. Repair: compile the world without textures unless it is rendered.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -19,14 +20,21 @@ import numpy as np
 from benchmarks.simulators.isolation import private_random_state
 from benchmarks.tasks.tasks import Task
 
+_VIEW = {"render_mode": "rgb_array", "camera_name": "fixedfar", "width": 360, "height": 360}
+"""What a rendered environment is made with."""
 
-def reset_mujoco(task: Task, env: Any, seed: int) -> tuple[Any, Any]:
+
+def reset_mujoco(task: Task, env: Any, seed: int, rendered: bool) -> tuple[Any, Any]:
     """Start the episode of `seed` in `env`, built if None; return `env` and the observation."""
-    with _hashable_colours(), _without_textures(), private_random_state(seed):
+    textures = contextlib.nullcontext if rendered else _without_textures
+    with _hashable_colours(), textures(), private_random_state(seed):
         if env is None:
+            if rendered and not os.environ.get("DISPLAY"):
+                os.environ.setdefault("MUJOCO_GL", "egl")  # read when mujoco is imported
             import safety_gymnasium
 
-            env = safety_gymnasium.make(task.simulator, disable_env_checker=True).unwrapped
+            view = _VIEW if rendered else {}
+            env = safety_gymnasium.make(task.simulator, disable_env_checker=True, **view).unwrapped
             env.reset(seed=0)  # a first reset differs from later ones in the last bits
         observation, _ = env.reset(seed=seed)
     return env, observation

@@ -21,7 +21,7 @@ from benchmarks.simulators.mujoco import reset_mujoco
 from benchmarks.tasks.tasks import Task
 
 Array = NDArray[np.float32]
-_RESETS: dict[str, Callable[[Task, Any, int], tuple[Any, Any]]] = {
+_RESETS: dict[str, Callable[[Task, Any, int, bool], tuple[Any, Any]]] = {
     "bullet": reset_bullet,
     "mujoco": reset_mujoco,
     "gymnasium": reset_custom,
@@ -47,8 +47,9 @@ class Simulator:
     After `reset(seed)`, equal actions give equal episodes, whatever ran before in this process.
     """
 
-    def __init__(self, task: Task) -> None:
-        self.task = task
+    def __init__(self, task: Task, *, rendered: bool = False) -> None:
+        """`rendered` loads what `render` needs; episodes stay the same."""
+        self.task, self.rendered = task, rendered
         self._env: Any = None
         self._seed = self._steps = 0
 
@@ -57,7 +58,9 @@ class Simulator:
         if self._env is None:
             require_simulators(self.task.engine)
         self._seed, self._steps = seed, 0
-        self._env, observation = _RESETS[self.task.engine](self.task, self._env, seed)
+        self._env, observation = _RESETS[self.task.engine](
+            self.task, self._env, seed, self.rendered
+        )
         return self._observation(observation)
 
     def step(self, action: Array) -> Step:
@@ -86,6 +89,22 @@ class Simulator:
             terminated,
             not terminated and (truncated or self._steps >= self.task.horizon),
         )
+
+    def render(self) -> NDArray[np.uint8]:
+        """A picture [height, width, 3] of the present state; `UserError` if there is none."""
+        how = {"mode": "rgb_array"} if self.task.engine == "bullet" else {}
+        try:
+            picture = np.asarray(self._env.render(**how))
+        except (Exception, SystemExit) as error:
+            raise UserError(
+                f"{self.task.simulator} cannot be rendered: {describe(error)}"
+            ) from error
+        if picture.ndim != 3 or picture.shape[2] not in (3, 4):
+            raise UserError(
+                f"{self.task.simulator} cannot be rendered: its render() must return a picture "
+                "[height, width, 3]"
+            )
+        return picture[..., :3].astype(np.uint8)
 
     def _observation(self, given: Any) -> Array:
         with np.errstate(over="ignore"):

@@ -39,7 +39,7 @@ class Odd(gymnasium.Env):  # type: ignore[misc]
 @pytest.fixture
 def simulator(monkeypatch: pytest.MonkeyPatch):
     """A simulator of `Odd`, whose answers a test changes."""
-    monkeypatch.setattr("benchmarks.simulators.custom._make", lambda task: Odd())
+    monkeypatch.setattr("benchmarks.simulators.custom._make", lambda task, rendered: Odd())
     monkeypatch.setattr(Odd, "answer", dict(GOOD))
     monkeypatch.setattr(Odd, "first", np.zeros(2))
     return Simulator(TASK)
