@@ -10,14 +10,16 @@ every cost limit.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks.common.ranges import Choices, Expectile, NotNegative, Range, Share
+from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Policy, eval_only
 from benchmarks.methods.losses import expectile_weight
+from gas.pace import POINTS, at_time, paces, returns_left
 from gas.segments import Segments, relabel_costs, relabel_rewards
 from gas.stitching import BUDGETS, Stitching, StitchingConfig
 from gas.targets import TargetConfig, TargetPolicy, initial_targets
@@ -49,6 +51,9 @@ class GASConfig(TargetConfig, StitchingConfig):
     tightening: Annotated[int, Range(0, most=10_000)] = eval_only(2)
     """How many times the policy's target cost is lowered to V^C at each step, so that no more cost
     is asked for than the return takes (ours); 0 leaves it as it is."""
+    pace: bool = eval_only(True)
+    """Ask for no more return than the best trajectories within the limit still collect at that time
+    (ours), so that the policy does not make up for lost return at the expense of the limit."""
     halve_below: Share = eval_only(0.0)
     """If the cost limit left is below this fraction of C_max, the policy, but not the goals, gets
     half of it as target cost (release: 0.1)."""
@@ -98,7 +103,18 @@ class GAS(Stitching):
         self.reward_goal = self.network(inputs, 1)
         self.cost_goal = self.network(inputs, 1)
         self.actor = self.network(inputs + 2 * self.config.goals, self.problem.action_dim)
+        self.returns_left = torch.zeros(len(self.problem.returns), POINTS, device=self.device)
+        """Return-to-go of the trajectories over time [E, POINTS]."""
         return self.reward_goal, self.cost_goal, self.actor
+
+    def parts(self) -> dict[str, Any]:
+        """Networks, optimiser, and what the pace is made from."""
+        return super().parts() | {"returns_left": self.returns_left}
+
+    def prepare(self, data: Trajectories) -> None:
+        """Also keep how the returns of the trajectories are spread over time."""
+        super().prepare(data)
+        self.returns_left.copy_(returns_left(data, self.problem.horizon))
 
     def goals(self, conditioning: Conditioning) -> Goals:
         """V^R and V^C [B]."""
@@ -182,7 +198,11 @@ class GAS(Stitching):
     def policy(self, limits: Tensor) -> Policy:
         """The learned policy, conditioned on a target return for each cost limit."""
         targets, budgets = initial_targets(self.config, self.problem, limits.cpu())
-        return GASPolicy(self, targets.to(self.device), budgets.to(self.device))
+        pace = None
+        if self.config.pace:
+            left, costs = self.returns_left.cpu(), self.problem.costs
+            pace = paces(left, costs, budgets, targets).to(self.device)
+        return GASPolicy(self, targets.to(self.device), budgets.to(self.device), pace)
 
     def eval_action(self, conditioning: Conditioning) -> Tensor:
         """The action in an episode [B, a]."""
@@ -213,13 +233,25 @@ class GASPolicy(TargetPolicy):
 
     gas: GAS
 
+    def __init__(self, gas: GAS, targets: Tensor, budgets: Tensor, pace: Tensor | None) -> None:
+        """`pace` [B, POINTS] is the most return to ask for over time; None asks for all of it."""
+        super().__init__(gas, targets, budgets)
+        self.pace = pace
+
+    def asked_rewards(self, env_ids: Tensor) -> Tensor:
+        """The target return that is left, at most the pace [n]."""
+        left = self.rewards_left[env_ids]
+        if self.pace is None:
+            return left
+        return torch.minimum(left, at_time(self.pace[env_ids], 1.0 - self.time_left(env_ids)))
+
     def actions(self, observations: Tensor, env_ids: Tensor) -> Tensor:
         """The policy's action for the targets that are left."""
         gas = self.gas
         return gas.eval_action(
             Conditioning(
                 gas.standardise(observations),
-                self.rewards_left[env_ids] / gas.reward_scale,
+                self.asked_rewards(env_ids) / gas.reward_scale,
                 self.costs_left[env_ids].clamp(min=0.0) / gas.cost_scale,
                 self.time_left(env_ids),
             )

@@ -72,9 +72,10 @@ SUITES: dict[str, Suite] = {
             "gas@cost_relabelling=full",
             "gas@cost_filter=false",
             "gas@tightening=0",
+            "gas@pace=false",
             "gas@margin=0",
             # the paper's equations and no more
-            "gas@cost_relabelling=full,cost_filter=false,tightening=0,margin=0",
+            "gas@cost_relabelling=full,cost_filter=false,tightening=0,pace=false,margin=0",
             "gas-released",
             "gas-released@bounded=false",
             "gas-levels",

@@ -51,7 +51,13 @@ def earned(method, limit):
     return play(method, limit, STEPS, lambda _: [1.0], of_speed)
 
 
-STRICT = {"cost_relabelling": "full", "cost_filter": False, "target_quantile": 0.95, "margin": 0.0}
+STRICT = {
+    "cost_relabelling": "full",
+    "cost_filter": False,
+    "target_quantile": 0.95,
+    "margin": 0.0,
+    "pace": False,
+}
 """The equations of the paper and no more."""
 
 
