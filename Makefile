@@ -2,7 +2,8 @@
 VENV ?= .venv
 PYTHON ?=
 ARGS ?=
-JOBS ?= auto
+# one more than there are cores, as tests also wait
+JOBS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 DEVICE ?= cuda
 WHEELS ?= wheels
 

@@ -45,6 +45,7 @@ def trained(results: Path) -> list[Path]:
     return list((results / "runs").glob("*/training.json"))
 
 
+@pytest.mark.slow  # tests/scheduling/test_chaos.py kills workers each time
 def test_a_killed_worker_goes_on_in_the_same_run(small_data: SmallData, tmp_path: Path) -> None:
     plugin = tmp_path / "plugin.py"
     plugin.write_text(FAILING)

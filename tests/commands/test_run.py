@@ -131,6 +131,7 @@ def test_one_worker_gives_what_two_give(
     assert alone.items() <= evaluations(finished).items()
 
 
+@pytest.mark.slow
 def test_nor_does_any_wrapped_method_depend_on_the_workers(
     small_data: SmallData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

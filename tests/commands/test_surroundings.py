@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import main
 from tests.support import own_task
+from tests.support.marks import mostly_slow
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -49,7 +51,12 @@ SURROUNDINGS: dict[str, dict[str, str | None]] = {
 }
 
 
-@pytest.mark.parametrize("kind", SURROUNDINGS)
+@pytest.mark.parametrize(
+    "kind",
+    mostly_slow(
+        SURROUNDINGS, "a notebook", "a plain locale", "a terminal of ASCII", "an unknown home"
+    ),
+)
 def test_a_picture_is_drawn_in_any_surroundings(kind: str, toml: Path, tmp_path: Path) -> None:
     (tmp_path / "matplotlibrc").write_text("backend: nonsense\ntext.usetex: True\n")
     out = tmp_path / "bild-ä.png"
@@ -86,8 +93,7 @@ def test_byte_order_marks_in_task_files_and_protocols(toml: Path, tmp_path: Path
     toml.write_text(toml.read_text(), encoding="utf-8-sig")
     protocol = tmp_path / "p.toml"
     protocol.write_text(f'tasks = ["{toml}"]\nlimits = [5]\n', encoding="utf-8-sig")
-    done = run("run", "--config", str(protocol), "--algorithms", "bc-all", "--dry-run")
-    assert done.returncode == 0, done.stderr
+    assert main(["run", "--config", str(protocol), "--algorithms", "bc-all", "--dry-run"]) == 0
 
 
 LONG = "a" * 300
@@ -110,15 +116,17 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("kind", MISTAKES)
-def test_a_mistake_is_one_line_before_any_work(kind: str, toml: Path, tmp_path: Path) -> None:
+def test_a_mistake_is_one_line_before_any_work(
+    kind: str, toml: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     results = () if "folder" in kind or "user" in kind else ("--results", str(tmp_path / "r"))
     tasks = () if kind in ("a long task", "long data") else ("--tasks", str(toml))
     limits = () if "limit" in kind else ("--limits", "5")
     algorithms = () if "plugin" in kind else ("--algorithms", "bc-all")
-    done = run("run", *tasks, *limits, *algorithms, *results, *MISTAKES[kind])
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
+    assert main(["run", *tasks, *limits, *algorithms, *results, *MISTAKES[kind]]) == 2
+    told = capfd.readouterr().err
+    assert told.startswith("error: ")
+    assert told.count("\n") == 1
     assert not list(tmp_path.glob("r/*"))
 
 

@@ -18,6 +18,7 @@ from benchmarks.methods.conformance import HORIZON, check_algorithm, synthetic_d
 from benchmarks.methods.names import BUILT_IN
 from benchmarks.methods.registry import find_method
 from benchmarks.methods.stacking import Stack, clip_gradients
+from tests.support.marks import mostly_slow
 
 DATA = synthetic_data()
 SEEDS = (0, 1, 5)
@@ -108,7 +109,7 @@ def test_each_seed_of_a_stack_ends_as_it_would_alone(name):
     assert difference(learned(together[0]), learned(together[1])) > 1e-2
 
 
-@pytest.mark.parametrize("name", STACKABLE)
+@pytest.mark.parametrize("name", mostly_slow(STACKABLE, "gas", "coptidice", "fisor", "presa"))
 def test_a_stack_that_broke_off_goes_on_stacked_or_alone(name):
     whole = [build(name, seed) for seed in SEEDS[:2]]
     list(Stack(whole).fit(DATA, 6))

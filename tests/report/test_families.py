@@ -16,6 +16,8 @@ from benchmarks.report.statistics import averages, run_scores
 from benchmarks.results import leaderboard
 from tests.support.leaderboard_cases import episodes_of, missing_of, run, table_of
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 REWARDS = {
     "gas": 40.0,
     "gas@alpha=0.9": 50.0,

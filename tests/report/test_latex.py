@@ -21,6 +21,8 @@ from tests.support.leaderboard_cases import (
     two_methods_lost,
 )
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 COMPILERS = ("pdflatex", "tectonic")
 COMPILER = next(filter(None, map(shutil.which, COMPILERS)), None)
 compiles = pytest.mark.skipif(

@@ -13,6 +13,8 @@ from benchmarks.run import main
 from tests.support.leaderboard_cases import episodes_of, run
 from tests.support.runs import command
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 
 def training(algorithm, task, seed, columns, updates=100, status="finished"):
     empty = {name: "" for name, kind in TRAININGS.items() if kind == "text"}

@@ -18,6 +18,8 @@ from benchmarks.results.load import load_results
 from tests.support.browser import SKIPPED, ask, browser
 from tests.support.synthetic_store import Plan, write_store
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 EVIL = "<img src=x onerror=document.title='pwned'>&\"'`"
 TRACE = "Traceback:\n  </script><script>document.title='pwned'</script>\n\u2028 ValueError: <b>"
 CHECKSUM = "0123456789abcdef" * 4

@@ -5,24 +5,19 @@ from __future__ import annotations
 import importlib
 import os
 import re
-import runpy
 import shlex
 import shutil
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
 
 from benchmarks import data
 from benchmarks.__main__ import COMMANDS
 from benchmarks.commands.options import Parser
-from benchmarks.methods.conformance import check_algorithm
-from benchmarks.methods.registry import find_method
 from benchmarks.run import configure, main, parser
 from benchmarks.runs.store import Run
 from benchmarks.runs.worker import run_job
@@ -140,49 +135,6 @@ def test_the_dataset_of_ones_own_task_is_valid(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("workers_here", "blank_pictures")
-def test_the_example_goes_from_logs_to_a_ranking(folder: Path, monkeypatch, capsys) -> None:
-    """The commands of the page, with short trainings."""
-    shutil.copytree(ROOT / "examples" / "own_task", folder / "examples" / "own_task")
-    (folder / "results").unlink()
-    page = (ROOT / "docs" / "own-task.md").read_text(encoding="utf-8")
-    (block,) = (text for text in code(page, "sh") if "make_logs.py" in text)
-    for line in block.replace("\\\n", " ").splitlines():
-        _, *words = words_of(line)
-        if words[0] == "-m":
-            module = importlib.import_module(words[1])
-            short = ["--updates", "20", "--episodes", "1"] if words[1].endswith("run") else []
-            assert module.main([*words[2:], *short]) == 0, line
-        else:
-            monkeypatch.setattr(sys, "argv", words)
-            runpy.run_path(words[0], run_name="__main__")
-    assert "limit 10% on Reach" in capsys.readouterr().out
-
-
-def methods() -> list[str]:
-    """The methods in the documents that are complete: each defines one algorithm."""
-    blocks = code((ROOT / "docs" / "add-a-method.md").read_text(encoding="utf-8"), "python")
-    return [block for block in blocks if re.search(r"^class \w+\(Algorithm\)", block, re.M)]
-
-
-@pytest.mark.parametrize("block", methods())
-def test_a_method_in_the_documents_keeps_the_contract_and_is_ranked(
-    block: str, small_data: SmallData, tmp_path: Path
-) -> None:
-    (name,) = re.findall(r"^class (\w+)\(Algorithm\)", block, re.M)
-    plugin = tmp_path / "own.py"
-    plugin.write_text(block)
-    cls = find_method(f"{plugin}:{name}").cls
-    check_algorithm(cls)
-    results = tmp_path / "results"
-    words = ["--suite", "loose", "--tasks", "BallRun", "--data", str(small_data.folder)]
-    words += ["--algorithms", f"{plugin}:{name}", "--updates", "5", "--episodes", "1"]
-    assert main([*words, "--results", str(results)]) == 0
-    table = pd.read_csv(results / "loose" / "leaderboard.csv")
-    assert list(table["algorithm"]) == [cls.name] * 3
-    picture = results / "loose" / "pictures" / "frontier.png"
-    assert picture.read_bytes().startswith(b"\x89PNG")
-
-
 def test_the_protocol_in_the_documents_is_read(tmp_path: Path) -> None:
     (block,) = code((ROOT / "docs" / "command-line.md").read_text(encoding="utf-8"), "toml")
     path = tmp_path / "protocol.toml"

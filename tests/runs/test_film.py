@@ -20,6 +20,7 @@ from benchmarks.runs.worker import run_job
 from benchmarks.simulators.simulator import Simulator
 from benchmarks.tasks.tasks import TASKS, Task
 from tests.support.jobs import make_job
+from tests.support.marks import mostly_slow
 from tests.support.small_data import SmallData
 
 SHORT = replace(TASKS["BallRun"], horizon=3)
@@ -74,7 +75,9 @@ def test_the_plot_shows_when_a_limit_is_broken(job: Job) -> None:
     assert all(red[24:].any() for red in reds)  # the line of the limit
 
 
-@pytest.mark.parametrize("name", ["BallRun", "DroneCircle", "PointCircle1"])
+@pytest.mark.parametrize(
+    "name", mostly_slow(["BallRun", "DroneCircle", "PointCircle1"], "DroneCircle")
+)
 def test_a_rendered_episode_is_the_same_episode(name: str) -> None:
     task: Task = TASKS[name]
     plain, rendered = Simulator(task), Simulator(task, rendered=True)

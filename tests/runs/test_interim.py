@@ -16,6 +16,7 @@ from benchmarks.runs.training import StoppedError
 from benchmarks.runs.worker import run_job
 from benchmarks.tasks.tasks import TASKS
 from tests.support.jobs import losses, make_job, same, stopping_after
+from tests.support.marks import mostly_slow
 
 
 def finished(job, **more):
@@ -23,7 +24,7 @@ def finished(job, **more):
     return Run.of(job)
 
 
-@pytest.mark.parametrize("name", ["gas", "cdt", "fisor", "bc-safe"])
+@pytest.mark.parametrize("name", mostly_slow(["gas", "cdt", "fisor", "bc-safe"], "gas", "bc-safe"))
 def test_the_training_ends_as_without_them(name, small_data, tmp_path):
     plain = make_job(name, small_data, tmp_path / "plain")
     watched = replace(make_job(name, small_data, tmp_path / "watched"), evaluate_every=2)

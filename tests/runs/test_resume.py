@@ -21,6 +21,7 @@ from benchmarks.runs.store import BusyError, Run
 from benchmarks.runs.training import StoppedError
 from benchmarks.runs.worker import exit_status_of, run_job
 from tests.support.jobs import UPDATES, losses, make_job, same, stopping_after
+from tests.support.marks import mostly_slow
 from tests.support.small_data import SmallData
 
 
@@ -37,7 +38,10 @@ def logged_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("logged_often")
-@pytest.mark.parametrize("name", BUILT_IN)
+@pytest.mark.parametrize(
+    "name",
+    mostly_slow(BUILT_IN, "gas", "gas-released", "cdt", "bear-lag", "o3srl", "presa", "ccac"),
+)
 def test_every_method_ends_the_same_however_often_it_is_stopped(
     name: str, small_data: SmallData, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from benchmarks.methods.algorithm import MemorylessPolicy
 from benchmarks.runs.evaluation import evaluate
 from benchmarks.simulators.vector import Lockstep
 from benchmarks.tasks.tasks import TASKS
+from tests.support.marks import mostly_slow
 
 LIMITS = (5.0, 20.0)
 
@@ -27,7 +28,10 @@ class Acting:
         return MemorylessPolicy(lambda observations: torch.tanh(observations @ self.weights))
 
 
-@pytest.mark.parametrize("name", ["BallRun", "CarRun", "AntCircle", "PointCircle1"])
+@pytest.mark.parametrize(
+    "name",
+    mostly_slow(["BallRun", "CarRun", "AntCircle", "PointCircle1"], "BallRun", "PointCircle1"),
+)
 @pytest.mark.parametrize("processes", [0, 1])
 def test_reuse_changes_no_bit(name, processes):
     task = replace(TASKS[name], horizon=40)

@@ -21,7 +21,7 @@ from tests.support.started import StartedWorker
 pytestmark = pytest.mark.skipif(not AVAILABLE, reason="needs Linux")
 
 
-@pytest.fixture(params=["forked", "started"])
+@pytest.fixture(params=["forked", pytest.param("started", marks=pytest.mark.slow)])
 def server(request: pytest.FixtureRequest) -> Iterator[ForkServer | None]:
     if request.param == "started":
         yield None
@@ -84,6 +84,7 @@ Reach.step, Reach.close = step, close
 """
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_all_of_it_in_a_plugin_and_a_simulator(tmp_path: Path) -> None:
     own_task.episodes(30).save(tmp_path / "reach.hdf5")
     toml = own_task.example(tmp_path / "task", tmp_path / "reach.hdf5")

@@ -18,6 +18,7 @@ from benchmarks.simulators.isolation import quiet
 from benchmarks.simulators.mujoco import strip_textures
 from benchmarks.simulators.simulator import Simulator, require_simulators
 from benchmarks.tasks.tasks import TASKS
+from tests.support.marks import mostly_slow
 
 BULLET = [name for name, task in TASKS.items() if task.engine == "bullet"]
 every_task = pytest.mark.parametrize("name", TASKS)
@@ -283,7 +284,7 @@ def test_an_episode_starts_near_the_packages_own_after_a_discarded_reset(make, n
         assert (np.abs(theirs[rotors]) > 1.0).all()  # they rest, as in a first episode only
 
 
-@pytest.mark.parametrize("name", ["PointCircle1", "CarCircle1"])
+@pytest.mark.parametrize("name", mostly_slow(["PointCircle1", "CarCircle1"], "CarCircle1"))
 def test_textures_change_nothing(make, monkeypatch, name):
     task = TASKS[name]
     actions = list(islice(random_actions(task), 50))

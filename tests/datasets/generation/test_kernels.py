@@ -39,7 +39,9 @@ _OLDER = {
         # the policies' sums, on a processor without FMA: AntCircle's episodes differ soonest
         ("AntCircle", 60, _OLDER),
         # the simulator's own: a drone's thrust is a dot product of numpy's
-        ("DroneCircle", 200, {"OPENBLAS_CORETYPE": "Prescott"}),
+        pytest.param(
+            *("DroneCircle", 200, {"OPENBLAS_CORETYPE": "Prescott"}), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_processors_that_round_differently_make_the_same_file(task, horizon, other, tmp_path):

@@ -80,6 +80,7 @@ def test_waits_are_counted_once(asked: Setting, capsys: pytest.CaptureFixture[st
     assert "gas: 3 x in 5 updates" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("workers_here")
 def test_trainings_come_back_in_pieces_and_are_evaluated(
     asked: Setting, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
