@@ -352,6 +352,7 @@ def test_six_limits_fit_a_desk(tmp_path):
 
 
 @needs_browser
+@pytest.mark.slow
 def test_a_thousand_jobs_load(tmp_path):
     tasks = {f"Task{i:02}": (80.0, 0.0, 100.0) for i in range(10)}
     plan = Plan(
