@@ -67,7 +67,10 @@ def test_a_picture_is_drawn_in_any_surroundings(kind: str, toml: Path, tmp_path:
     assert out.read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", "| true", ">/dev/full"])
+STREAMS = ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", "| true", ">/dev/full"]
+
+
+@pytest.mark.parametrize("closed", mostly_slow(STREAMS, "<&- >&- 2>&-", "| true", ">/dev/full"))
 def test_streams_may_be_closed(closed: str) -> None:
     done = run("data", "list", shell=closed)
     assert "Traceback" not in done.stderr

@@ -22,7 +22,11 @@ def test_built_in_methods_conform(name):
 
 
 @pytest.mark.parametrize(
-    "options", [{"indicator": False, "mask": False}, {"epsilon": 0.0}, {"goals": False}]
+    "options",
+    [
+        {"goals": False, "epsilon": 0.0},
+        pytest.param({"indicator": False, "mask": False}, marks=pytest.mark.slow),
+    ],
 )
 def test_variants_of_gas_conform(options):
     cls = find_method("gas").cls
