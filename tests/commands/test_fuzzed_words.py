@@ -76,7 +76,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OSRL_BENCH_CACHE", str(tmp_path / "cache"))
 
 
-@settings(FUZZ, max_examples=120)
+@settings(FUZZ, max_examples=60)
 @given(st.one_of(ANY, OF_METHODS))
 def test_any_words(small_data: SmallData, tmp_path: Path, given) -> None:
     check(small_data, tmp_path, given)

@@ -50,7 +50,7 @@ def check(path: Path, made: dict[str, Any], layout: dict[str, Any], order: list[
     return True
 
 
-@settings(FUZZ, max_examples=150)
+@settings(FUZZ, max_examples=80)
 @given(columns(), layouts(), st.permutations(COLUMNS))
 def test_any_file(tmp_path_factory, made, layout, order) -> None:
     check(tmp_path_factory.getbasetemp() / "fuzzed.hdf5", made, layout, order)
@@ -63,7 +63,7 @@ def test_any_file_at_length(tmp_path_factory, made, layout, order) -> None:
     check(tmp_path_factory.getbasetemp() / "fuzzed.hdf5", made, layout, order)
 
 
-@settings(FUZZ, max_examples=60)
+@settings(FUZZ, max_examples=30)
 @given(columns(), st.data())
 def test_any_damage(tmp_path_factory, made, data) -> None:
     """Bytes that are cut off or changed: no other exception than a refusal."""

@@ -25,7 +25,7 @@ from benchmarks.tasks.tasks import TASKS
 BALL, CIRCLE = TASKS["BallRun"], TASKS["BallCircle"]
 TASK = replace(BALL, max_cost=20.0)
 NAN = float("nan")
-quick = settings(deadline=None, max_examples=100)  # a busy machine is no failure
+quick = settings(deadline=None, max_examples=40)  # a busy machine is no failure
 
 
 def episodes(*given_episodes, task=TASK):

@@ -14,7 +14,7 @@ from gas.algorithm import Conditioning, Goals
 from gas.segments import Segments
 
 QUICK = settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
