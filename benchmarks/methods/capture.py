@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-if TYPE_CHECKING:
-    from benchmarks.methods.algorithm import Algorithm
+from benchmarks.common.random_streams import Draws
 
 Losses = dict[str, Tensor | float]
 
@@ -25,7 +24,29 @@ WARM_UP = 3
 """Updates before the recording: they allocate workspaces and the optimisers' states."""
 
 
-def updates_of(algorithm: Algorithm) -> Callable[[], Losses]:
+class Updatable(Protocol):
+    """What an `Algorithm` has for its updates."""
+
+    updates: int
+    cuda_graphs: bool
+    device: torch.device
+    draws: Draws
+
+    @property
+    def capturable(self) -> bool:
+        """Whether `update` can be recorded."""
+
+    def schedule(self) -> None:
+        """Set what depends on the number of updates."""
+
+    def update(self) -> Losses:
+        """Update all networks once."""
+
+    def parts(self) -> dict[str, Any]:
+        """Networks and optimisers."""
+
+
+def updates_of(algorithm: Updatable) -> Callable[[], Losses]:
     """A function that does the next update of a prepared method; to be called in its `random()`."""
     if algorithm.cuda_graphs and algorithm.capturable and algorithm.device.type == "cuda":
         return CapturedUpdates(algorithm)
@@ -42,7 +63,7 @@ def updates_of(algorithm: Algorithm) -> Callable[[], Losses]:
 class CapturedUpdates:
     """Does the first updates one kernel at a time, then records one and replays it."""
 
-    def __init__(self, algorithm: Algorithm) -> None:
+    def __init__(self, algorithm: Updatable) -> None:
         self._algorithm = algorithm
         self._stream = torch.cuda.Stream(algorithm.device)
         self._graph: torch.cuda.CUDAGraph | None = None
