@@ -2,7 +2,7 @@
 VENV ?= .venv
 PYTHON ?=
 ARGS ?=
-# one more than there are cores, as tests also wait
+# one more than there are cores, as some tests wait
 JOBS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 DEVICE ?= cuda
 WHEELS ?= wheels

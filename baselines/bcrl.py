@@ -11,7 +11,6 @@ evaluation; rewards can be scaled (`reward_scale`), which only the shorter budge
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -34,7 +33,7 @@ from benchmarks.common.ranges import (
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy
-from benchmarks.methods.networks import adam, optimizer_step
+from benchmarks.methods.networks import adam, cosine_decay, optimizer_step
 from benchmarks.tasks.tasks import ALL_TASKS
 
 
@@ -215,7 +214,7 @@ class BCRL(Algorithm):
 
     def schedule(self) -> None:
         """Set the policies' learning rate."""
-        decay = 0.5 * (1.0 + math.cos(math.pi * min(self.updates / self.planned_updates, 1.0)))
+        decay = cosine_decay(self.updates / self.planned_updates)
         self.actor_optimiser.param_groups[0]["lr"] = self.config.learning_rate * decay
 
     def update(self) -> dict[str, Tensor | float]:

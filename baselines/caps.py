@@ -12,7 +12,6 @@ larger of two Q_c counts where the code takes the smaller of two negative ones.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -34,7 +33,7 @@ from benchmarks.common.ranges import (
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy
-from benchmarks.methods.networks import adam, mlp, optimizer_step
+from benchmarks.methods.networks import adam, cosine_decay, mlp, optimizer_step
 
 
 @dataclass(frozen=True)
@@ -172,8 +171,7 @@ class CAPS(Algorithm):
     def learning_rate(self) -> float:
         """The policy's learning rate, on a long cosine decay."""
         c = self.config
-        done = min(self.updates / c.decay_updates, 1.0)
-        return c.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))
+        return c.learning_rate * cosine_decay(self.updates / c.decay_updates)
 
     # policy
 

@@ -13,7 +13,6 @@ backup continues through time-outs, as if the episode went on.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -38,7 +37,7 @@ from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy
 from benchmarks.methods.losses import expectile_loss
-from benchmarks.methods.networks import make_target, optimizer_step, polyak_update
+from benchmarks.methods.networks import cosine_decay, make_target, optimizer_step, polyak_update
 
 
 @dataclass(frozen=True)
@@ -254,8 +253,8 @@ class FISOR(Algorithm):
 
     def learning_rate(self) -> float:
         """The actor's learning rate, on a cosine decay."""
-        done = min(self.updates / (self.config.lr_decay_ratio * self.planned_updates), 1.0)
-        return self.config.actor_lr * 0.5 * (1.0 + math.cos(math.pi * done))
+        c = self.config
+        return c.actor_lr * cosine_decay(self.updates / (c.lr_decay_ratio * self.planned_updates))
 
     # policy
 

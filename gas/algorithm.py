@@ -238,7 +238,7 @@ class GASPolicy(TargetPolicy):
         super().__init__(gas, targets, budgets)
         self.pace = pace
 
-    def asked_rewards(self, env_ids: Tensor) -> Tensor:
+    def target_returns(self, env_ids: Tensor) -> Tensor:
         """The target return that is left, at most the pace [n]."""
         left = self.rewards_left[env_ids]
         if self.pace is None:
@@ -251,7 +251,7 @@ class GASPolicy(TargetPolicy):
         return gas.eval_action(
             Conditioning(
                 gas.standardise(observations),
-                self.asked_rewards(env_ids) / gas.reward_scale,
+                self.target_returns(env_ids) / gas.reward_scale,
                 self.costs_left[env_ids].clamp(min=0.0) / gas.cost_scale,
                 self.time_left(env_ids),
             )

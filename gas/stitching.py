@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from benchmarks.common.ranges import (
 )
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy
+from benchmarks.methods.networks import cosine_decay
 from benchmarks.methods.stacking import clip_gradients
 from gas.networks import ResidualMLP
 from gas.reshaping import best_rows
@@ -191,8 +191,7 @@ class Stitching(SegmentLearner):
 
     def learning_rate(self) -> float:
         """Linear warm-up, and a cosine decay to 0 at the planned end."""
-        decay = 0.5 * (1.0 + math.cos(math.pi * min(self.updates / self.planned_updates, 1.0)))
-        return super().learning_rate() * decay
+        return super().learning_rate() * cosine_decay(self.updates / self.planned_updates)
 
 
 class BudgetPolicy(Policy):

@@ -51,9 +51,10 @@ def evaluate_stored(config: EvaluateConfig, command: str) -> int:
     for job in jobs:
         _print(job)
     print_failures(lost, scheduler.halt_reason, "the same command")
-    if film and not (lost or stopped or scheduler.halt_reason):
+    status = 130 if stopped else int(bool(lost or scheduler.halt_reason))
+    if film and status == 0:
         film.record()
-    return 130 if stopped else int(bool(lost or scheduler.halt_reason))
+    return status
 
 
 def _print(job: Job) -> None:

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-import torch
-
 from benchmarks.common.errors import UserError
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.measures.timing import Comparison, Workload, clock_of, compare, peak_mib
+from benchmarks.measures.updates import workload_of
 from benchmarks.methods.algorithm import Problem
-from benchmarks.methods.capture import WARM_UP, updates_of
 from benchmarks.methods.registry import configure, find_method
 from benchmarks.methods.stacking import Stack
 from benchmarks.tasks.tasks import Task
@@ -41,20 +39,7 @@ def seeds_update(
     for agent in agents:
         agent.cuda_graphs = cuda_graphs
     trained = agents[0] if seeds == 1 else Stack(agents).leader
-    trained.planned_updates = 10**9
-    with trained.random():
-        trained.prepare(data)
-    update = updates_of(trained)
-
-    def run(amount: int) -> None:
-        with trained.random():
-            for _ in range(max(amount // seeds, 1)):
-                losses = update()
-        for loss in losses.values():
-            torch.as_tensor(loss).sum().item()
-
-    run((WARM_UP + 1) * seeds)  # before the clock starts: they allocate and record
-    return run
+    return workload_of(trained, data, seeds)
 
 
 def compare_stacks(

@@ -10,8 +10,8 @@ from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.measures import reference
 from benchmarks.measures.cases import CASES
 from benchmarks.measures.timing import Comparison, Workload, clock_of, compare, peak_mib
+from benchmarks.measures.updates import workload_of
 from benchmarks.methods.algorithm import Config, Problem
-from benchmarks.methods.capture import WARM_UP, updates_of
 from benchmarks.methods.registry import find_method
 from benchmarks.tasks.tasks import Task
 
@@ -41,21 +41,7 @@ def our_training(
         device=device,
     )
     algorithm.cuda_graphs = cuda_graphs
-    algorithm.planned_updates = 10**9
-    with algorithm.random():
-        algorithm.prepare(data)
-    update = updates_of(algorithm)
-
-    def run(updates: int) -> None:
-        with algorithm.random():
-            for _ in range(updates):
-                losses = update()
-        for loss in losses.values():
-            float(loss)
-
-    if device != "cpu":  # the first updates there allocate and record
-        run(WARM_UP + 1)
-    return run
+    return workload_of(algorithm, data)
 
 
 def their_training(

@@ -17,8 +17,9 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.measures.timing import repeat
+from benchmarks.measures.updates import prepared_updates
 from benchmarks.methods.algorithm import Problem
-from benchmarks.methods.capture import WARM_UP, updates_of
+from benchmarks.methods.capture import WARM_UP
 from benchmarks.methods.registry import configure, find_method
 from benchmarks.tasks.tasks import Task
 
@@ -66,10 +67,8 @@ def count_waits(
     problem = Problem.of(data, task.horizon, task.max_cost)
     limit = task.limit(0.2) if cls.trains_per_limit else None
     algorithm = cls(problem, config, limit=limit, device=device)
-    algorithm.planned_updates = 10**9
+    update = repeat(prepared_updates(algorithm, data))
     with algorithm.random():
-        algorithm.prepare(data)
-        update = repeat(updates_of(algorithm))
         update(_WARM_UP)
         return Waits(name, updates, waits_of(lambda: update(updates), device, trace))
 

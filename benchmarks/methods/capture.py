@@ -1,9 +1,9 @@
 """Updates of a training as a function; on a GPU, if asked, recorded once and replayed.
 
-An update of small networks is some hundred short kernels. Launching them one by one from Python
-takes much longer than they run. A CUDA graph launches all of them at once. Kernels, batches and
-noise are those of the recorded update, so results stay the same up to the rounding of a learning
-rate to single precision.
+An update of small networks launches some hundred short kernels. Launching them one by one from
+Python takes much longer than they run. A CUDA graph launches all of them at once. Each replay
+draws the random numbers that a plain update would draw. Its learning rates are rounded to single
+precision.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def updates_of(algorithm: Updatable) -> Callable[[], Losses]:
 
 
 class CapturedUpdates:
-    """Does the first updates one kernel at a time, then records one and replays it."""
+    """Launches the first updates kernel by kernel, then records one and replays it."""
 
     def __init__(self, algorithm: Updatable) -> None:
         self._algorithm = algorithm

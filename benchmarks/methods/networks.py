@@ -33,6 +33,11 @@ def polyak_update(target: nn.Module, source: nn.Module, tau: float) -> None:
     torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), tau)
 
 
+def cosine_decay(done: float) -> float:
+    """Factor of a learning rate that falls from 1 to 0 as `done` rises from 0 to 1."""
+    return 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
+
+
 def adam(learning_rate: float, *modules: nn.Module) -> torch.optim.Adam:
     """Adam over the parameters of `modules`."""
     parameters = [parameter for module in modules for parameter in module.parameters()]

@@ -18,9 +18,8 @@ from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.methods.algorithm import Algorithm, is_eval_only
 from benchmarks.methods.registry import find_method
 from benchmarks.runs.script import scripted
-from benchmarks.runs.store import Run
 from benchmarks.runs.stored import evaluation_job
-from benchmarks.runs.training import find_class
+from benchmarks.runs.training import trained_algorithm
 from benchmarks.tasks.suites import Limit, parse_limit
 from benchmarks.tasks.tasks import Task
 
@@ -110,7 +109,7 @@ def load_policy(
     methods = [find_method(name) for name in algorithms]
     job = evaluation_job(folder, [], 1, methods, [resolve_task(name) for name in tasks], "")
     task = resolve_task(job.task)
-    algorithm = find_class(job, task).from_state(Run.of(job).checkpoint(), device)
+    algorithm = trained_algorithm(job, task, device)
     algorithm.config = replace(algorithm.config, **_checked(algorithm, options))
     check_ranges(algorithm.config, lambda name: f"option {algorithm.name}.{name}")
     return DeployedPolicy(algorithm, task, _limit(limit, algorithm, task))

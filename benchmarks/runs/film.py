@@ -20,8 +20,7 @@ from benchmarks.datasets.custom_task import resolve_task
 from benchmarks.runs.deployment import DeployedPolicy
 from benchmarks.runs.evaluation import episode_seeds
 from benchmarks.runs.jobs import Job
-from benchmarks.runs.store import Run
-from benchmarks.runs.training import find_class
+from benchmarks.runs.training import trained_algorithm
 from benchmarks.simulators.simulator import Simulator
 
 Picture = NDArray[np.uint8]
@@ -87,8 +86,8 @@ class Film:
         """Play the episodes and write the video; the return and cost of each."""
         import imageio
 
-        run, task = Run.of(self.job), resolve_task(self.job.task)
-        algorithm = find_class(self.job, task).from_state(run.checkpoint())
+        task = resolve_task(self.job.task)
+        algorithm = trained_algorithm(self.job, task)
         (seed,) = episode_seeds(self.job.training.seed, 1)
         with ExitStack() as opened:
             episodes = []
@@ -97,14 +96,12 @@ class Film:
                 policy = DeployedPolicy(algorithm, task, limit)
                 episodes.append(_Episode(policy, simulator, simulator.reset(seed)))
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with (
-                TemporaryDirectory(dir=self.path.parent, prefix=".video-") as folder,
-                imageio.get_writer(part := Path(folder) / self.path.name, **self._timing()) as made,
-            ):
-                video: Any = made
-                for picture in _pictures(episodes, task.horizon):
-                    video.append_data(picture)
-                video.close()
+            with TemporaryDirectory(dir=self.path.parent, prefix=".video-") as folder:
+                part = Path(folder) / self.path.name
+                video: Any
+                with imageio.get_writer(part, **self._timing()) as video:
+                    for picture in _pictures(episodes, task.horizon):
+                        video.append_data(picture)
                 part.replace(self.path)
         print(f"video: {self.path}")
         return [(episode.reward, episode.costs[-1]) for episode in episodes]

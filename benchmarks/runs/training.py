@@ -42,6 +42,11 @@ def find_class(job: Job, task: Task) -> type[Algorithm]:
     return method.cls
 
 
+def trained_algorithm(job: Job, task: Task, device: str = "cpu") -> Algorithm:
+    """The trained method of a job, from its checkpoint."""
+    return find_class(job, task).from_state(Run.of(job).checkpoint(), device)
+
+
 def train(
     jobs: Sequence[Job], report: Callable[..., None], stop_requested: Callable[[], bool]
 ) -> list[Algorithm]:

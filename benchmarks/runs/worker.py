@@ -33,7 +33,7 @@ from benchmarks.runs.evaluation import evaluate
 from benchmarks.runs.jobs import ExitStatus, Job
 from benchmarks.runs.log import log
 from benchmarks.runs.store import BusyError, Run, pending_limits
-from benchmarks.runs.training import StoppedError, find_class, train
+from benchmarks.runs.training import StoppedError, train, trained_algorithm
 from benchmarks.simulators.vector import Lockstep
 
 EXIT = "exit"
@@ -126,7 +126,7 @@ def _evaluate(
     if algorithm is None:
         if not run.trained:
             raise UserError("there is no trained policy to evaluate: run --stage train first")
-        algorithm = find_class(job, task).from_state(run.checkpoint(), job.device)
+        algorithm = trained_algorithm(job, task, job.device)
     algorithm.config = replace(algorithm.config, **job.eval_options)
     report(phase="evaluate", done=0.0)
     start = time.perf_counter()

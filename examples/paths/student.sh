@@ -1,4 +1,4 @@
-# A student on a lab machine: the plan and time of the whole table, then a small one of the same kind.
+# A student on a lab machine: the plan and the time of the whole table, then a small table.
 # Usage, from the top of the repository: sh examples/paths/student.sh
 set -e
 .venv/bin/python -m benchmarks.run --suite tight --suite loose --budget standard --data generated --seeds 0-2 --dry-run

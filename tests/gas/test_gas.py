@@ -210,12 +210,18 @@ def test_learning_rate_rises_then_falls_along_a_cosine(warmup, planned, top):
     assert gas.learning_rate() >= 0.0
 
 
-def test_an_update_uses_the_schedule():
-    gas = built(warmup=4, learning_rate=0.5)
-    gas.planned_updates = 10
-    for gas.updates in range(6):
-        gas.schedule()
+def test_each_update_of_a_training_uses_the_schedule():
+    gas, rates = built(warmup=4, learning_rate=0.5), []
+    update = gas.update
+
+    def noted():
         assert gas.optimiser.param_groups[0]["lr"] == gas.learning_rate()
+        rates.append(gas.learning_rate())
+        return update()
+
+    gas.update = noted
+    trained(gas, 6)
+    assert len(set(rates)) == 6
 
 
 def test_a_state_is_not_changed_by_training_on():

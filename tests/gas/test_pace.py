@@ -81,17 +81,17 @@ def test_lost_return_is_not_made_up_for_and_gained_return_is_not_asked_for_again
     row = torch.tensor([0])
     slow, fast = (gas.policy(torch.tensor([99.0])) for _ in range(2))
     target = float(slow.rewards_left[0])
-    assert float(slow.asked_rewards(row)[0]) == pytest.approx(target)
+    assert float(slow.target_returns(row)[0]) == pytest.approx(target)
     asked = []
     for _ in range(HORIZON - 1):
         slow.observe(torch.zeros(1), torch.zeros(1), row)
-        asked.append(float(slow.asked_rewards(row)[0]))
+        asked.append(float(slow.target_returns(row)[0]))
         assert float(slow.rewards_left[0]) == pytest.approx(target)
     pace = [float(at_time(slow.pace, torch.tensor([t / HORIZON]))) for t in range(1, HORIZON)]
     np.testing.assert_allclose(asked, np.minimum(pace, target), rtol=1e-6)
     assert asked[-1] < target
     fast.observe(torch.tensor([target]), torch.zeros(1), row)
-    assert float(fast.asked_rewards(row)[0]) == pytest.approx(0.0, abs=1e-5)
+    assert float(fast.target_returns(row)[0]) == pytest.approx(0.0, abs=1e-5)
 
 
 def test_without_a_pace_the_whole_rest_is_asked_for() -> None:
@@ -99,7 +99,7 @@ def test_without_a_pace_the_whole_rest_is_asked_for() -> None:
     policy, row = gas.policy(torch.tensor([99.0])), torch.tensor([0])
     target = policy.rewards_left.clone()
     policy.observe(torch.zeros(1), torch.zeros(1), row)
-    assert torch.equal(policy.asked_rewards(row), target)
+    assert torch.equal(policy.target_returns(row), target)
 
 
 def test_the_policy_is_asked_for_the_pace() -> None:
@@ -110,7 +110,7 @@ def test_the_policy_is_asked_for_the_pace() -> None:
     observation = torch.zeros(1, gas.problem.observation_dim)
     for _ in range(HORIZON - 1):
         policy.act(observation, row)
-        expected = policy.asked_rewards(row) / gas.reward_scale
+        expected = policy.target_returns(row) / gas.reward_scale
         torch.testing.assert_close(asked[-1], expected)
         policy.observe(torch.zeros(1), torch.zeros(1), row)
     assert not torch.equal(asked[-1], policy.rewards_left / gas.reward_scale)

@@ -98,10 +98,10 @@ def test_the_methods_of_small_networks_are_stackable():
 def test_each_seed_of_a_stack_ends_as_it_would_alone(name):
     together, alone = ([build(name, seed) for seed in SEEDS] for _ in range(2))
     untrained = [learned(one) for one in together]
-    progress = list(Stack(together).fit(DATA, 5, every=3))
-    assert [[one.updates for one in row] for row in progress] == [[3] * 3, [5] * 3]
+    progress = list(Stack(together).fit(DATA, 7, every=3))
+    assert [[one.updates for one in row] for row in progress] == [[3] * 3, [6] * 3, [7] * 3]
     for k, one in enumerate(alone):
-        own = list(one.fit(DATA, 5, every=3))
+        own = list(one.fit(DATA, 7, every=3))
         for row, expected in zip(progress, own, strict=True):
             assert row[k].losses == pytest.approx(expected.losses, rel=1e-5, abs=1e-6)
         assert_alike(together[k], one)

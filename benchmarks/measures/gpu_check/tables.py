@@ -85,7 +85,7 @@ def _alone(parts: Sequence[Part]) -> Table:
                 *(
                     (_rate(faster["ours_ms"]), f"{faster['ratio']:.2f}")
                     if faster
-                    else ["" for _ in more]
+                    else [""] * len(more)
                 ),
                 *(_mib(own["reference_mib"]), _mib(own["ours_mib"])),
             ]
