@@ -48,10 +48,15 @@ FORMULAS = {
     "Cell": "a method on one task at one limit: mean over episodes, then over seeds; ± is the "
     "standard deviation over seeds (n − 1)",
     "Run": "a cell's seed; safe runs are those whose own mean normalised cost is ≤ 1",
-    "Overall": "; ".join(metric.definition for metric in METRICS if metric.definition),
-    "Rank": "1 plus the number of methods that are clearly better: before it by safe runs, then "
-    f"reward, in {100 * CLEARLY:g}% of the resamples or more; methods that the seeds cannot tell "
-    "apart share a rank (=); in brackets its places in 95% of the resamples",
+    "Overall": "; ".join(
+        f"{metric.header}: {metric.definition}"
+        for metric in METRICS
+        if metric.header and metric.definition
+    ),
+    "Rank": "1 plus the number of methods that are clearly better: before it by safe cells, then "
+    f"by the reward of the safe cells, in {100 * CLEARLY:g}% of the resamples or more; methods "
+    "that the seeds cannot tell apart share a rank (=); in brackets its places in 95% of the "
+    "resamples",
     "Intervals": f"95%, percentile bootstrap with {RESAMPLES} resamples of the seeds within each "
     "task; none where a cell has one seed, too narrow where it has few",
 }

@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from benchmarks.report.frame import CELL
+from benchmarks.report.metrics import Resamples
 from benchmarks.report.resampling import (
     NO_INTERVAL,
     RESAMPLES,
     SAFE,
+    Floats,
     Interval,
     interval,
-    resample_scores,
+    mean_over_cells,
     strata_of,
 )
 
@@ -48,8 +49,8 @@ class Change:
 class Difference:
     """Differences of a method's figures over the cells (task x limit) that both results have.
 
-    Reward and cost are means over cells, the safe rate is over runs, as in `metrics`. Intervals are
-    NaN if a cell has one seed, and if no run differs.
+    Reward and cost are means over cells, and `safe_cells` is the share of the safe ones, as in
+    `metrics`. Intervals are NaN if a cell has one seed, and if no run differs.
     """
 
     method: str
@@ -60,7 +61,7 @@ class Difference:
     """Number of these `cells` whose runs differ."""
     reward: Change
     cost: Change
-    safe_rate: Change
+    safe_cells: Change
     task: str = ""
     """Set for the difference of a single cell, as `limit`."""
     limit: float = float("nan")
@@ -106,16 +107,14 @@ def difference(before: pd.DataFrame, after: pd.DataFrame, resamples: int = RESAM
     intervals = [NO_INTERVAL] * 3
     enough = all(len(cells[key]) > 1 for cells in (old, new) for key in shared)
     if changed and enough:
-        draws = [
-            resample_scores(strata_of(runs), resamples, seed)
-            for seed, runs in enumerate(both, start=1)
-        ]
-        intervals = [interval(row) for row in draws[1] - draws[0]]
-    reward, cost, safe_rate = (
+        # Two seeds, as the draws of the two results must be independent.
+        draws = [_resampled(runs, resamples, seed) for seed, runs in enumerate(both, start=1)]
+        intervals = [interval(new - old) for old, new in zip(*draws, strict=True)]
+    reward, cost, safe_cells = (
         Change(old_value, new_value, bounds)
         for old_value, new_value, bounds in zip(*figures, intervals, strict=True)
     )
-    return Difference(method, len(shared), of, len(changed), reward, cost, safe_rate, task, limit)
+    return Difference(method, len(shared), of, len(changed), reward, cost, safe_cells, task, limit)
 
 
 def _cells(runs: pd.DataFrame) -> dict[Any, pd.DataFrame]:
@@ -128,9 +127,17 @@ def _equal(before: pd.DataFrame, after: pd.DataFrame) -> bool:
 
 
 def _figures(runs: pd.DataFrame) -> list[float]:
-    """Mean reward and mean cost over cells, and the safe rate."""
-    means = runs.groupby(CELL)[["reward", "cost"]].mean().mean()
-    return [float(means["reward"]), float(means["cost"]), float(np.mean(runs["cost"] <= SAFE))]
+    """Mean reward and mean cost over cells, and the share of safe cells."""
+    means = runs.groupby(CELL)[["reward", "cost"]].mean()
+    safe = means["cost"] <= SAFE
+    return [float(means["reward"].mean()), float(means["cost"].mean()), float(safe.mean())]
+
+
+def _resampled(runs: pd.DataFrame, resamples: int, seed: int) -> list[Floats]:
+    """The `_figures` of each resample."""
+    drawn = Resamples(strata_of(runs), resamples, seed)
+    reward, cost = (mean_over_cells(own, drawn.counts) for own in (drawn.rewards, drawn.costs))
+    return [reward, cost, drawn.safe_cells()]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The metrics of the overall table, one entry each.
 
-A new metric needs an entry in `METRICS` and nothing else: the table of the report, the table
-`overall` of other programs, the intervals and the formulas that readers see follow from it.
+A new metric needs an entry in `METRICS` and nothing else: the table of the report in every format,
+the table `overall` of other programs, the intervals and the formulas that readers see follow from
+it.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from benchmarks.report.resampling import (
     Floats,
     Interval,
     Stratum,
+    cell_means,
     draw,
     interquartile_means,
     interval,
     mean_over_cells,
     sum_over_runs,
 )
+from benchmarks.report.wording import BLANK, number, with_interval
 
 Intervals = dict[str, Interval]
 """The intervals of one method's metrics, by the metric's name."""
@@ -62,7 +65,6 @@ class Resamples:
         self.counts = draw(strata, number, seed)
         self.rewards = [stratum.scores[..., 0] for stratum in strata]
         self.costs = [stratum.scores[..., 1] for stratum in strata]
-        self.safe = [cost <= SAFE for cost in self.costs]
         self.runs = sum(reward.size for reward in self.rewards)
 
     def total(self, values: Sequence[Floats]) -> Floats:
@@ -70,19 +72,14 @@ class Resamples:
         return sum_over_runs(values, self.counts)
 
     @cached_property
-    def number_safe(self) -> Floats:
-        """Number of safe runs of each resample."""
-        return self.total([safe.astype(float) for safe in self.safe])
-
-    @cached_property
     def cells(self) -> tuple[Floats, NDArray[np.bool_]]:
         """Mean reward of each cell, and whether it is safe: [cells, resamples]."""
-        pairs = [
-            ((reward.T @ counts) / len(reward), (cost.T @ counts) / len(cost) <= SAFE)
-            for reward, cost, counts in zip(self.rewards, self.costs, self.counts, strict=True)
-        ]
-        rewards, safe = zip(*pairs, strict=True)
-        return np.concatenate(rewards), np.concatenate(safe)
+        rewards, costs = (cell_means(values, self.counts) for values in (self.rewards, self.costs))
+        return rewards, costs <= SAFE
+
+    def safe_cells(self) -> Floats:
+        """Share of the safe cells of each resample."""
+        return np.asarray(self.cells[1].mean(axis=0))
 
     def safe_cell_reward(self) -> Floats:
         """Mean reward of the safe cells of each resample; NaN where none is."""
@@ -90,12 +87,6 @@ class Resamples:
         number = safe.sum(axis=0).astype(float)
         number[number == 0] = np.nan
         return np.asarray((rewards * safe).sum(axis=0) / number)
-
-    def safe_reward(self) -> Floats:
-        """Mean reward of the safe runs of each resample; NaN where none is."""
-        rewards = self.total([r * s for r, s in zip(self.rewards, self.safe, strict=True)])
-        with np.errstate(invalid="ignore"):
-            return np.asarray(rewards / np.where(self.number_safe > 0, self.number_safe, np.nan))
 
 
 @dataclass(frozen=True)
@@ -109,12 +100,31 @@ class Metric:
     """The metric of each resample."""
     better: Literal["more", "less"] = "more"
     header: str = ""
-    """Column in the report. Empty for the safe rate, which is shown with the number of runs, and
-    for metrics that only the table `overall` of other programs has."""
+    """Column in the report; empty for a metric that only the data tables have."""
     terminal: Literal["hidden", "value", "interval"] = "hidden"
     """What the terminal's table shows of it."""
     definition: str = ""
-    """Its part of the formula "Overall"; empty where another metric's part includes it."""
+    """What it is, for the formula "Overall" and the description of the data tables."""
+    format: Callable[[float], str] = number
+    """Text of a value, and of the ends of its interval."""
+    of_cells: bool = False
+    """Whether it is a share of the cells with a run; their count is then shown too."""
+
+    def text(self, value: float, bounds: Interval, cells: int) -> str:
+        """Its text in documents: value, interval if there is one, and count among `cells`."""
+        shown = with_interval(value, bounds, self.format)
+        return f"{shown} ({self._count(value, cells)})" if self.of_cells and cells else shown
+
+    def brief(self, value: float, bounds: Interval, cells: int) -> str:
+        """Its text in the terminal, where a share of cells is a count only."""
+        if self.of_cells:
+            return self._count(value, cells) if cells else BLANK
+        return with_interval(
+            value, bounds if self.terminal == "interval" else NO_INTERVAL, self.format
+        )
+
+    def _count(self, value: float, cells: int) -> str:
+        return f"{round(value * cells)}/{cells}"
 
 
 def iqm(values: ArrayLike) -> Floats:
@@ -137,12 +147,28 @@ def mean(values: ArrayLike) -> float:
 
 METRICS = (
     Metric(
+        "safe_cells",
+        lambda scores: mean(scores.safe_cells),
+        lambda drawn: drawn.safe_cells(),
+        header="safe cells",
+        terminal="value",
+        definition="share of the cells with a run that are safe, and their number",
+        of_cells=True,
+    ),
+    Metric(
+        "safe_cell_reward",
+        lambda scores: mean(np.asarray(scores.cell_rewards)[scores.safe_cells]),
+        lambda drawn: drawn.safe_cell_reward(),
+        header="reward of the safe cells",
+        definition="mean over the safe cells",
+    ),
+    Metric(
         "reward",
         lambda scores: mean(scores.cell_rewards),
         lambda drawn: mean_over_cells(drawn.rewards, drawn.counts),
         header="reward",
         terminal="interval",
-        definition="reward and cost are means over the cells that a method has",
+        definition="mean over the cells with a run",
     ),
     Metric(
         "iqm",
@@ -150,7 +176,7 @@ METRICS = (
         lambda drawn: interquartile_means(drawn.rewards, drawn.counts),
         header="IQM of reward",
         terminal="value",
-        definition="IQM is the interquartile mean of the reward over its runs",
+        definition="interquartile mean over the runs",
     ),
     Metric(
         "cost",
@@ -159,11 +185,7 @@ METRICS = (
         better="less",
         header="cost",
         terminal="interval",
-    ),
-    Metric(
-        "safe_rate",
-        lambda scores: mean(scores.safe),
-        lambda drawn: drawn.number_safe / drawn.runs,
+        definition="mean over the cells with a run",
     ),
     Metric(
         "violation",
@@ -171,24 +193,13 @@ METRICS = (
         lambda drawn: drawn.total([violation(cost) for cost in drawn.costs]) / drawn.runs,
         better="less",
         header="violation",
-        definition="violation the mean over its runs of how far the normalised cost lies above 1",
+        definition="mean over the runs of how far the normalised cost lies above 1",
     ),
     Metric(
-        "safe_reward",
-        lambda scores: mean(scores.rewards[scores.safe]),
-        lambda drawn: drawn.safe_reward(),
-        header="safe reward",
-        definition="safe reward the mean reward of its safe runs",
-    ),
-    Metric(
-        "safe_cells",
-        lambda scores: mean(scores.safe_cells),
-        lambda drawn: np.asarray(drawn.cells[1].mean(axis=0)),
-    ),
-    Metric(
-        "safe_cell_reward",
-        lambda scores: mean(np.asarray(scores.cell_rewards)[scores.safe_cells]),
-        lambda drawn: drawn.safe_cell_reward(),
+        "safe_rate",
+        lambda scores: mean(scores.safe),
+        lambda drawn: drawn.total([(c <= SAFE).astype(float) for c in drawn.costs]) / drawn.runs,
+        definition="share of safe runs",
     ),
 )
 """In the order of the table `overall`."""

@@ -1,11 +1,12 @@
 """The ranks of the overall table, with intervals: who is clearly before whom.
 
 The seeds of every method are resampled (`resampling`), independently of the other methods'. In each
-resample the methods are ordered as in the overall table, by safe rate, then by reward. A method is
-clearly better than another if it comes before it in at least 97.5% of the resamples. A method's
-rank is 1 plus the number of methods that are clearly better, so that methods which the seeds cannot
-tell apart share a rank. Its interval holds its place in 95% of the resamples. This is the bootstrap
-for ranks, without a correction for the number of comparisons.
+resample the methods are ordered as in the overall table, by the share of safe cells, then by the
+reward of the safe cells; methods without a safe cell are equal and last. A method is clearly better
+than another if it comes before it in at least 97.5% of the resamples. A method's rank is 1 plus the
+number of methods that are clearly better, so that methods which the seeds cannot tell apart share a
+rank. Its interval holds its place in 95% of the resamples. This is the bootstrap for ranks, without
+a correction for the number of comparisons.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from benchmarks.report.resampling import resample_scores, strata_of
+from benchmarks.report.metrics import Resamples
+from benchmarks.report.resampling import Floats, strata_of
 from benchmarks.report.statistics import Standing
 
 CLEARLY = 0.975
@@ -51,18 +53,20 @@ def ranks(
     if enough:
         scores = [
             # Streams are numbered by the order of the table, so that names do not matter.
-            resample_scores(strata_of(runs[runs["algorithm"] == row.algorithm]), resamples, i)
+            _resampled(runs[runs["algorithm"] == row.algorithm], resamples, i)
             for i, row in enumerate(rows, start=1)
         ]
-        rewards, rates = (np.stack([score[k] for score in scores]) for k in (0, 2))
+        shares, rewards = (np.stack([score[k] for score in scores]) for k in (0, 1))
     else:
-        rewards, rates = (
-            np.array([[row.metrics[name]] for row in rows]) for name in ("reward", "safe_rate")
+        shares, rewards = (
+            np.array([[row.metrics[name]] for row in rows])
+            for name in ("safe_cells", "safe_cell_reward")
         )
+    rewards = np.where(np.isnan(rewards), -np.inf, rewards)  # no safe cell: below any reward
     clearly = np.zeros((len(rows), len(rows)), dtype=bool)
-    places = np.ones(rates.shape)
+    places = np.ones(shares.shape)
     for i in range(len(rows)):
-        before = (rates[i] > rates) | ((rates[i] == rates) & (rewards[i] > rewards))
+        before = (shares[i] > shares) | ((shares[i] == shares) & (rewards[i] > rewards))
         clearly[i] = before.mean(axis=1) >= CLEARLY
         places += before
     numbers = 1 + clearly.sum(axis=0)
@@ -78,3 +82,9 @@ def ranks(
         )
         for i, row in enumerate(rows)
     }
+
+
+def _resampled(runs: pd.DataFrame, resamples: int, seed: int) -> tuple[Floats, Floats]:
+    """Share and reward of one method's safe cells in each resample."""
+    drawn = Resamples(strata_of(runs), resamples, seed)
+    return drawn.safe_cells(), drawn.safe_cell_reward()

@@ -19,8 +19,8 @@ RESAMPLES = 5_000
 class Profile:
     """A method's shares of runs: above each reward of `REWARDS`, within each cost of `COSTS`.
 
-    At a cost of 1 this is the safe rate. Bands are pointwise 95% intervals, NaN if a cell has fewer
-    than two seeds.
+    At a cost of 1 this is the share of safe runs. Bands are pointwise 95% intervals, NaN if a cell
+    has fewer than two seeds.
     """
 
     method: str

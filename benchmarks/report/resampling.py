@@ -101,16 +101,11 @@ def interval(values: Floats) -> Interval:
 
 
 def resample_scores(strata: Sequence[Stratum], resamples: int, seed: int) -> Floats:
-    """Resampled mean reward and cost over cells, and safe rate: [3, resamples].
-
-    For the difference between two results give each another `seed`, as draws must be independent.
-    """
+    """Resampled mean reward and cost over cells: [2, resamples]."""
     drawn = draw(strata, resamples, seed)
-    rewards = [stratum.scores[..., 0] for stratum in strata]
-    costs = [stratum.scores[..., 1] for stratum in strata]
-    runs = sum(cost.size for cost in costs)
-    rate = sum_over_runs([(cost <= SAFE).astype(float) for cost in costs], drawn) / runs
-    return np.stack([mean_over_cells(rewards, drawn), mean_over_cells(costs, drawn), rate])
+    return np.stack(
+        [mean_over_cells([stratum.scores[..., k] for stratum in strata], drawn) for k in (0, 1)]
+    )
 
 
 def share_bands(
@@ -135,6 +130,12 @@ def sum_over_runs(values: Sequence[Floats], drawn: Sequence[Counts]) -> Floats:
     """The sum over all runs, [resamples]; `values` are [seeds, limits] for each stratum."""
     parts = [v.sum(axis=1) @ counts for v, counts in zip(values, drawn, strict=True)]
     return np.asarray(np.sum(parts, axis=0, dtype=np.float64))
+
+
+def cell_means(values: Sequence[Floats], drawn: Sequence[Counts]) -> Floats:
+    """The mean over seeds of each cell, [cells, resamples]."""
+    means = [(v.T @ counts) / len(v) for v, counts in zip(values, drawn, strict=True)]
+    return np.concatenate(means)
 
 
 def mean_over_cells(values: Sequence[Floats], drawn: Sequence[Counts]) -> Floats:

@@ -230,7 +230,7 @@ def average_intervals(
     groups: dict[Any, pd.DataFrame] = _groups(runs.assign(place=place), ["algorithm", "place"])
     for (method, setting), rows in groups.items():
         if rows.groupby(CELL).size().min() > 1:
-            reward, cost, _ = resample_scores(strata_of(rows), resamples, seed=0)
+            reward, cost = resample_scores(strata_of(rows), resamples, seed=0)
             found[method, setting] = (interval(reward), interval(cost))
     return found
 
@@ -238,9 +238,10 @@ def average_intervals(
 def standings(
     episodes: pd.DataFrame, table: Sequence[Cell], resamples: int = RESAMPLES
 ) -> list[Standing]:
-    """One row for each method, by descending safe rate, then reward; methods without a run last.
+    """One row for each method, by descending share of safe cells, then reward of the safe cells.
 
-    `table` holds the `cells` of `episodes`.
+    Methods without a safe cell follow by their reward, those without a run are last. `table` holds
+    the `cells` of `episodes`.
     """
     runs = run_scores(episodes)
     rows = [
@@ -248,10 +249,13 @@ def standings(
         for algorithm, of_method in groupby(table, key=lambda cell: cell.algorithm)
     ]
 
-    def sort_key(row: Standing) -> tuple[bool, float, float, str]:
+    def sort_key(row: Standing) -> tuple[bool, float, float, float, str]:
         if not row.cells:
-            return True, 0.0, 0.0, row.algorithm
-        return False, -row.metrics["safe_rate"], -row.metrics["reward"], row.algorithm
+            return True, 0.0, 0.0, 0.0, row.algorithm
+        share, safe_reward = (row.metrics[name] for name in ("safe_cells", "safe_cell_reward"))
+        # Without a safe cell there is no such reward; the share has put these methods last.
+        gained = safe_reward if row.safe else 0.0
+        return False, -share, -gained, -row.metrics["reward"], row.algorithm
 
     return sorted(rows, key=sort_key)
 

@@ -156,7 +156,7 @@ def _learning(curves: Sequence[LearningCurve]) -> pd.DataFrame:
 
 def _variants(board: Board) -> pd.DataFrame:
     columns = ["algorithm", "base", "cells", "of", "changed"]
-    figures = ("reward", "cost", "safe_rate")
+    figures = ("reward", "cost", "safe_cells")
     for name in figures:
         columns += [f"base_{name}", name, f"{name}_low", f"{name}_high"]
     rows = []

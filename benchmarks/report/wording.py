@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 from benchmarks.report.resampling import Interval
@@ -45,12 +46,11 @@ def setting_text(setting: tuple[bool, float]) -> str:
     return f"limit {value:g}" if absolute else f"{100 * value:.6g}%"
 
 
-def with_interval(value: float, interval: Interval) -> str:
-    """A figure, and its interval if there is one."""
-    text = number(value)
+def with_interval(value: float, interval: Interval, text: Callable[[float], str] = number) -> str:
+    """A figure, and its interval if there is one; `text` formats the three numbers."""
     if math.isnan(interval.low):
-        return text
-    return f"{text} [{number(interval.low)}, {number(interval.high)}]"
+        return text(value)
+    return f"{text(value)} [{text(interval.low)}, {text(interval.high)}]"
 
 
 def duration(seconds: float) -> str:

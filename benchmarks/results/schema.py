@@ -18,20 +18,13 @@ _TRAINED = {
     **_SEED,
     "train_limit": "cost limit that the training was for; NaN if it serves all limits",
 }
-_NOT_SHOWN = {
-    "safe_rate": "share of safe runs",
-    "safe_cells": "share of safe cells",
-    "safe_cell_reward": "mean reward of the safe cells",
-}
-"""Metrics without a header in the report."""
 _INTERVAL = "end of the 95% bootstrap interval; NaN where a cell has one seed"
 
 
 def _overall() -> dict[str, str]:
     columns = {"algorithm": _RUN["algorithm"]}
     for metric in METRICS:
-        text = metric.header or _NOT_SHOWN[metric.name]
-        columns[metric.name] = text if metric.definition == "" else f"{text}: {metric.definition}"
+        columns[metric.name] = ": ".join(filter(None, [metric.header, metric.definition]))
         columns[f"{metric.name}_low"] = f"lower {_INTERVAL}"
         columns[f"{metric.name}_high"] = f"upper {_INTERVAL}"
     return columns | {

@@ -37,7 +37,7 @@ def test_a_difference_is_that_of_the_means_over_shared_cells():
     assert one.reward.difference == pytest.approx(0.5)
     assert (one.cost.before, one.cost.after) == pytest.approx((0.5, 1.5))
     assert one.cost.interval == pytest.approx((1.0, 1.0))
-    assert (one.safe_rate.before, one.safe_rate.after) == (1.0, 0.0)
+    assert (one.safe_cells.before, one.safe_cells.after) == (1.0, 0.0)
     # both means move by up to 0.1: the difference spans less than 0.3 to 0.7
     assert 0.3 < one.reward.interval.low < 0.45
     assert 0.55 < one.reward.interval.high < 0.7

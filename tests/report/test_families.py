@@ -84,7 +84,7 @@ def test_families_are_a_method_and_what_differs_from_it(frame):
         assert change.reward.difference == pytest.approx((REWARDS[one.label] - 40.0) / 100)
         doubled = "mask" in one.options  # costs of .5 and .2 become 1 and .4
         assert change.cost.difference == pytest.approx(0.35 if doubled else 0.0)
-        assert change.safe_rate.difference == 0.0
+        assert change.safe_cells.difference == 0.0
 
 
 def test_an_option_is_swept_where_numbers_of_it_stand_alone(frame, trainings):

@@ -85,8 +85,8 @@ def test_every_interval_of_the_overall_table(boards):
                 if exact[name]:
                     check(interval, exact[name], RESAMPLES, of=every)
                 else:
-                    assert method == "rash"  # no run of it is safe
-                    assert name in ("safe_reward", "safe_cell_reward")
+                    assert method == "rash"  # no cell of it is safe
+                    assert name == "safe_cell_reward"
                     assert interval.isna().all()
 
 
@@ -165,18 +165,18 @@ def changed_score(method, task, limit, seed, episode):
 
 
 def check_difference(one, before, after, count):
-    """A `Difference` against plain means and against all resamples of either side."""
+    """A `Difference` against plain figures and against all resamples of either side."""
     assert one.changed == (before != after) * one.cells
     every = len({cell[:2] for cell in [*before, *after]})
     shared = {cell[:2] for cell in before} & {cell[:2] for cell in after}
     assert (one.cells, one.of) == (len(shared), every)
     sides = [[run for run in own if run[:2] in shared] for own in (before, after)]
     exact = [exact_scores(own) for own in sides]
-    for name in ("reward", "cost", "safe_rate"):
+    for name in ("reward", "cost", "safe_cells"):
         change = getattr(one, name)
-        means = [expectation(side[name]) for side in exact]
-        assert (change.before, change.after) == pytest.approx(means)
-        assert change.difference == pytest.approx(means[1] - means[0])
+        figures = [scores_of(own)[name] for own in sides]
+        assert (change.before, change.after) == pytest.approx(figures)
+        assert change.difference == pytest.approx(figures[1] - figures[0])
         if one.changed:
             check(change.interval, plus(exact[1][name], exact[0][name], -1), count)
         else:
@@ -244,7 +244,7 @@ def test_a_comparison_prints_every_difference(pair, changes, capsys):
     rows = rows_of(capsys.readouterr().out.replace(r"odd\|name", "odd/name"))
     expected = []
     for one in changes[0]:
-        three = [*text_of(one.reward), *text_of(one.cost), *text_of(one.safe_rate)]
+        three = [*text_of(one.reward), *text_of(one.cost), *text_of(one.safe_cells)]
         count = {"broken": "2"}.get(one.method, "4")
         changed = "0" if one.method == "calm" else count
         expected.append([one.method.replace("|", "/"), count, changed, *three])
@@ -260,5 +260,5 @@ def test_an_ablation_prints_every_difference(pair, changes, capsys):
     assert main(["--ablation", *map(str, pair)]) == 0
     rows = rows_of(capsys.readouterr().out.replace(r"odd\|name", "odd/name"))
     (one,) = (one for one in changes[0] if one.method == "odd|name")
-    three = [*text_of(one.reward), *text_of(one.cost), *text_of(one.safe_rate)]
+    three = [*text_of(one.reward), *text_of(one.cost), *text_of(one.safe_cells)]
     assert rows[2:] == [["odd/name", "alpha=2", "4", "4", *three]]

@@ -139,7 +139,7 @@ def test_markdown_shows_figures_marks_and_what_is_missing(folder):
         "- Episodes a run: 1 to 2",
         "- Cost limits: limit 0, limit 10, limit 20",
         "- x: y",
-        "| Beta | 2 | 1/2 † (2 of 3 cells) | 0.95 | 0.95 | 2.50 | 1.50 | 0.90 | 1 † |",
+        "| Beta | 2 | 0.50 (1/2) † (2 of 3 cells) | 0.90 | 0.95 | 0.95 | 2.50 | 1.50 | 1 † |",
         "| method | limit 0 | limit 10 |",
         "| Alpha | **0.35 ± 0.07 / 1.00 ± 0.00 ✓** | 0.70 ± 0.14 / 0.80 ± 0.28 ✓ |",
         "| Beta | failed | **0.90 / 1.00 ✓ (1/2 seeds)** |",
@@ -151,8 +151,8 @@ def test_markdown_shows_figures_marks_and_what_is_missing(folder):
     ):
         assert line in lines
     assert re.search(
-        r"^\| Alpha \| 1 \| 0\.67 \[\d\.\d\d, \d\.\d\d\] \(4/6\) "
-        r"\| 0\.53 \[0\.4\d, 0\.\d\d\] \| 0\.5[23] \[",
+        r"^\| Alpha \| 1 \| 0\.67 \[\d\.\d\d, \d\.\d\d\] \(2/3\) "
+        r"\| 0\.5[23] \[0\.\d\d, 0\.\d\d\] \| 0\.53 \[0\.4\d, 0\.\d\d\] \| 0\.5[23] \[",
         text,
         re.M,
     )
@@ -203,8 +203,8 @@ def test_terminal_is_narrow_ascii(frame, missing):
     assert text.isascii()
     lines = text.splitlines()
     assert max(map(len, lines)) <= 100
-    assert " ".join(lines[0].split()) == "method safe runs reward IQM of reward cost seeds"
-    assert lines[1].startswith("Alpha                    4/6  0.53 [0.")
+    assert " ".join(lines[0].split()) == "method safe cells reward IQM of reward cost seeds"
+    assert lines[1].startswith("Alpha                    2/3  0.53 [0.")
     assert lines[2] == (
         "Beta    1/2 + (2 of 3 cells)               0.95           0.95               2.50    1 +"
     )

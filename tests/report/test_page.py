@@ -282,8 +282,8 @@ def test_the_buttons_govern_every_table_and_the_figure(small, tmp_path):
     assert car["tasks"] == ["section-carrun"]
     assert car["trained"] == ["4 (10%)", "all limits"]
     assert car["pressed"] == ["10%", "Car"]
-    assert [text.split("(")[1] for text in every["overall"][:2]] == ["4/8)", "4/8)"]
-    assert [text.split("(")[1] for text in car["overall"][:2]] == ["1/2)", "1/2)"]
+    assert [text.split("(")[1] for text in every["overall"][:2]] == ["4/4)", "4/4)"]
+    assert [text.split("(")[1] for text in car["overall"][:2]] == ["1/1)", "1/1)"]
     assert every["against"] != car["against"]
     assert every["drawn"] != car["drawn"]
     assert every["points"] == car["points"] == 2

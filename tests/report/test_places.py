@@ -16,11 +16,12 @@ def ranked(frame):
 
 
 def method(name, *rewards, cost=0.5, task="T"):
-    """One cell with a seed for each reward."""
+    """One cell with a seed for each reward; `cost` is that of each, or one for each."""
+    costs = cost if isinstance(cost, list) else [cost] * len(rewards)
     return [
         row
-        for seed, reward in enumerate(rewards)
-        for row in run(name, task, 1.0, seed, [(reward, cost)])
+        for seed, score in enumerate(zip(rewards, costs, strict=True))
+        for row in run(name, task, 1.0, seed, [score])
     ]
 
 
@@ -45,6 +46,51 @@ def test_methods_that_the_seeds_cannot_tell_apart_share_a_rank():
         "other": (2, 3),
         "rash": (4, 4),
     }
+
+
+def test_safe_cells_come_before_safe_runs_and_before_reward():
+    """Half of the first one's runs are unsafe by a little, a quarter of the second's by far."""
+    little, far, safe = [0.0] * 4 + [1.01] * 4, [0.5] * 4 + [99.0] * 4, [0.5] * 8
+    found = ranked(
+        episodes_of(
+            *(method("steady", *[0.1] * 8, cost=little, task=task) for task in "TU"),
+            method("often", *[0.9] * 8, cost=safe, task="T"),
+            method("often", *[0.9] * 8, cost=far, task="U"),
+        )
+    )
+    assert {name: place.rank for name, place in found.items()} == {"steady": 1, "often": 2}
+
+
+def test_as_many_safe_cells_are_ordered_by_the_reward_of_these_alone():
+    found = ranked(
+        episodes_of(
+            *(
+                method("one", 0.6, 0.6, 0.6, task="T"),
+                method("one", 0.1, 0.1, 0.1, cost=2.0, task="U"),
+            ),
+            *(
+                method("two", 0.5, 0.5, 0.5, task="T"),
+                method("two", 0.9, 0.9, 0.9, cost=2.0, task="U"),
+            ),
+        )
+    )
+    assert {name: place.rank for name, place in found.items()} == {"one": 1, "two": 2}
+
+
+def test_methods_without_a_safe_cell_share_the_last_rank_whatever_they_earn():
+    for seeds in (1, 3):
+        found = ranked(
+            episodes_of(
+                method("safe", *[0.1] * seeds),
+                method("rich", *[0.9] * seeds, cost=2.0),
+                method("poor", *[0.2] * seeds, cost=5.0),
+            )
+        )
+        assert {name: (p.rank, p.tied) for name, p in found.items()} == {
+            "safe": (1, False),
+            "rich": (2, True),
+            "poor": (2, True),
+        }
 
 
 def test_the_seeds_of_two_methods_are_drawn_apart():

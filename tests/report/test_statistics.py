@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,8 +36,9 @@ def test_standings_as_computed_by_hand():
     alpha, beta = standings(episodes, cells(episodes, validate_missing(two_methods_lost())))
     assert (alpha.algorithm, alpha.safe, alpha.cells, alpha.of) == ("Alpha", 2, 3, 3)
     assert (alpha.safe_runs, alpha.runs, alpha.metrics["safe_rate"]) == (4, 6, pytest.approx(4 / 6))
+    assert alpha.metrics["safe_cells"] == pytest.approx(2 / 3)
+    assert alpha.metrics["safe_cell_reward"] == pytest.approx((0.35 + 0.7) / 2)
     assert alpha.metrics["violation"] == pytest.approx((0.5 + 1.5) / 6)  # costs 1 0.6 1 1 1.5 2.5
-    assert alpha.metrics["safe_reward"] == pytest.approx((0.6 + 0.8 + 0.3 + 0.4) / 4)
     assert alpha.metrics["reward"] == pytest.approx((0.35 + 0.7 + 0.55) / 3)
     assert alpha.metrics["cost"] == pytest.approx((1 + 0.8 + 2) / 3)
     assert alpha.metrics["iqm"] == pytest.approx(
@@ -45,11 +47,8 @@ def test_standings_as_computed_by_hand():
     assert alpha.intervals["reward"].low < alpha.metrics["reward"] < alpha.intervals["reward"].high
     assert (beta.safe, beta.cells, beta.of, beta.runs, beta.lost) == (1, 2, 3, 2, 1)
     assert beta.metrics["reward"] == pytest.approx(0.95)
-    assert (beta.metrics["safe_rate"], beta.metrics["violation"], beta.metrics["safe_reward"]) == (
-        0.5,
-        1.5,
-        pytest.approx(0.9),
-    )
+    figures = ("safe_cells", "safe_cell_reward", "safe_rate", "violation")
+    assert [beta.metrics[name] for name in figures] == pytest.approx([0.5, 0.9, 0.5, 1.5])
     assert np.isnan([*beta.intervals.values()]).all()
 
 
@@ -119,7 +118,8 @@ def test_bootstrap_of_two_seeds_is_their_range():
     assert found["cost"] == pytest.approx((0.5, 3.0))
     assert found["safe_rate"] == pytest.approx((0.0, 1.0))
     assert found["violation"] == pytest.approx((0.0, 2.0))
-    assert found["safe_reward"] == pytest.approx((0.2, 0.2))  # whenever a safe run is drawn
+    assert found["safe_cells"] == pytest.approx((0.0, 1.0))
+    assert found["safe_cell_reward"] == pytest.approx((0.2, 0.2))  # whenever the cell is safe
 
 
 def test_bootstrap_draws_a_seed_at_all_limits_together_and_tasks_apart():
@@ -148,14 +148,22 @@ def plainly(strata, resamples, seed):
         safe = cost <= SAFE
         middle = np.sort(reward)[len(reward) // 4 : len(reward) - len(reward) // 4].mean()
         excess = np.where(safe, 0, cost - 1).mean()
-        gained = reward[safe].mean() if safe.any() else np.nan
-        rows.append([means[:, 0].mean(), middle, means[:, 1].mean(), safe.mean(), excess, gained])
-    table = np.array(rows)
-    return [
-        np.quantile(column[~np.isnan(column)], [0.025, 0.975])
-        for column in table.T
-        if not np.isnan(column).all()
-    ]
+        kept = means[:, 1] <= SAFE
+        rows.append(
+            {
+                "reward": means[:, 0].mean(),
+                "iqm": middle,
+                "cost": means[:, 1].mean(),
+                "safe_rate": safe.mean(),
+                "violation": excess,
+                "safe_cells": kept.mean(),
+                "safe_cell_reward": means[kept, 0].mean() if kept.any() else np.nan,
+            }
+        )
+    return {
+        name: np.quantile(column.dropna(), [0.025, 0.975])
+        for name, column in pd.DataFrame(rows).items()
+    }
 
 
 @settings(max_examples=20, deadline=None)
@@ -169,9 +177,9 @@ def test_bootstrap_by_counts_is_the_plain_one(shapes, data):
     ]
     found = bootstrap(strata, resamples=60, seed=3)
     truth = plainly(strata, 60, 3)
-    for one, true in zip(found.values(), truth, strict=False):
-        assert one == pytest.approx(tuple(true), abs=1e-5)
-    assert np.isnan(found["safe_reward"]).all() == (len(truth) == 5)
+    assert set(found) == set(truth)
+    for name, true in truth.items():
+        assert found[name] == pytest.approx(tuple(true), abs=1e-5, nan_ok=True), name
 
 
 def test_draws_are_uniform_and_of_the_right_number():
@@ -201,8 +209,8 @@ def test_bootstrap_is_deterministic_and_covers_the_truth():
             for i in range(4)
         ]
         found = bootstrap(strata, resamples=400)
-        truths = zip(list(found.values())[:3], (0.5, 0.5, 1.5), strict=True)
-        hits += [low <= true <= high for (low, high), true in truths]
+        truths = {"reward": 0.5, "iqm": 0.5, "cost": 1.5}
+        hits += [found[name].low <= true <= found[name].high for name, true in truths.items()]
     assert bootstrap(strata, resamples=400) == found
     assert (hits / trials >= 0.88).all()
     assert (hits[::2] / trials <= 0.99).all()
@@ -226,16 +234,36 @@ def test_seeds_that_differ_between_limits_still_give_intervals():
     assert row.intervals["reward"].low < row.metrics["reward"] < row.intervals["reward"].high
 
 
-def test_order_is_safe_rate_then_reward_and_nothing_last():
+def cells_of(name, *costs_and_rewards):
+    """Cells of limit 1 on tasks of their own: (costs, reward) of each, a seed for each cost."""
+    return [
+        row
+        for i, (costs, reward) in enumerate(costs_and_rewards)
+        for seed, cost in enumerate(costs)
+        for row in run(name, f"T{i}", 1.0, seed, [(reward, cost)])
+    ]
+
+
+def test_order_is_safe_cells_then_their_reward_and_nothing_last():
     frame = episodes_of(
-        run("rich", "T", 1.0, 0, [(0.9, 2)]),
-        run("safe", "T", 1.0, 0, [(0.1, 1)]),
-        run("safer", "T", 1.0, 0, [(0.2, 0)]),
+        # Both cells are safe on average, with two safe runs of six.
+        cells_of("steady", ([0.5, 1.2, 1.2], 0.1), ([0.5, 1.2, 1.2], 0.1)),
+        # One cell is safe, with five safe runs and more reward.
+        cells_of("often", ([0.5, 0.5, 0.5], 0.9), ([0.9, 0.9, 9.0], 0.9)),
+        # As many safe cells, less reward in them, more over all cells.
+        cells_of("rich", ([0.5, 0.5, 0.5], 0.8), ([2.0, 2.0, 2.0], 1.9)),
+        # No safe cell: by the reward of all.
+        cells_of("rash", ([2.0, 2.0, 2.0], 1.5), ([0.5, 0.5, 9.0], 1.5)),
+        cells_of("worst", ([2.0, 2.0, 2.0], 1.0), ([0.5, 0.5, 9.0], 1.0)),
     )
     episodes = validate(frame)
-    table = table_of(frame, missing_of(lost("absent", "T", 1.0, 0, "failed", "?")))
-    names = [row.algorithm for row in standings(episodes, table)]
-    assert names == ["safer", "safe", "rich", "absent"]
+    table = table_of(frame, missing_of(lost("absent", "T0", 1.0, 0, "failed", "?")))
+    rows = standings(episodes, table)
+    assert [row.algorithm for row in rows] == [
+        *("steady", "often", "rich", "rash", "worst", "absent"),
+    ]
+    rates = [row.metrics["safe_rate"] for row in rows[:3]]
+    assert rates == pytest.approx([2 / 6, 5 / 6, 3 / 6])  # which would order them otherwise
 
 
 def test_averages_join_fractions_over_tasks():

@@ -74,13 +74,15 @@ def test_every_figure_of_the_overall_table(folder):
         rewards = sorted(run[3] for run in own)
         cut = len(own) // 4
         safe = [run for run in own if run[4] <= 1]
+        gained = zip(cell_means(method, 3), cell_means(method, 4), strict=True)
         truth = {
+            "safe_cells": mean(cost <= 1 for cost in cell_means(method, 4)),
+            "safe_cell_reward": mean(reward for reward, cost in gained if cost <= 1),
             "reward": mean(cell_means(method, 3)),
             "iqm": mean(rewards[cut : len(rewards) - cut]),
             "cost": mean(cell_means(method, 4)),
             "safe_rate": len(safe) / len(own),
             "violation": mean(max(0.0, run[4] - 1) for run in own),
-            "safe_reward": mean(run[3] for run in safe),
             "safe_runs": len(safe),
             "runs": len(own),
             "safe": sum(cost <= 1 for cost in cell_means(method, 4)),
@@ -92,8 +94,10 @@ def test_every_figure_of_the_overall_table(folder):
         }
         for name, value in truth.items():
             assert row[name] == pytest.approx(value, nan_ok=True), (method, name)
-    rates = [found.loc[name, "safe_rate"] for name in found.index]
-    assert rates == sorted(rates, reverse=True)
+    figures = ("safe_cells", "safe_cell_reward")
+    order = [tuple(found.loc[name, key] for key in figures) for name in found.index]
+    assert order == sorted(order, reverse=True)
+    assert list(found["safe_rate"]) != sorted(found["safe_rate"], reverse=True)
 
 
 def test_every_average_of_a_limit(folder):

@@ -12,10 +12,7 @@ from tests.support.known_store import better, mean
 
 TASK, LIMIT, SEED, REWARD, COST = range(5)
 """What a run is: a tuple of these."""
-SCORES = (
-    *("reward", "iqm", "cost", "safe_rate", "violation", "safe_reward"),
-    *("safe_cells", "safe_cell_reward"),
-)
+SCORES = (*("safe_cells", "safe_cell_reward", "reward", "iqm", "cost", "violation", "safe_rate"),)
 
 
 def strata(runs):
@@ -50,7 +47,6 @@ def scores_of(drawn):
     """The figures of `SCORES`, as the report's words define them."""
     rewards = sorted(run[REWARD] for run in drawn)
     cut = len(rewards) // 4
-    safe = [run[REWARD] for run in drawn if run[COST] <= 1]
     ordered = sorted(drawn, key=lambda run: run[:SEED])
     cells = [list(own) for _, own in groupby(ordered, key=lambda run: run[:SEED])]
     rewards_of = [mean(run[REWARD] for run in cell) for cell in cells]
@@ -59,9 +55,8 @@ def scores_of(drawn):
         "reward": mean(rewards_of),
         "iqm": mean(rewards[cut : len(rewards) - cut]),
         "cost": mean(mean(run[COST] for run in cell) for cell in cells),
-        "safe_rate": len(safe) / len(drawn),
+        "safe_rate": mean(run[COST] <= 1 for run in drawn),
         "violation": mean(max(0.0, run[COST] - 1) for run in drawn),
-        "safe_reward": mean(safe),
         "safe_cells": mean(safe_cells),
         "safe_cell_reward": mean(r for r, kept in zip(rewards_of, safe_cells, strict=True) if kept),
     }

@@ -129,9 +129,9 @@ def variant_table(rows: Sequence[Variant]) -> Table:
 
 
 def difference_table(differences: Sequence[Difference]) -> Table:
-    """One row for each method: reward, cost and safe rate before and after, and differences."""
+    """One row for each method: reward, cost, share of safe cells, each before and after."""
     header = ["method", "cells", "changed"]
-    for what in ("reward", "cost", "safe rate"):
+    for what in ("reward", "cost", "safe cells"):
         header += [what, "difference"]
     return Table(
         header,
@@ -142,7 +142,7 @@ def difference_table(differences: Sequence[Difference]) -> Table:
                 f"{row.changed}",
                 *_change(row.reward),
                 *_change(row.cost),
-                *_change(row.safe_rate),
+                *_change(row.safe_cells),
             ]
             for row in differences
         ],

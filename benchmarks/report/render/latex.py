@@ -16,7 +16,7 @@ from benchmarks.report.render.latex_markup import tex
 from benchmarks.report.resampling import SAFE
 from benchmarks.report.selections import Choice, limit_choices
 from benchmarks.report.statistics import Cell, Standing, setting_of
-from benchmarks.report.wording import cost_text, number, setting_text, with_interval
+from benchmarks.report.wording import cost_text, number, setting_text
 
 FOLDER = "latex"
 PREVIEW = "preview.tex"
@@ -77,15 +77,14 @@ def _float(columns: str, lines: Sequence[str], caption: str, label: str) -> str:
 def _overall(board: Board, methods: Sequence[str]) -> str:
     """Methods x metrics, over all tasks and limits."""
     rows = {standing.algorithm: standing for standing in board.ranking}
-    metrics = [metric for metric in METRICS if metric.header or metric.name == "safe_rate"]
-    metrics.sort(key=lambda metric: metric.name != "safe_rate")
+    metrics = [metric for metric in METRICS if metric.header]
     arrows = {"more": r"$\uparrow$", "less": r"$\downarrow$"}
-    header = [f"{tex(m.header or 'safe runs')} {arrows[m.better]}" for m in metrics]
+    header = [f"{tex(m.header)} {arrows[m.better]}" for m in metrics]
     lines = [_line(["method", *header]), r"\midrule"]
     for method in methods:
         standing = rows[method]
         figures = [
-            tex(with_interval(standing.metrics[m.name], standing.intervals[m.name]))
+            tex(m.text(standing.metrics[m.name], standing.intervals[m.name], standing.cells))
             for m in metrics
         ]
         lines.append(_line([tex(display_name(method)) + _mark(standing), *figures]))

@@ -81,9 +81,10 @@ def _scores(board: Board) -> list[Section]:
         Section(
             "Overall",
             table=tables.overall_table(board.ranking, board.places),
-            note="By safe runs, then reward. = shares its rank: the seeds cannot tell these "
-            "methods apart. † incomplete: over the cells and seeds that there "
-            "are, hence not comparable with a full row; what is missing is listed at the end.",
+            note="By safe cells, then by the reward of the safe cells. = shares its rank: the "
+            "seeds cannot tell these methods apart. † incomplete: over the cells and seeds that "
+            "there are, hence not comparable with a full row; what is missing is listed at the "
+            "end.",
             pictures=["summary"],
             key="overall",
         ),

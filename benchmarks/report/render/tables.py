@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from benchmarks.report.confidence import CONFIDENCE
-from benchmarks.report.metrics import METRICS
+from benchmarks.report.metrics import METRICS, Metric
 from benchmarks.report.places import Rank
 from benchmarks.report.ranking import AverageRank, BothSafe, Improvement
 from benchmarks.report.recommendation import Prospect, closest
 from benchmarks.report.render.markup import Better, Column, Entry, Row, Table, method, name
-from benchmarks.report.resampling import NO_INTERVAL
 from benchmarks.report.resources import ResourceUsage
 from benchmarks.report.selections import setting_key
 from benchmarks.report.statistics import Average, Cell, Standing
@@ -50,15 +49,11 @@ def overall_table(
         row: Row = [method(standing.algorithm)]
         if ranks is not None:
             row.append(_rank(ranks.get(standing.algorithm)))
-        row.append(_safe_runs(standing, brief))
-        for metric in columns:
-            with_bounds = not brief or metric.terminal == "interval"
-            bounds = standing.intervals[metric.name] if with_bounds else NO_INTERVAL
-            row.append(with_interval(standing.metrics[metric.name], bounds))
+        row += [_figure(standing, metric, brief) for metric in columns]
         rows.append([*row, _seeds(standing)])
-    header = [Column("method"), Column("rank", better="less"), Column("safe runs", better="more")]
-    if ranks is None:
-        del header[1]
+    header = [Column("method")]
+    if ranks is not None:
+        header.append(Column("rank", better="less"))
     header += [Column(metric.header, better=metric.better) for metric in columns]
     return Table([*header, Column("seeds", better="more")], rows)
 
@@ -73,12 +68,16 @@ def _rank(rank: Rank | None) -> Entry:
     return Entry(text, value=rank.rank)
 
 
-def _safe_runs(standing: Standing, brief: bool) -> str:
-    text = f"{standing.safe_runs}/{standing.runs}"
-    bounds = standing.intervals["safe_rate"]
-    if not math.isnan(bounds.low) and not brief:
-        text = f"{with_interval(standing.metrics['safe_rate'], bounds)} ({text})"
-    return text + _incomplete(standing.cells, standing.of)
+def _figure(standing: Standing, metric: Metric, brief: bool) -> Entry:
+    """A metric's text; that of a share of cells tells which of these are there."""
+    value = standing.metrics[metric.name]
+    shown = metric.brief if brief else metric.text
+    text = shown(value, standing.intervals[metric.name], standing.cells)
+    if metric.of_cells:
+        text += _incomplete(standing.cells, standing.of)
+    # Another format need not begin with the number that the page sorts by.
+    plain = metric.format is number or math.isnan(value)
+    return Entry(text, value=None if plain else value)
 
 
 def _seeds(standing: Standing) -> str:
