@@ -152,7 +152,7 @@ METRICS = (
         lambda drawn: drawn.safe_cells(),
         header="safe cells",
         terminal="value",
-        definition="share of the cells with a run that are safe, and their number",
+        definition="share of the cells with a run that are safe",
         of_cells=True,
     ),
     Metric(
