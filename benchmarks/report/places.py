@@ -62,10 +62,10 @@ def ranks(
             np.array([[row.metrics[name]] for row in rows])
             for name in ("safe_cells", "safe_cell_reward")
         )
-    rewards = np.where(np.isnan(rewards), -np.inf, rewards)  # no safe cell: below any reward
     clearly = np.zeros((len(rows), len(rows)), dtype=bool)
     places = np.ones(shares.shape)
     for i in range(len(rows)):
+        # Without a safe cell the share is 0 and the reward NaN, which is above nothing.
         before = (shares[i] > shares) | ((shares[i] == shares) & (rewards[i] > rewards))
         clearly[i] = before.mean(axis=1) >= CLEARLY
         places += before
