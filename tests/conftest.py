@@ -18,7 +18,7 @@ from benchmarks.tasks.tasks import TASKS
 from tests.support.here import worker_here
 from tests.support.loopback import CONTENT, Server
 from tests.support.published import CAR, put
-from tests.support.runs import leave_blank
+from tests.support.runs import leave_blank, leave_pictures_blank
 from tests.support.small_data import SmallData, scripted_episodes
 
 
@@ -92,6 +92,12 @@ def workers_here(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
 @pytest.fixture
 def blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaderboards come without drawing their pictures, which takes seconds."""
+    leave_pictures_blank(monkeypatch)
+
+
+@pytest.fixture
+def blank_boards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaderboards come with tables only: pictures and page are empty files."""
     leave_blank(monkeypatch)
 
 

@@ -116,12 +116,14 @@ def compare_published(
         runs = runs[[*RUN, "reward", "cost", "episodes"]].merge(
             episodes[facts].drop_duplicates(RUN), on=RUN
         )
+    # Names that differ only in case are different methods.
+    by_name: dict[str, list[pd.DataFrame]] = {}
+    for algorithm, rows in runs.groupby("algorithm"):
+        by_name.setdefault(str(algorithm).lower(), []).append(rows)
     matches: list[Match] = []
     incomparable: dict[tuple[str, str, str, str], tuple[dict[str, None], dict[str, None]]] = {}
     for figure in figures:
-        ours = runs[runs["algorithm"].str.lower() == figure.method.lower()]
-        # Names that differ only in case are different methods.
-        outcomes = [_match(figure, rows) for _, rows in ours.groupby("algorithm")]
+        outcomes = [_match(figure, rows) for rows in by_name.get(figure.method.lower(), [])]
         matched = [outcome for outcome in outcomes if isinstance(outcome, Match)]
         matches += matched
         reasons = [outcome for outcome in outcomes if isinstance(outcome, str)]

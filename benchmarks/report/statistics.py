@@ -122,17 +122,14 @@ def run_scores(episodes: pd.DataFrame) -> pd.DataFrame:
         episodes["episode_return"], episodes["min_return"], episodes["max_return"]
     )
     cost = normalised_cost(episodes["episode_cost"], episodes["limit"])
-    return (
-        episodes.assign(reward=reward, cost=cost)
-        .groupby(RUN, as_index=False)
-        .agg(
-            reward=("reward", "mean"),
-            cost=("cost", "mean"),
-            mean_return=("episode_return", "mean"),
-            mean_cost=("episode_cost", "mean"),
-            episodes=("episode", "size"),
-        )
+    scores = episodes[RUN].assign(
+        reward=reward,
+        cost=cost,
+        mean_return=episodes["episode_return"],
+        mean_cost=episodes["episode_cost"],
     )
+    runs = scores.groupby(RUN)
+    return runs.mean().assign(episodes=runs.size()).reset_index()
 
 
 def cells(episodes: pd.DataFrame, missing: pd.DataFrame) -> list[Cell]:

@@ -35,7 +35,7 @@ AVAILABLE = sys.platform == "linux"
 WORKER = (sys.executable, "-m", "benchmarks.runs.worker")
 """The command of a worker that is not forked."""
 _SERVER = (sys.executable, "-m", "benchmarks.scheduling.fork_server")
-_PRELOADED = ("torch._dynamo", "scipy.optimize", "gymnasium")
+PRELOADED = ("torch._dynamo", "scipy.optimize", "gymnasium")
 """Modules that jobs import late: the first by torch's optimisers, the others by osrl."""
 _MAX_REQUEST = 2**17
 """Maximum size of a request in bytes."""
@@ -68,9 +68,13 @@ class ForkedProcess:
 
 
 class ForkServer:
-    """The process that forks workers; started with the first worker."""
+    """The process that forks workers; started with the first worker.
 
-    def __init__(self) -> None:
+    `preloaded` names the modules that it imports beside those of this one.
+    """
+
+    def __init__(self, preloaded: Sequence[str] = PRELOADED) -> None:
+        self._preloaded = preloaded
         self._process: subprocess.Popen[bytes] | None = None
         self._forks = 0
 
@@ -98,7 +102,7 @@ class ForkServer:
         self._environment = dict(environment)
         with server_end:
             return subprocess.Popen(
-                _SERVER,
+                (*_SERVER, *self._preloaded),
                 stdin=server_end.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # an import that fails here fails again in a worker
@@ -135,10 +139,12 @@ class _Child(NamedTuple):
 def main() -> int:
     """Fork a worker for each request until the runner exits; return the exit status.
 
-    It also returns in a worker, when the job is done.
+    The arguments of the process name the modules to import first. It also returns in a worker, when the job is done.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
-    for name in _PRELOADED:
+    preloaded = sys.argv[1:]
+    del sys.argv[1:]  # a fork has no arguments, as a worker that is started afresh
+    for name in preloaded:
         with suppress(ImportError):
             importlib.import_module(name)
     single_threaded = len([*Path("/proc/self/task").iterdir()]) == 1

@@ -19,7 +19,7 @@ from tests.support.runs import FAILING, children, command, evaluations, small, s
 from tests.support.small_data import SmallData
 
 
-@pytest.mark.usefixtures("workers_here", "blank_pictures")
+@pytest.mark.usefixtures("workers_here", "blank_boards")
 def test_a_failing_method_harms_no_other(
     small_data: SmallData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,7 +112,7 @@ def test_the_system_asks_to_stop_as_ctrl_c_does(kind: int) -> None:
     assert [signal.getsignal(one) for one in kinds] == before, "no handler is left behind"
 
 
-@pytest.mark.usefixtures("blank_pictures")
+@pytest.mark.usefixtures("blank_boards")
 def test_each_fault_of_a_method_is_recorded_and_told(
     small_data: SmallData, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,7 +26,7 @@ from benchmarks.tasks.tasks import TASKS
 from tests.support.runs import command, evaluations, files, leave_blank, small
 from tests.support.small_data import SmallData
 
-pytestmark = pytest.mark.usefixtures("workers_here", "blank_pictures")
+pytestmark = pytest.mark.usefixtures("workers_here", "blank_boards")
 BOTH = ("--algorithms", "gas", "bc-safe", *small("gas", "bc-safe"))
 
 

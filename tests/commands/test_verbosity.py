@@ -11,7 +11,7 @@ from tests.support.runs import FAILING, command
 WORDS = ("--algorithms", "bc-all", "--workers", "1")
 
 
-@pytest.mark.usefixtures("workers_here", "blank_pictures")
+@pytest.mark.usefixtures("workers_here", "blank_boards")
 def test_a_quiet_run_prints_warnings_and_where_its_leaderboard_is(small_data, tmp_path, capfd):
     assert main([*command(small_data, tmp_path, *WORDS, tasks=("BallRun",)), "-q"]) == 0
     out, error = capfd.readouterr()
@@ -19,7 +19,7 @@ def test_a_quiet_run_prints_warnings_and_where_its_leaderboard_is(small_data, tm
     assert all(line.startswith("note:") for line in error.splitlines())
 
 
-@pytest.mark.usefixtures("workers_here", "blank_pictures")
+@pytest.mark.usefixtures("workers_here", "blank_boards")
 def test_a_quiet_run_tells_failures(small_data, tmp_path, capfd):
     plugin = tmp_path / "failing.py"
     plugin.write_text(FAILING)
@@ -28,7 +28,7 @@ def test_a_quiet_run_tells_failures(small_data, tmp_path, capfd):
     assert "a planted fault" in capfd.readouterr().err
 
 
-@pytest.mark.usefixtures("workers_here", "blank_pictures")
+@pytest.mark.usefixtures("workers_here", "blank_boards")
 def test_a_verbose_run_tells_what_its_jobs_do(small_data, tmp_path, capfd):
     assert main([*command(small_data, tmp_path, *WORDS, tasks=("BallRun",)), "-v"]) == 0
     out = capfd.readouterr().out

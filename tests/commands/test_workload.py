@@ -9,7 +9,7 @@ from benchmarks.common.durations import duration_text
 from benchmarks.run import main
 from tests.support.runs import command
 
-pytestmark = pytest.mark.usefixtures("workers_here", "blank_pictures")
+pytestmark = pytest.mark.usefixtures("workers_here", "blank_boards")
 QUICK = ("--algorithms", "bc-all", "--workers", "1")
 
 

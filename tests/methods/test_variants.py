@@ -148,11 +148,11 @@ def test_a_group_of_evaluations_is_dealt_out_by_whoever_comes_next(
     assert not outside.exists()
 
 
-@pytest.mark.usefixtures("workers_here", "blank_pictures")
+@pytest.mark.usefixtures("workers_here", "blank_boards")
 def test_a_run_of_variants_ends_in_their_table(small_data: SmallData, tmp_path: Path) -> None:
-    arguments = command(small_data, tmp_path, "--algorithms", *SPECS, *small("gas"))
-    assert main(arguments) == 0
-    assert len(list(tmp_path.glob("runs/*/training.json"))) == 2 * len(small_data.tasks)
+    methods = ("--algorithms", *SPECS, *small("gas"))
+    assert main(command(small_data, tmp_path, *methods, tasks=("BallRun",))) == 0
+    assert len(list(tmp_path.glob("runs/*/training.json"))) == 2
     table = pd.read_csv(tmp_path / "tight" / "leaderboard.csv")
     assert set(table["algorithm"]) == {*SPECS[:2], "gas@alpha=0.9,mask=false"}
     assert (table["status"] == "finished").all()

@@ -134,7 +134,7 @@ def test_the_dataset_of_ones_own_task_is_valid(folder: Path) -> None:
     assert (folder / "reach.png").exists()
 
 
-@pytest.mark.usefixtures("workers_here", "blank_pictures")
+@pytest.mark.usefixtures("workers_here", "blank_boards")
 def test_the_protocol_in_the_documents_is_read(tmp_path: Path) -> None:
     (block,) = code((ROOT / "docs" / "command-line.md").read_text(encoding="utf-8"), "toml")
     path = tmp_path / "protocol.toml"

@@ -24,7 +24,7 @@ def folder(tmp_path, monkeypatch):
     mpl.use(backend)
 
 
-@pytest.mark.usefixtures("workers_here", "blank_pictures")
+@pytest.mark.usefixtures("workers_here", "blank_boards")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs(path, folder, small_data: SmallData):
     names = {"__name__": "notebook"}

@@ -16,7 +16,7 @@ from benchmarks.scheduling.fork_server import AVAILABLE, ForkServer
 from tests.support import own_task
 from tests.support.leftovers import CODE, KINDS, survivors
 from tests.support.runs import wait_for
-from tests.support.started import StartedWorker
+from tests.support.started import StartedWorker, bare_server
 
 pytestmark = pytest.mark.skipif(not AVAILABLE, reason="needs Linux")
 
@@ -26,7 +26,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[ForkServer | None]:
     if request.param == "started":
         yield None
         return
-    with closing(ForkServer()) as one:
+    with closing(bare_server()) as one:
         yield one
 
 
@@ -40,7 +40,7 @@ def test_a_worker_ends_whatever_is_left_behind(server: ForkServer | None, tmp_pa
 
 
 def test_children_end_with_a_worker_that_is_killed(tmp_path: Path) -> None:
-    with closing(ForkServer()) as server:
+    with closing(bare_server()) as server:
         for name, one in (("forked", server), ("started", None)):
             script = f"{CODE}\nleave('child')\nleave('fork')\nMINE.with_name('begun').touch()\n"
             worker = StartedWorker(tmp_path / name, f"{script}time.sleep(600)\n", one)

@@ -27,7 +27,7 @@ from tests.support.forked import FORK
 from tests.support.jobs import losses, make_job, same
 from tests.support.runs import wait_for
 from tests.support.small_data import SmallData
-from tests.support.started import StartedWorker, job_of
+from tests.support.started import StartedWorker, bare_server, job_of
 
 pytestmark = pytest.mark.skipif(not AVAILABLE, reason="needs Linux")
 
@@ -157,7 +157,7 @@ def test_a_dead_server_ends_its_forks_which_are_tried_again_afresh(tmp_path: Pat
     )
     job = job_of(tmp_path, script)
     seen: list[WorkerProcess] = []
-    with closing(ForkServer()) as server:
+    with closing(bare_server()) as server:
 
         def launch(item: WorkItem, on_message) -> WorkerProcess:
             seen.append(WorkerProcess(item, on_message, command=FAKE, server=server))
@@ -185,7 +185,7 @@ def _run_and_be_killed(folder: Path) -> None:
     script = (
         f"import signal\nsignal.signal(15, signal.SIG_IGN)\n{FACTS}\nimport time\ntime.sleep(99)"
     )
-    StartedWorker(folder, script, ForkServer())
+    StartedWorker(folder, script, bare_server())
     time.sleep(99)
 
 
@@ -201,7 +201,7 @@ def test_server_and_forks_end_with_a_killed_runner(tmp_path: Path) -> None:
 
 
 def test_a_closed_server_leaves_nothing(tmp_path: Path) -> None:
-    with closing(ForkServer()) as server:
+    with closing(bare_server()) as server:
         started = StartedWorker(tmp_path, FACTS, server)
         _, own = started.facts()
         assert gone(own["pid"]), "no zombie"
@@ -219,7 +219,7 @@ def test_what_no_fork_can_share_starts_workers_afresh(
         "    threading.Thread(target=time.sleep, args=(99,), daemon=True).start()\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    with closing(ForkServer()) as server:
+    with closing(bare_server()) as server:
         facts, own = StartedWorker(tmp_path / "job", FACTS, server).facts()
     assert own["command"][-1] == "benchmarks.runs.worker"
     assert facts["blocked"] == []

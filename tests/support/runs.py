@@ -63,11 +63,17 @@ def command(small: SmallData, results: Path, *more: str, tasks: tuple[str, ...] 
     ]
 
 
-def leave_blank(patch: pytest.MonkeyPatch) -> None:
+def leave_pictures_blank(patch: pytest.MonkeyPatch) -> None:
     """Make leaderboards without drawing their pictures, which takes seconds."""
     patch.setattr(
         "benchmarks.report.render.report.render", lambda _, kinds: dict.fromkeys(kinds, b"")
     )
+
+
+def leave_blank(patch: pytest.MonkeyPatch) -> None:
+    """Make leaderboards whose pictures and page are empty files."""
+    leave_pictures_blank(patch)
+    patch.setattr("benchmarks.report.render.page.page", lambda *_: "")
 
 
 def small(*names: str) -> list[str]:

@@ -31,6 +31,11 @@ def job_of(folder: Path, script: str) -> Job:
     )
 
 
+def bare_server() -> ForkServer:
+    """A server for jobs that train nothing: it starts in half the time."""
+    return ForkServer(preloaded=())
+
+
 class StartedWorker:
     """A worker of a script, and what it says."""
 

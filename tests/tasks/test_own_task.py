@@ -28,7 +28,7 @@ from tests.support.runs import files, leave_blank, small
 # --- a run -----------------------------------------------------------------------------------
 
 
-pytestmark = pytest.mark.usefixtures("blank_pictures")
+pytestmark = pytest.mark.usefixtures("blank_boards")
 
 
 def arguments(toml: Path, results: Path) -> list[str]:
