@@ -38,8 +38,9 @@ quickstart: $(STAMP) ## train and rank five methods on four tasks, in minutes
 		--algorithms gas cdt cpq coptidice bc-safe \
 		--budget quick --data generated --name my-quickstart $(ARGS)
 
+# compiled tests are kept for the next run: each process takes 6 s less to read them
 test: $(STAMP) ## run the tests, on every core (JOBS=0: in one process)
-	$(RUN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	unset PYTHONDONTWRITEBYTECODE; $(RUN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(STAMP) ## check style, types and the direction of imports
 	$(VENV)/bin/ruff check

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,6 +52,18 @@ def no_fsync() -> Iterator[None]:
     """Files survive the test, not a crash of the machine: thousands of waits for the disk go."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.fsync", lambda _: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_bytecode() -> Iterator[None]:
+    """No test, nor what it starts, keeps compiled code: it would hide what a test edits in no time.
+
+    The tests themselves and what they import are compiled by then, and may be kept.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "dont_write_bytecode", True)
+        patch.setenv("PYTHONDONTWRITEBYTECODE", "1")
         yield
 
 

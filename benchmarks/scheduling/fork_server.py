@@ -139,7 +139,8 @@ class _Child(NamedTuple):
 def main() -> int:
     """Fork a worker for each request until the runner exits; return the exit status.
 
-    The arguments of the process name the modules to import first. It also returns in a worker, when the job is done.
+    The arguments of the process name the modules to import first. `main` also returns in a worker,
+    when the job is done.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
     preloaded = sys.argv[1:]

@@ -35,9 +35,9 @@ def toml(tmp_path: Path) -> Path:
     return own_task.example(tmp_path / "own", tmp_path / "reach.hdf5")
 
 
-def planned(toml: Path | str, *more: str, **variables: str | None):
+def planned(toml: Path | str, *more: str) -> list[str]:
     words = ("run", "--tasks", str(toml), "--limits", "5", "--algorithms", "bc-all", "--dry-run")
-    return run(*words, *more, **variables)
+    return [*words, *more]
 
 
 SURROUNDINGS: dict[str, dict[str, str | None]] = {
@@ -49,14 +49,11 @@ SURROUNDINGS: dict[str, dict[str, str | None]] = {
     "an unknown home": {"HOME": "/proc/1/nohome"},
     "an empty home": {"HOME": ""},
 }
+_TOGETHER = ("a notebook", "a plain locale", "a terminal of ASCII", "an unknown home")
+SURROUNDINGS["all at once"] = {k: v for kind in _TOGETHER for k, v in SURROUNDINGS[kind].items()}
 
 
-@pytest.mark.parametrize(
-    "kind",
-    mostly_slow(
-        SURROUNDINGS, "a notebook", "a plain locale", "a terminal of ASCII", "an unknown home"
-    ),
-)
+@pytest.mark.parametrize("kind", mostly_slow(SURROUNDINGS, "all at once"))
 def test_a_picture_is_drawn_in_any_surroundings(kind: str, toml: Path, tmp_path: Path) -> None:
     (tmp_path / "matplotlibrc").write_text("backend: nonsense\ntext.usetex: True\n")
     out = tmp_path / "bild-ä.png"
@@ -78,15 +75,22 @@ def test_streams_may_be_closed(closed: str) -> None:
         assert done.returncode == 0
 
 
-def test_a_home_that_no_shell_has_expanded(toml: Path, tmp_path: Path) -> None:
+def test_a_home_that_no_shell_has_expanded(
+    toml: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     home = {"HOME": str(toml.parent), "OSRL_BENCH_CACHE": "~/cache", "DSRL_DATASET_DIR": "~/dsrl"}
+    for name, value in home.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(toml.parent)
     for line in toml.read_text().splitlines():
         if line.startswith("data"):
             own_task.edit(toml, line, 'data = "~/reach.hdf5"')
-    done = planned("~/reach.toml", "--results", "~/r", "--save-config", "~/p.toml", **home)
-    assert done.returncode == 0, done.stderr
+    words = planned("~/reach.toml", "--results", "~/r", "--save-config", "~/p.toml")
+    assert main(words) == 0
     assert (toml.parent / "p.toml").is_file()
-    listed = run("data", "list", **home).stdout.splitlines()[0]
+    capsys.readouterr()
+    assert main(["data", "list"]) == 0
+    listed = capsys.readouterr().out.splitlines()[0]
     assert f"{toml.parent}/cache" in listed
     assert f"{toml.parent}/dsrl" in listed
     assert not Path("~").exists()
@@ -133,9 +137,11 @@ def test_a_mistake_is_one_line_before_any_work(
     assert not list(tmp_path.glob("r/*"))
 
 
-def test_a_file_where_the_leaderboard_belongs(toml: Path, tmp_path: Path) -> None:
+def test_a_file_where_the_leaderboard_belongs(
+    toml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "custom").touch()
-    done = planned(toml, "--results", str(tmp_path / "r"))
-    assert done.returncode == 2
-    assert done.stderr == f"error: {tmp_path / 'r' / 'custom'} is a file: choose another --name\n"
+    assert main(planned(toml, "--results", str(tmp_path / "r"))) == 2
+    told = capsys.readouterr().err
+    assert told == f"error: {tmp_path / 'r' / 'custom'} is a file: choose another --name\n"

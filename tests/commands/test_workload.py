@@ -64,7 +64,7 @@ def test_a_user_at_a_terminal_is_asked(small_data, tmp_path, long, terminal, wor
     [
         (["--tasks", "BallRun", "--algorithms", "bc-all", "--seeds", "0"], "paper"),
         (["--algorithms", "gas", "cdt", "--workers", "2"], "standard"),
-        (["--algorithms", "gas", "cdt", "--workers", "2", "--seeds", "0-200"], "quick"),
+        (["--algorithms", "gas", "cdt", "--workers", "1", "--seeds", "0-60"], "quick"),
     ],
 )
 def test_with_a_gpu_the_budget_is_the_longest_that_fits_a_day(

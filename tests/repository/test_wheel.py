@@ -57,8 +57,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build = [*pip, "wheel", *offline, "--no-build-isolation", "-w", str(wheels), str(source)]
     run(build, source)
     (wheel,) = wheels.iterdir()
-    into = [*pip, "--python", str(target / "bin" / "python"), "install", *offline, str(wheel)]
-    run(into, source)
+    into = [*pip, "--python", str(target / "bin" / "python"), "install", *offline, "--no-compile"]
+    run([*into, str(wheel)], source)
     (site,) = target.glob("lib/python*/site-packages")
     (site / "needed.pth").write_text(sysconfig.get_path("purelib"))
     return target

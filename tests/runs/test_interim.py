@@ -55,8 +55,8 @@ def test_scores_are_those_of_the_method_after_so_many_updates(small_data, tmp_pa
 
 
 def test_a_resumed_training_has_the_same_curve(small_data, tmp_path):
-    whole = replace(make_job("gas", small_data, tmp_path / "whole"), evaluate_every=2)
-    broken = replace(make_job("gas", small_data, tmp_path / "broken"), evaluate_every=2)
+    whole = replace(make_job("bc-all", small_data, tmp_path / "whole"), evaluate_every=2)
+    broken = replace(make_job("bc-all", small_data, tmp_path / "broken"), evaluate_every=2)
     expected = read_interim(finished(whole).folder)
     with pytest.raises(StoppedError):
         finished(broken, stop_requested=stopping_after(3))
@@ -65,7 +65,7 @@ def test_a_resumed_training_has_the_same_curve(small_data, tmp_path):
 
 
 def test_what_a_killed_attempt_saw_after_its_checkpoint_is_measured_again(small_data, tmp_path):
-    job = replace(make_job("gas", small_data, tmp_path), evaluate_every=2)
+    job = replace(make_job("bc-all", small_data, tmp_path), evaluate_every=2)
     with pytest.raises(StoppedError):
         finished(job, stop_requested=stopping_after(3))
     path = Run.of(job).folder / INTERIM_FILE
@@ -76,7 +76,7 @@ def test_what_a_killed_attempt_saw_after_its_checkpoint_is_measured_again(small_
 
 
 def test_seeds_trained_as_one_have_a_curve_each(small_data, tmp_path):
-    job = replace(make_job("gas", small_data, tmp_path), evaluate_every=4, stacked_seeds=(1,))
+    job = replace(make_job("bc-all", small_data, tmp_path), evaluate_every=4, stacked_seeds=(1,))
     run_job(job)
     curves = [read_interim(Run.of(single).folder) for single in job.per_seed]
     assert [len(curve) for curve in curves] == [len(job.limits)] * 2
@@ -91,7 +91,7 @@ def test_trackers_get_the_scores(small_data, tmp_path, monkeypatch):
         yield tracked.append
 
     monkeypatch.setattr(training, "open_trackers", opened)
-    job = replace(make_job("gas", small_data, tmp_path), evaluate_every=5)
+    job = replace(make_job("bc-all", small_data, tmp_path), evaluate_every=5)
     rows = read_interim(finished(job).folder)
     scores = next(t for t in tracked if "evaluation/limit_8/return" in t.losses)
     assert scores.updates == 5

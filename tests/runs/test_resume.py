@@ -130,7 +130,9 @@ def test_jumps_of_the_clock_change_no_training(
 def test_a_checkpoint_that_cannot_be_used_is_as_good_as_none(
     damage: str, small_data: SmallData, tmp_path: Path
 ) -> None:
-    job, whole = (make_job("bc-all", small_data, tmp_path / one) for one in ("job", "whole"))
+    job, whole = (
+        make_job("bc-all", small_data, tmp_path / one, stage="train") for one in ("job", "whole")
+    )
     with pytest.raises(StoppedError):
         run_job(job, stop_requested=stopping_after(3))
     path = Run.of(job).folder / "resume.pt"
@@ -183,7 +185,7 @@ def test_half_written_files_are_cleared_away(small_data: SmallData, tmp_path: Pa
 
 
 def test_two_processes_never_work_on_one_run(small_data: SmallData, tmp_path: Path) -> None:
-    job = make_job("bc-all", small_data, tmp_path)
+    job = make_job("bc-all", small_data, tmp_path, stage="train")
     run = Run.of(job)
     assert not run.busy
     with run.locked():
@@ -201,7 +203,7 @@ def test_two_processes_never_work_on_one_run(small_data: SmallData, tmp_path: Pa
 def test_a_full_disk_is_no_failure_of_the_method_and_loses_nothing(
     number: int, small_data: SmallData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = make_job("bc-all", small_data, tmp_path)
+    job = make_job("bc-all", small_data, tmp_path, stage="train")
     keep, written = Run.save_progress, []
 
     def full(run: Run, state: Any) -> None:
@@ -237,7 +239,7 @@ def test_errors_are_told_apart() -> None:
 
 
 def test_a_store_that_was_moved_goes_on(small_data: SmallData, tmp_path: Path) -> None:
-    job = make_job("bc-all", small_data, tmp_path / "one")
+    job = make_job("bc-all", small_data, tmp_path / "one", stage="train")
     with pytest.raises(StoppedError):
         run_job(job, stop_requested=stopping_after(4))
     shutil.move(tmp_path / "one", tmp_path / "other")

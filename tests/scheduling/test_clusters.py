@@ -23,6 +23,7 @@ from benchmarks.scheduling.node import (
     with_absolute_paths,
     write_run_files,
 )
+from tests.support.here import worker_here
 from tests.support.jobs import make_job, same
 from tests.support.runs import FAILING, command, evaluations, start, wait_for
 from tests.support.small_data import SmallData
@@ -40,7 +41,10 @@ def cluster() -> Iterator[Any]:
     made.shutdown()
 
 
-def test_a_node_that_shares_the_store_works_in_it(small_data: SmallData, tmp_path: Path) -> None:
+def test_a_node_that_shares_the_store_works_in_it(
+    small_data: SmallData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.scheduling.node.WorkerProcess", worker_here())
     job = make_job("bc-all", small_data, tmp_path, stage="train")
     mark = SharedStorageProbe(tmp_path)
     outcome = Node().work(job.to_json(), str(mark.path), {})

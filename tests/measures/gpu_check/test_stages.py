@@ -182,11 +182,10 @@ def test_tests_that_have_passed_are_not_run_again(here: Path) -> None:
     )
     command = [sys.executable, "-m", "pytest", "-v", "-p", "tests.support.passed", "test_x.py"]
     command += ["--record", "passed.txt", "-p", "no:cacheprovider"]
+    environment = {**os.environ, **import_path(), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
     def outcome() -> tuple[int, str]:
-        done = subprocess.run(
-            command, env={**os.environ, **import_path()}, capture_output=True, text=True
-        )
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
         return done.returncode, done.stdout.strip().splitlines()[-1]
 
     assert "1 failed, 1 passed" in outcome()[1]
