@@ -15,6 +15,7 @@ from benchmarks.common.interrupts import stop_on_interrupt
 from benchmarks.run import main
 from benchmarks.runs.jobs import ExitStatus, Job
 from benchmarks.scheduling.protocol import ProcessExit, WorkItem
+from tests.support.forked import ForkedRun
 from tests.support.runs import FAILING, children, command, evaluations, small, start, wait_for
 from tests.support.small_data import SmallData
 
@@ -70,10 +71,10 @@ def test_a_killed_runner_leaves_no_worker_and_can_go_on(
     plugin.write_text(FAILING)
     options = ("--algorithms", f"{plugin}:Slow", *small("slow"), "--workers", "2")
     arguments = command(small_data, tmp_path, *options, "--updates", "60", "--stage", "train")
-    runner = start(arguments)
+    runner = ForkedRun(arguments, tmp_path / "output")
     wait_for(lambda: list((tmp_path / "runs").glob("*slow*/job.json")))
     workers = children(runner.pid)
-    runner.kill()
+    runner.process.kill()
     runner.wait()
     wait_for(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
     assert main(arguments) == 0
@@ -85,15 +86,16 @@ def test_ctrl_c_twice_stops_at_once(small_data: SmallData, tmp_path: Path) -> No
     plugin = tmp_path / "plugin.py"
     plugin.write_text(FAILING)
     options = ("--algorithms", f"{plugin}:Deaf", "--workers", "1", "--stage", "train")
-    runner = start(command(small_data, tmp_path, *options, tasks=("BallRun",)), patient=True)
+    arguments = command(small_data, tmp_path, *options, tasks=("BallRun",))
+    runner = ForkedRun(arguments, tmp_path / "output", patient=True)
     wait_for(lambda: list((tmp_path / "runs").glob("*deaf*/begun")))
     workers = children(runner.pid)
-    runner.send_signal(signal.SIGINT)
+    runner.interrupt()
     wait_for(lambda: list((tmp_path / "runs").glob("*deaf*/asked")))
-    assert runner.poll() is None, "it waits for what is asked to save itself"
-    runner.send_signal(signal.SIGINT)
-    output, _ = runner.communicate(timeout=60)
-    assert runner.returncode == 130
+    assert runner.process.is_alive(), "it waits for what is asked to save itself"
+    runner.interrupt()
+    status, output = runner.wait()
+    assert status == 130
     assert "Traceback" not in output
     wait_for(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
 
@@ -113,7 +115,7 @@ def test_the_system_asks_to_stop_as_ctrl_c_does(kind: int) -> None:
 
 
 @pytest.mark.usefixtures("blank_boards")
-def test_each_fault_of_a_method_is_recorded_and_told(
+def test_each_fault_of_a_method_is_recorded_told_and_logged(
     small_data: SmallData, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     plugin = tmp_path / "plugin.py"
@@ -138,6 +140,11 @@ def test_each_fault_of_a_method_is_recorded_and_told(
         assert failure["traceback"]
     (path,) = (tmp_path / "runs").glob("*segfault*/failure.json")
     assert "in update" in json.loads(path.read_text())["traceback"], "where it was"
+    (log,) = (tmp_path / "runs").glob("*nan*/log.txt")
+    logged = log.read_text()
+    assert "said by a library" in logged
+    assert f"failed: {reasons['nan']}" in logged
+    assert "Traceback" in logged
     assert len(evaluations(tmp_path)) == 3
 
 

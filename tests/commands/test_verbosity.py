@@ -50,24 +50,6 @@ def test_a_job_logs_its_stages(small_data, tmp_path):
     assert places == sorted(places)
 
 
-def test_a_failure_and_what_libraries_print_are_in_the_log(small_data, tmp_path):
-    plugin = tmp_path / "loud.py"
-    plugin.write_text(
-        FAILING.replace(
-            'raise ArithmeticError("a planted fault")',
-            'import sys; print("said by a library", file=sys.stderr)\n'
-            '            raise ArithmeticError("a planted fault")',
-        )
-    )
-    words = ("--algorithms", f"{plugin}:Failing", "--workers", "1")
-    assert main(command(small_data, tmp_path, *words, tasks=("BallRun",))) == 1
-    (log,) = (tmp_path / "runs").glob("*/log.txt")
-    text = log.read_text()
-    assert "said by a library" in text
-    assert "failed: ArithmeticError: a planted fault" in text
-    assert "Traceback" in text
-
-
 def test_a_log_that_cannot_be_written_stops_nothing(small_data, tmp_path):
     job = make_job("bc-all", small_data, tmp_path)
     folder = Run.of(job).folder

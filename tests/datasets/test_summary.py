@@ -182,7 +182,11 @@ def test_the_picture_is_of_the_kind_that_its_name_tells(tmp_path, suffix, first)
 
 
 @pytest.mark.parametrize(
-    ("count", "rows", "columns"), [(1, 1, 1), (3, 1, 3), (4, 1, 4), (5, 2, 4), (8, 2, 4)]
+    ("count", "rows", "columns"),
+    [
+        *((1, 1, 1), (3, 1, 3), (5, 2, 4)),
+        *(pytest.param(*one, marks=pytest.mark.slow) for one in ((4, 1, 4), (8, 2, 4))),
+    ],
 )
 def test_a_set_is_a_panel_and_no_panel_is_empty(tmp_path, figures, count, rows, columns):
     tasks = [replace(TASK, name=f"Task{k}") for k in range(count)]

@@ -21,6 +21,7 @@ from benchmarks.tasks.tasks import TASKS
 from tests.support.marks import mostly_slow
 
 BULLET = [name for name, task in TASKS.items() if task.engine == "bullet"]
+a_robot_each = mostly_slow(BULLET, "BallCircle", "CarRun", "DroneCircle", "AntRun")
 every_task = pytest.mark.parametrize("name", TASKS)
 
 
@@ -93,7 +94,12 @@ def test_widths_are_those_of_the_table(make, name):
     assert simulator._env.action_space.shape == (task.action_dim,)
 
 
-@every_task
+@pytest.mark.parametrize(
+    "name",
+    mostly_slow(
+        TASKS, "BallRun", "CarRun", "DroneCircle", "AntCircle", "PointCircle1", "CarCircle2"
+    ),
+)
 def test_an_episode_depends_on_its_seed_and_actions_alone(make, name):
     task = TASKS[name]
     fresh, used = make(task), make(task)
@@ -251,7 +257,7 @@ def test_a_missing_package_is_told_in_one_line(monkeypatch, name, package):
 # --- the same task as the package's ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", BULLET)
+@pytest.mark.parametrize("name", a_robot_each)
 def test_an_episode_starts_as_the_packages_own_after_an_idle_step(make, name):
     """Bit for bit a genuinely fresh environment: a discarded reset, one idle step, a reset."""
     task, simulator = TASKS[name], make(TASKS[name])
@@ -265,7 +271,7 @@ def test_an_episode_starts_as_the_packages_own_after_an_idle_step(make, name):
     env.close()
 
 
-@pytest.mark.parametrize("name", BULLET)
+@pytest.mark.parametrize("name", a_robot_each)
 def test_an_episode_starts_near_the_packages_own_after_a_discarded_reset(make, name):
     """Ball and Ant bit for bit. In the package a Car's and a Drone's motors go on with the last
     action of the last episode, or rest if there was none: the tolerances tell what that makes."""

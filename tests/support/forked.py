@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -13,8 +14,10 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.run import main
 from benchmarks.runs.jobs import ExitStatus, Job
 from benchmarks.runs.worker import exit_status_of, run_job
+from benchmarks.scheduling import scheduler
 from benchmarks.scheduling.devices import DevicePool
 from benchmarks.scheduling.protocol import OnMessage, ProcessExit, WorkItem
 from benchmarks.scheduling.scheduler import Scheduler
@@ -121,3 +124,42 @@ class Runner:
         assert not self.process.is_alive(), "it does not end"
         assert self.process.exitcode is not None
         return self.process.exitcode
+
+
+class ForkedRun:
+    """The command `run` as a process, whose output goes to a file.
+
+    `patient`: it waits for ever for workers that are asked to stop.
+    """
+
+    def __init__(self, arguments: Sequence[str], output: Path, patient: bool = False) -> None:
+        self.output = output
+        given = arguments, output, patient
+        self.process = FORK.Process(target=_run_command, args=given, daemon=True)
+        self.process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
+
+    def interrupt(self) -> None:
+        """Ctrl-C."""
+        os.kill(self.pid, signal.SIGINT)
+
+    def wait(self, seconds: float = 60.0) -> tuple[int | None, str]:
+        """Its exit status, None if it does not end, and what it has printed."""
+        self.process.join(seconds)
+        return self.process.exitcode, self.output.read_text()
+
+
+def _run_command(arguments: Sequence[str], output: Path, patient: bool) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with output.open("w") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+        sys.stdout = sys.stderr = file
+        if patient:
+            scheduler.STOP_SECONDS = 1e6
+        status = main(arguments)
+    os._exit(status)

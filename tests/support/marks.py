@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
+Value = TypeVar("Value")
 
-def mostly_slow(values: Iterable[str], *quick: str) -> list[Any]:
+
+def mostly_slow(values: Iterable[Value], *quick: Value) -> list[Any]:
     """All `values` as parameters; those but the `quick` ones are marked slow."""
     every = list(values)
     assert set(quick) <= set(every), set(quick) - set(every)

@@ -39,7 +39,10 @@ class Stopped(Exception):
     """Stands for Ctrl-C."""
 
 
-@pytest.mark.parametrize(("stops", "worked"), [((80,), 11), ((560, 720), 12), ((240, 800), 13)])
+@pytest.mark.parametrize(
+    ("stops", "worked"),
+    [((80,), 11), pytest.param((560, 720), 12, marks=pytest.mark.slow), ((240, 800), 13)],
+)
 def test_interrupted_and_resumed_equals_uninterrupted(
     tmp_path, monkeypatch, uninterrupted, stops, worked
 ):
