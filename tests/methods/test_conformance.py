@@ -11,16 +11,10 @@ from benchmarks.methods.conformance import HORIZON, check_algorithm, synthetic_d
 from benchmarks.methods.names import BUILT_IN
 from benchmarks.methods.registry import find_method
 from tests.support.faulty_methods import FAULTS, Plain, PlainConfig
-from tests.support.marks import mostly_slow
 from tests.support.small_options import SMALL
 
-VARIED = ("cpq-penalised", "coptidice-perstep", "caps-sac")
-"""Methods that are another one with few lines changed."""
 
-
-@pytest.mark.parametrize(
-    "name", mostly_slow(BUILT_IN, *(name for name in BUILT_IN if name not in VARIED))
-)
+@pytest.mark.parametrize("name", BUILT_IN)
 def test_built_in_methods_conform(name):
     cls = find_method(name).cls
     assert cls.name == name

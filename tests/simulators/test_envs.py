@@ -22,6 +22,9 @@ from tests.support.marks import mostly_slow
 
 BULLET = [name for name, task in TASKS.items() if task.engine == "bullet"]
 a_robot_each = mostly_slow(BULLET, "BallCircle", "CarRun", "DroneCircle", "AntRun")
+every_kind = mostly_slow(
+    TASKS, "BallRun", "CarRun", "DroneCircle", "AntCircle", "PointCircle1", "CarCircle2"
+)
 every_task = pytest.mark.parametrize("name", TASKS)
 
 
@@ -94,12 +97,7 @@ def test_widths_are_those_of_the_table(make, name):
     assert simulator._env.action_space.shape == (task.action_dim,)
 
 
-@pytest.mark.parametrize(
-    "name",
-    mostly_slow(
-        TASKS, "BallRun", "CarRun", "DroneCircle", "AntCircle", "PointCircle1", "CarCircle2"
-    ),
-)
+@pytest.mark.parametrize("name", every_kind)
 def test_an_episode_depends_on_its_seed_and_actions_alone(make, name):
     task = TASKS[name]
     fresh, used = make(task), make(task)
