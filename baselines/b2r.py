@@ -17,7 +17,6 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from baselines.limits import within_limit
 from baselines.osrl.cdt_acting import CDTPolicy
 from baselines.osrl.transformer import QUICK, TransformerAlgorithm, TransformerConfig
 from benchmarks.common.ranges import Count, Share, Updates
@@ -25,6 +24,7 @@ from benchmarks.datasets.sequences import Relabelled, SequenceSampler
 from benchmarks.datasets.targets import TARGET_QUANTILE, reward_targets
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Budget, Policy, eval_only
+from benchmarks.methods.limits import within_limit
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.polynomial import Polynomial
 from torch import Tensor
 
-from baselines.limits import within_limit
 from baselines.osrl.adapter import WrappedAlgorithm, import_osrl
 from benchmarks.common.ranges import Batch, Count, LearningRate, Width
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.sequences import Indices, Values, fit_front, pareto_front
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Budget, Config, MemorylessPolicy, Policy
+from benchmarks.methods.limits import within_limit
 from benchmarks.methods.networks import optimizer_step
 
 

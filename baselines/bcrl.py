@@ -18,8 +18,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from baselines.iql import ImplicitCritic, advantage_weight
-from baselines.limits import LimitPolicy, discounted
 from baselines.networks import GaussianActor, negative_log_likelihood, orthogonal
 from benchmarks.common.ranges import (
     Batch,
@@ -33,6 +31,8 @@ from benchmarks.common.ranges import (
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy
+from benchmarks.methods.iql import ImplicitCritic, advantage_weight
+from benchmarks.methods.limits import LimitPolicy, discounted
 from benchmarks.methods.networks import adam, cosine_decay, optimizer_step
 from benchmarks.tasks.tasks import ALL_TASKS
 
@@ -135,16 +135,11 @@ class BCRL(Algorithm):
 
     def cost_value_loss(self, batch: Transitions) -> tuple[Tensor, dict[str, Tensor]]:
         """Regress V_c on a low expectile of the larger target Q_c."""
-        q = self.costs.target_q(batch.observations, batch.actions)
-        loss = self.costs.value_loss(q, batch.observations, self.config.cost_expectile)
-        return loss, {"cost_value_loss": loss.detach()}
+        return self.costs.least_value_loss(batch, self.config.cost_expectile)
 
     def cost_critic_loss(self, batch: Transitions) -> tuple[Tensor, dict[str, Tensor]]:
         """Regress Q_c on c + gamma V_c'."""
-        going = 1.0 - batch.terminal
-        backup = batch.costs + self.config.gamma * going * self.costs.v(batch.next_observations)
-        loss = self.costs.critic_loss(batch.observations, batch.actions, backup)
-        return loss, {"cost_critic_loss": loss.detach()}
+        return self.costs.least_critic_loss(batch, self.config.gamma)
 
     def value_loss(self, batch: Transitions) -> tuple[Tensor, dict[str, Tensor]]:
         """Regress V on an expectile of the smaller target Q, at random budgets."""

@@ -18,7 +18,6 @@ from typing import Annotated, ClassVar
 import torch
 from torch import Tensor, nn
 
-from baselines.iql import ImplicitCritic, advantage_weight
 from baselines.switching import Proposals, SwitchingPolicy
 from benchmarks.common.ranges import (
     Batch,
@@ -33,6 +32,7 @@ from benchmarks.common.ranges import (
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy
+from benchmarks.methods.iql import ImplicitCritic, advantage_weight
 from benchmarks.methods.networks import adam, cosine_decay, mlp, optimizer_step
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from baselines.networks import DoubleCritic, squashed
+from baselines.networks import squashed
 from baselines.switching import Proposals, SwitchingPolicy
 from benchmarks.common.ranges import (
     Batch,
@@ -30,7 +30,14 @@ from benchmarks.common.ranges import (
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy
-from benchmarks.methods.networks import adam, make_target, mlp, optimizer_step, polyak_update
+from benchmarks.methods.networks import (
+    DoubleCritic,
+    adam,
+    make_target,
+    mlp,
+    optimizer_step,
+    polyak_update,
+)
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from baselines.limits import discounted_limit
-from baselines.networks import critic
 from baselines.td3bc import TD3BC, TD3BCConfig
 from benchmarks.datasets.sampling import Transitions
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Budget
-from benchmarks.methods.networks import adam, make_target, optimizer_step, polyak_update
+from benchmarks.methods.limits import discounted_limit
+from benchmarks.methods.networks import adam, critic, make_target, optimizer_step, polyak_update
 
 
 @dataclass(frozen=True)

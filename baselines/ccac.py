@@ -23,7 +23,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
-from baselines.limits import LimitPolicy
 from baselines.networks import Ensemble, GaussianActor, squashed
 from benchmarks.common.ranges import (
     Batch,
@@ -39,6 +38,7 @@ from benchmarks.common.ranges import (
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy
+from benchmarks.methods.limits import LimitPolicy
 from benchmarks.methods.networks import adam, make_target, mlp, optimizer_step, polyak_update
 
 

@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from baselines.diffusion import Denoiser, Diffusion
 from baselines.episode_noise import EpisodeNoise
-from baselines.networks import DoubleCritic, critic
 from benchmarks.common.ranges import (
     Batch,
     Count,
@@ -37,7 +36,14 @@ from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy
 from benchmarks.methods.losses import expectile_loss
-from benchmarks.methods.networks import cosine_decay, make_target, optimizer_step, polyak_update
+from benchmarks.methods.networks import (
+    DoubleCritic,
+    cosine_decay,
+    critic,
+    make_target,
+    optimizer_step,
+    polyak_update,
+)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 
 from baselines.episode_noise import EpisodeNoise
-from baselines.iql import ImplicitCritic, advantage_weight
 from baselines.networks import GaussianActor
 from benchmarks.common.errors import UserError
 from benchmarks.common.ranges import (
@@ -36,6 +35,7 @@ from benchmarks.common.ranges import (
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy, eval_only
+from benchmarks.methods.iql import ImplicitCritic, advantage_weight
 from benchmarks.methods.losses import expectile_weight
 from benchmarks.methods.networks import adam, mlp, optimizer_step
 from benchmarks.tasks.tasks import ALL_TASKS

@@ -8,35 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.common.random_streams import Draws, Dropout
-from benchmarks.methods.networks import mlp
-
-
-class DoubleCritic(nn.Module):
-    """Two Q-functions of observations and actions."""
-
-    def __init__(self, inputs: int, hidden: int) -> None:
-        super().__init__()
-        self.both = nn.ModuleList(critic(inputs, hidden) for _ in range(2))
-
-    def forward(self, observations: Tensor, actions: Tensor) -> Tensor:
-        """The values of both critics [2, ..., B]."""
-        inputs = torch.cat([observations, actions], dim=-1)
-        return torch.stack([network(inputs) for network in self.both])
-
-
-def critic(inputs: int, hidden: int, *, layers: int = 2, layer_norm: bool = False) -> nn.Sequential:
-    """A network with `layers` hidden layers and one value [..., B].
-
-    `layer_norm` puts a layer norm before each ReLU.
-    """
-    parts = list(mlp(inputs, *[hidden] * layers, 1))
-    if layer_norm:
-        parts = [
-            part
-            for layer in parts
-            for part in ([nn.LayerNorm(hidden), layer] if isinstance(layer, nn.ReLU) else [layer])
-        ]
-    return nn.Sequential(*parts, nn.Flatten(-2))
+from benchmarks.methods.networks import critic, mlp
 
 
 class GaussianActor(nn.Module):

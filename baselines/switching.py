@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from baselines.limits import LimitPolicy, discounted
+from benchmarks.methods.limits import LimitPolicy, discounted
 
 
 class Proposals(NamedTuple):

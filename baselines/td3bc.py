@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from baselines.networks import DoubleCritic
 from benchmarks.common.ranges import (
     Batch,
     Count,
@@ -26,7 +25,14 @@ from benchmarks.common.ranges import (
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Config, MemorylessPolicy, Policy
-from benchmarks.methods.networks import adam, make_target, mlp, optimizer_step, polyak_update
+from benchmarks.methods.networks import (
+    DoubleCritic,
+    adam,
+    make_target,
+    mlp,
+    optimizer_step,
+    polyak_update,
+)
 
 
 @dataclass(frozen=True)

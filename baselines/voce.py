@@ -22,8 +22,6 @@ import torch
 from torch import Tensor, nn
 
 from baselines import dual
-from baselines.limits import discounted_limit
-from baselines.networks import DoubleCritic
 from benchmarks.common.ranges import (
     Batch,
     Count,
@@ -37,7 +35,15 @@ from benchmarks.common.ranges import (
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, MemorylessPolicy, Policy
-from benchmarks.methods.networks import adam, make_target, mlp, optimizer_step, polyak_update
+from benchmarks.methods.limits import discounted_limit
+from benchmarks.methods.networks import (
+    DoubleCritic,
+    adam,
+    make_target,
+    mlp,
+    optimizer_step,
+    polyak_update,
+)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from baselines.limits import within_limit
 from baselines.networks import Ensemble, GaussianActor, negative_log_likelihood, squashed
 from benchmarks.common.ranges import (
     Batch,
@@ -34,6 +33,7 @@ from benchmarks.common.ranges import (
 from benchmarks.datasets.sampling import Transitions, TransitionSampler
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, MemorylessPolicy, Policy
+from benchmarks.methods.limits import within_limit
 from benchmarks.methods.networks import adam, make_target, optimizer_step, polyak_update
 
 

@@ -3,5 +3,15 @@
 from gas.algorithm import GAS, GASConfig
 from gas.levels import LevelGAS, LevelsConfig
 from gas.released import ReleasedConfig, ReleasedGAS
+from gas.shield import ShieldConfig, ShieldedGAS
 
-__all__ = ["GAS", "GASConfig", "LevelGAS", "LevelsConfig", "ReleasedConfig", "ReleasedGAS"]
+__all__ = [
+    "GAS",
+    "GASConfig",
+    "LevelGAS",
+    "LevelsConfig",
+    "ReleasedConfig",
+    "ReleasedGAS",
+    "ShieldConfig",
+    "ShieldedGAS",
+]

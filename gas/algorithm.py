@@ -197,12 +197,16 @@ class GAS(Stitching):
 
     def policy(self, limits: Tensor) -> Policy:
         """The learned policy, conditioned on a target return for each cost limit."""
+        return GASPolicy(self, *self.initial(limits))
+
+    def initial(self, limits: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Target returns and costs [B] at the start, and paces, of episodes with these limits."""
         targets, budgets = initial_targets(self.config, self.problem, limits.cpu())
         pace = None
         if self.config.pace:
             left, costs = self.returns_left.cpu(), self.problem.costs
             pace = paces(left, costs, budgets, targets).to(self.device)
-        return GASPolicy(self, targets.to(self.device), budgets.to(self.device), pace)
+        return targets.to(self.device), budgets.to(self.device), pace
 
     def eval_action(self, conditioning: Conditioning) -> Tensor:
         """The action in an episode [B, a]."""

@@ -8,6 +8,7 @@ ENTRY_POINTS = "osrl_bench.algorithms"
 """The entry-point group in which installed packages register methods."""
 BUILT_IN = {
     "gas": "gas.algorithm:GAS",
+    "gas-shield": "gas.shield:ShieldedGAS",
     "gas-levels": "gas.levels:LevelGAS",
     "gas-released": "gas.released:ReleasedGAS",
     "cdt": "baselines.cdt:CDT",

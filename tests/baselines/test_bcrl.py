@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from baselines.bcrl import BCRL
-from baselines.limits import discounted
 from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.methods.limits import discounted
 from benchmarks.methods.networks import optimizer_step
 from tests.support.by_hand import act, built, disturb, reached, transitions
 

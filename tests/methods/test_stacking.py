@@ -77,7 +77,16 @@ def assert_alike(one: Algorithm, other: Algorithm) -> None:
 
 
 def test_the_methods_of_small_networks_are_stackable():
-    mine = {"gas", "gas-levels", "gas-released", "fisor", "cpq", "coptidice", "coptidice-perstep"}
+    mine = {
+        "gas",
+        "gas-shield",
+        "gas-levels",
+        "gas-released",
+        "fisor",
+        "cpq",
+        "coptidice",
+        "coptidice-perstep",
+    }
     rivals = {
         "bcrl",
         "caps",

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from baselines.networks import DoubleCritic, critic
+from benchmarks.datasets.sampling import Transitions
 from benchmarks.methods.losses import expectile_loss
-from benchmarks.methods.networks import make_target, polyak_update
+from benchmarks.methods.networks import DoubleCritic, critic, make_target, polyak_update
 
 
 class ImplicitCritic(nn.Module):
@@ -48,6 +48,23 @@ class ImplicitCritic(nn.Module):
         """Mean of both Q's squared errors to `backup` [..., B], which takes no gradient."""
         error: Tensor = self.q(states, actions) - backup.detach()
         return error.square().mean((0, -1))
+
+    def least_value_loss(
+        self, batch: Transitions, expectile: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Regress V_c on a low expectile of the larger target Q_c, for a critic of costs."""
+        q = self.target_q(batch.observations, batch.actions)
+        loss = self.value_loss(q, batch.observations, expectile)
+        return loss, {"cost_value_loss": loss.detach()}
+
+    def least_critic_loss(
+        self, batch: Transitions, gamma: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Regress Q_c on c + gamma V_c', for a critic of costs."""
+        going = 1.0 - batch.terminal
+        backup = batch.costs + gamma * going * self.v(batch.next_observations)
+        loss = self.critic_loss(batch.observations, batch.actions, backup)
+        return loss, {"cost_critic_loss": loss.detach()}
 
     def move_target(self, tau: float) -> None:
         """Move the target networks by the fraction `tau`."""
