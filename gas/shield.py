@@ -44,6 +44,8 @@ class ShieldConfig(GASConfig):
     tau: Expectile = 0.005
     """Polyak coefficient of the target critics."""
     critic_learning_rate: LearningRate = 3e-4
+    critic_steps: Count = 2
+    """Updates of Q_c and V_c for each update of GAS."""
     candidates: Count = eval_only(32)
     """Number of actions to choose from, the policy's own among them."""
     spread: NotNegative = eval_only(0.2)
@@ -88,15 +90,17 @@ class ShieldedGAS(GAS):
     def update(self) -> dict[str, Tensor | float]:
         """Update the networks of GAS, then V_c, Q_c and its target."""
         info = super().update()
-        batch = self.transitions(self.draws)
-        batch = batch._replace(
-            observations=self.standardise(batch.observations),
-            next_observations=self.standardise(batch.next_observations),
-        )
-        loss, shield_info = self.shield_loss(batch)
-        optimizer_step(self.shield_optimiser, loss)
-        self.shield.move_target(self.config.tau)
-        return {**info, **shield_info}
+        for _ in range(self.config.critic_steps):
+            batch = self.transitions(self.draws)
+            batch = batch._replace(
+                observations=self.standardise(batch.observations),
+                next_observations=self.standardise(batch.next_observations),
+            )
+            loss, shield_info = self.shield_loss(batch)
+            optimizer_step(self.shield_optimiser, loss)
+            self.shield.move_target(self.config.tau)
+            info |= shield_info
+        return info
 
     # policy
 

@@ -169,7 +169,7 @@ def test_losses_by_hand() -> None:
 
 
 def test_an_update_moves_everything() -> None:
-    gas = built(tau=0.5)
+    gas = built(tau=0.5, critic_steps=1)
     before = {name: value.clone() for name, value in gas.shield.state_dict().items()}
     with gas.random():
         info = gas.update()
@@ -179,6 +179,19 @@ def test_an_update_moves_everything() -> None:
     target, online = (getattr(gas.shield, name).state_dict() for name in ("target", "q"))
     for name, value in target.items():
         torch.testing.assert_close(value, (before[f"target.{name}"] + online[name]) / 2)
+
+
+def test_the_critic_takes_its_own_number_of_steps() -> None:
+    one, two = built(critic_steps=1), built(critic_steps=2)
+    for gas in (one, two):
+        taken: list[int] = []
+        gas.shield_optimiser.register_step_post_hook(lambda *_, taken=taken: taken.append(1))
+        with gas.random():
+            gas.update()
+        assert len(taken) == gas.config.critic_steps
+    for name in ("reward_goal", "cost_goal", "actor"):  # the first update of GAS is the same
+        pairs = zip(getattr(one, name).parameters(), getattr(two, name).parameters(), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
 
 
 def corridor(episodes=150, steps=20) -> Trajectories:
