@@ -54,7 +54,7 @@ SUITES: dict[str, Suite] = {
         "one training at nine limits",
         _percent(*range(10, 100, 10)),
         ("BallRun", "DroneRun", "DroneCircle", "PointCircle2"),  # the paper's
-        ("gas", "gas-levels", "cdt"),
+        ("gas", "gas-shield", "gas-levels", "cdt"),
     ),
     "ablation": Suite(
         "GAS without each of its components, and its released form",
@@ -78,6 +78,8 @@ SUITES: dict[str, Suite] = {
             "gas@cost_relabelling=full,cost_filter=false,tightening=0,pace=false,margin=0",
             "gas-released",
             "gas-released@bounded=false",
+            "gas-shield",
+            "gas-shield@allowance=2",
             "gas-levels",
         ),
     ),
@@ -102,7 +104,17 @@ SUITES: dict[str, Suite] = {
 }
 
 
-RIVALS = ("gas", "gas-levels", "cdt", "cpq", "coptidice", "fisor", "bc-all", "bc-safe")
+RIVALS = (
+    "gas",
+    "gas-shield",
+    "gas-levels",
+    "cdt",
+    "cpq",
+    "coptidice",
+    "fisor",
+    "bc-all",
+    "bc-safe",
+)
 """Methods of a suite that names none."""
 PAPER = ("gas", "cdt", "cpq", "coptidice", "fisor", "caps", "ccac", "wsac", "voce")
 """The nine methods that the GAS paper compares: `--algorithms paper`."""

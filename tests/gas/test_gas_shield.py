@@ -62,6 +62,9 @@ def test_without_an_action_that_costs_little_enough_the_least_cost_acts() -> Non
 @given(st.integers(0, 1000), st.floats(0.0, 30.0))
 def test_the_choice_by_its_definition(seed, allowed) -> None:
     gas, generator = built(), torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in gas.shield.target.parameters():
+            parameter.zero_()  # the online critics decide
     states, actions = torch.randn(3, 2, generator=generator), torch.rand(3, 2, generator=generator)
     offsets = torch.cat([torch.zeros(1, 2), torch.randn(6, 2, generator=generator)])
     taken = gas.shielded(states, actions, offsets, torch.full((3,), allowed))
@@ -91,6 +94,28 @@ def test_what_is_left_of_the_limit_and_of_the_time_is_allowed() -> None:
     by_hand = [2 * 8.0 / HORIZON * (1 - 0.9**HORIZON) / 0.1, 2 * 3.0 / 2 * 1.9, 0.0]
     assert [float(x) for x in seen] == pytest.approx(by_hand)
     assert float(discounted(torch.tensor(3.0), torch.tensor(2.0), 0.9)) == pytest.approx(2.85)
+
+
+def test_the_candidates_lie_around_the_action_itself() -> None:
+    offsets = built(spread=0.5, candidates=8).policy(torch.tensor([4.0])).offsets
+    assert offsets[0].tolist() == [0.0, 0.0]
+    assert torch.equal(offsets[1:], 0.5 * normal_points(7, 2))
+
+
+def test_the_critic_sees_standardised_states_in_training_and_in_an_episode() -> None:
+    seen: list[Tensor] = []
+    gas = built()
+    with gas.random():
+        gas.shield_loss = lambda batch: (seen.extend(batch[:2]), gas.shield_loss_(batch))[1]
+        gas.shield_loss_ = partial(ShieldedGAS.shield_loss, gas)
+        gas.update()
+    raw = gas.transitions._packed[:, :4].split(2, dim=1)
+    for states, column in zip(seen[:2], raw, strict=True):
+        whole = gas.standardise(column)
+        assert all((row == whole).all(1).any() for row in states)
+    gas.shielded = lambda states, actions, offsets, allowed: (seen.append(states), actions)[1]
+    act(gas, 4.0)
+    torch.testing.assert_close(seen[-1], gas.standardise(torch.tensor([[0.3, -0.2]])))
 
 
 def test_an_action_that_may_be_taken_is_that_of_gas() -> None:
