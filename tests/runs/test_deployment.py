@@ -117,7 +117,9 @@ def build(name):
     return cls(problem, cls.config_class(**SMALL[name]), limit=limit)
 
 
-@pytest.mark.parametrize("name", ["gas", "gas-released", "bc-safe", "cpq", "coptidice"])
+@pytest.mark.parametrize(
+    "name", ["gas", "gas-shield", "gas-released", "bc-safe", "cpq", "coptidice"]
+)
 def test_an_exported_policy_acts_the_same_without_this_package(name, tmp_path):
     policy = DeployedPolicy(build(name), TASK, 5.0)
     script = torch.jit.load(policy.export(tmp_path / "new" / "policy.pt"))
