@@ -214,11 +214,7 @@ class BCRL(Algorithm):
 
     def update(self) -> dict[str, Tensor | float]:
         """Update V_c, Q_c, their target, V, Q, their target, and both policies, in this order."""
-        c, batch = self.config, self.sampler(self.draws)
-        batch = batch._replace(
-            observations=self.scaled(batch.observations),
-            next_observations=self.scaled(batch.next_observations),
-        )
+        c, batch = self.config, self.sampler(self.draws).with_states(self.scaled)
         self.actor.train()
         self.safe_actor.train()
         info: dict[str, Tensor | float] = {}

@@ -238,11 +238,8 @@ class FISOR(Algorithm):
 
     def update(self) -> dict[str, Tensor | float]:
         """Update the critics and their targets on one part of a batch, the actor on the rest."""
-        c, batch, dim = self.config, self.sampler(self.draws), int(self.stacked)
-        batch = batch._replace(
-            observations=self.scaled(batch.observations),
-            next_observations=self.scaled(batch.next_observations),
-        )
+        c, dim = self.config, int(self.stacked)
+        batch = self.sampler(self.draws).with_states(self.scaled)
         size = max(round(c.critic_share * c.batch), 1)
         critic_batch = Transitions(*(column.narrow(dim, 0, size) for column in batch))
         feasibility_loss, feasibility_info = self.feasibility_loss(critic_batch)

@@ -117,11 +117,7 @@ class TD3BC(Algorithm):
 
     def batch(self) -> Transitions:
         """A new batch, with standardised observations."""
-        batch = self.sampler(self.draws)
-        return batch._replace(
-            observations=self.scaled(batch.observations),
-            next_observations=self.scaled(batch.next_observations),
-        )
+        return self.sampler(self.draws).with_states(self.scaled)
 
     def update_td3(self, batch: Transitions) -> dict[str, Tensor | float]:
         """Update the critics, and each `actor_every`-th time the policy and the targets.

@@ -199,11 +199,7 @@ class WSAC(Algorithm):
 
     def batch(self, sampler: TransitionSampler) -> Transitions:
         """A batch with standardised observations."""
-        batch = sampler(self.draws)
-        return batch._replace(
-            observations=self.scaled(batch.observations),
-            next_observations=self.scaled(batch.next_observations),
-        )
+        return sampler(self.draws).with_states(self.scaled)
 
     def scaled(self, observations: Tensor) -> Tensor:
         """Observations as the networks take them: standardised [..., o]."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,13 @@ class Transitions(NamedTuple):
     """1 where the episode began."""
     terminal: Tensor
     """1 where the task ended the episode, as opposed to a timeout."""
+
+    def with_states(self, scaled: Callable[[Tensor], Tensor]) -> Transitions:
+        """The same batch with `scaled` observations and next observations."""
+        return self._replace(
+            observations=scaled(self.observations),
+            next_observations=scaled(self.next_observations),
+        )
 
 
 class TransitionSampler:

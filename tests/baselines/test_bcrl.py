@@ -39,11 +39,7 @@ def test_the_least_cost_of_a_chain_is_found_and_leaves_the_rest_to_the_budget() 
     with bcrl.random():
         for update in range(updates):
             bcrl.critic_optimiser.param_groups[0]["lr"] = 1e-2 * (1.02 - update / updates)
-            batch = bcrl.sampler()
-            batch = batch._replace(
-                observations=bcrl.scaled(batch.observations),
-                next_observations=bcrl.scaled(batch.next_observations),
-            )
+            batch = bcrl.sampler().with_states(bcrl.scaled)
             for loss_of in (bcrl.cost_value_loss, bcrl.cost_critic_loss):
                 optimizer_step(bcrl.critic_optimiser, loss_of(batch)[0])
             bcrl.costs.move_target(0.2)
