@@ -1,18 +1,19 @@
 """GAS with a shield: a critic of costs keeps actions from spending the cost limit too fast (ours).
 
 GAS judges an action by the whole segments that began with it. A policy that drifts away from the
-trajectories reaches states from which no segment is cheap, though an action back is: there GAS asks
-for what the data cannot give, and stays. A critic that is trained by TD joins transitions instead.
+trajectories reaches states from which every segment costs much, although one action may lead back.
+The target cost is then below that of every segment, and the policy does not come back. A critic
+that is trained by TD learns from single transitions, and so finds the way back.
 
-Implicit Q-learning on costs finds Q_c(s, a), the least discounted cost that the data's actions lead
-to after the action a. What is left of the cost limit, spread evenly over the steps left, allows a
-discounted cost of b. The shield tries the policy's action and others around it, and takes the
-nearest one with Q_c(s, a) <= b, or the one with the least Q_c if there is none.
+Implicit Q-learning on costs finds Q_c(s, a), the discounted cost after the action a if the cheaper
+actions of the data follow. What is left of the cost limit, spent evenly over the steps left, allows
+a discounted cost of b. The candidates are the policy's action and others around it. The nearest one
+with Q_c(s, a) <= b acts, or the one with the least Q_c if there is none.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -59,7 +60,11 @@ class ShieldedGAS(GAS):
 
     name = "gas-shield"
     config_class = ShieldConfig
-    budgets: ClassVar = BUDGETS
+    budgets: ClassVar = {
+        **BUDGETS,
+        "quick": replace(BUDGETS["quick"], update_ms=24),
+        "standard": replace(BUDGETS["standard"], update_ms=24),
+    }
     config: ShieldConfig
 
     # networks
@@ -88,18 +93,18 @@ class ShieldedGAS(GAS):
         self.transitions = TransitionSampler(data, self.config.batch, self.device)
 
     def update(self) -> dict[str, Tensor | float]:
-        """Update the networks of GAS, then V_c, Q_c and its target."""
+        """Update the networks of GAS, then the shield's critic."""
         info = super().update()
         for _ in range(self.config.critic_steps):
-            batch = self.transitions(self.draws)
-            batch = batch._replace(
-                observations=self.standardise(batch.observations),
-                next_observations=self.standardise(batch.next_observations),
-            )
-            loss, shield_info = self.shield_loss(batch)
-            optimizer_step(self.shield_optimiser, loss)
-            self.shield.move_target(self.config.tau)
-            info |= shield_info
+            info |= self.update_shield()
+        return info
+
+    def update_shield(self) -> dict[str, Tensor]:
+        """Update V_c, Q_c and its target on a new batch."""
+        batch = self.transitions(self.draws).with_states(self.standardise)
+        loss, info = self.shield_loss(batch)
+        optimizer_step(self.shield_optimiser, loss)
+        self.shield.move_target(self.config.tau)
         return info
 
     # policy

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from benchmarks.datasets.sampling import Transitions
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Problem
 from benchmarks.methods.limits import discounted
-from benchmarks.methods.networks import optimizer_step
 from gas import GAS, GASConfig, ShieldConfig, ShieldedGAS
 from gas.shield import normal_points
+from tests.support.by_hand import built as prepared
+from tests.support.by_hand import disturb, reached, transitions
 from tests.support.gas_cases import HORIZON, QUICK, SMALL, check_episodes_alone, made_up
 from tests.support.gas_cases import built as build
 
@@ -153,29 +153,14 @@ def test_no_more_than_the_action_itself_is_one_candidate() -> None:
     assert normal_points(0, 2).shape == (0, 2)
 
 
-def transitions(size=64, seed=0) -> Transitions:
-    generator = torch.Generator().manual_seed(seed)
-    states, after = torch.randn(2, size, 2, generator=generator)
-    marks = torch.rand(4, size, generator=generator)
-    return Transitions(
-        *(states, after, torch.rand(size, 2, generator=generator) * 2 - 1, marks[0]),
-        *(marks[1] * 3, (marks[2] < 0.3).float(), torch.zeros(size), (marks[3] < 0.3).float()),
-    )
-
-
 def test_losses_by_hand() -> None:
-    gas, batch = built(cost_expectile=0.2), transitions()
-    with torch.no_grad():
-        for parameter in gas.shield.target.parameters():
-            parameter.add_(0.1)  # apart from the online critics
+    options = {**asdict(SHIELD), "cost_expectile": 0.2}
+    gas, batch = prepared(ShieldedGAS, **options), transitions()
+    disturb(gas.shield.target, size=0.1)  # apart from the online critics
     critic, at = gas.shield, (batch.observations, batch.actions)
     loss, info = gas.shield_loss(batch)
-    loss.backward()
-    reached = {
-        name: any(p.grad is not None and p.grad.any() for p in part.parameters())
-        for name, part in (("q", critic.q), ("v", critic.v), ("target", critic.target))
-    }
-    assert reached == {"q": True, "v": True, "target": False}
+    parts = {name: getattr(critic, name) for name in ("q", "v", "target")}
+    assert reached(loss, **parts) == {"q", "v"}
     with torch.no_grad():
         old, value = critic.target(*at).amax(0).numpy(), critic.v(at[0]).numpy()
         going = 1.0 - batch.terminal.numpy()  # not `done`: time may simply have run out
@@ -222,8 +207,8 @@ def test_the_critic_takes_its_own_number_of_steps() -> None:
 def corridor(episodes=150, steps=20) -> Trajectories:
     """Walks along a line: an action moves by itself, beyond 1 each step costs 1.
 
-    A walk stays inside, or leaves at a random time and comes back after 10 steps, or never: few of
-    the walks that are outside come back, so that an average rest of a walk from there is costly.
+    A walk stays inside, or leaves at a random time and comes back after 5 steps, or never. Few of
+    the walks that are outside come back, so the rest of a walk from there is costly on average.
     """
     rng = np.random.default_rng(0)
     rows = []
@@ -242,19 +227,14 @@ def corridor(episodes=150, steps=20) -> Trajectories:
 
 def test_outside_the_shield_takes_the_way_back_and_inside_it_does_not_leave() -> None:
     data = corridor()
-    config = replace(SHIELD, width=32, batch=128, cost_expectile=0.1, candidates=64, spread=0.6)
+    config = replace(
+        SHIELD, critic_learning_rate=3e-3, width=32, batch=128, cost_expectile=0.1, tau=0.05
+    )
     gas = ShieldedGAS(Problem.of(data, 20), config)
     with gas.random():
         gas.prepare(data)
         for _ in range(600):
-            batch = gas.transitions(gas.draws)
-            batch = batch._replace(
-                observations=gas.standardise(batch.observations),
-                next_observations=gas.standardise(batch.next_observations),
-            )
-            gas.shield_optimiser.param_groups[0]["lr"] = 3e-3
-            optimizer_step(gas.shield_optimiser, gas.shield_loss(batch)[0])
-            gas.shield.move_target(0.05)
+            gas.update_shield()
     states = gas.standardise(torch.tensor([[1.5], [0.9], [0.2]]))
     wanted = torch.tensor([[0.3], [0.6], [0.1]])  # outwards, over the edge, harmless
     offsets = torch.nn.functional.pad(0.6 * normal_points(63, 1), (0, 0, 1, 0))

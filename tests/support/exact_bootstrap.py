@@ -12,7 +12,7 @@ from tests.support.known_store import better, mean
 
 TASK, LIMIT, SEED, REWARD, COST = range(5)
 """What a run is: a tuple of these."""
-SCORES = (*("safe_cells", "safe_cell_reward", "reward", "iqm", "cost", "violation", "safe_rate"),)
+SCORES = ("safe_cells", "safe_cell_reward", "reward", "iqm", "cost", "violation", "safe_rate")
 
 
 def strata(runs):
