@@ -54,21 +54,22 @@ def is_eval_only(option: Field[Any]) -> bool:
     return bool(option.metadata.get("eval_only"))
 
 
-def eval_options(config: Config) -> dict[str, Any]:
-    """The `eval_only` fields that differ from their defaults."""
-    return {
-        option.name: getattr(config, option.name)
-        for option in fields(config)
-        if is_eval_only(option) and getattr(config, option.name) != option.default
-    }
-
-
 def training_options(config: Config) -> dict[str, Any]:
-    """All fields, with `eval_only` fields at their defaults: what a training depends on."""
-    return {
-        option.name: (option.default if is_eval_only(option) else getattr(config, option.name))
-        for option in fields(config)
-    }
+    """The fields that a training depends on."""
+    options = (option for option in fields(config) if not is_eval_only(option))
+    return {option.name: getattr(config, option.name) for option in options}
+
+
+def eval_options(config: Config) -> dict[str, Any]:
+    """The `eval_only` fields."""
+    options = (option for option in fields(config) if is_eval_only(option))
+    return {option.name: getattr(config, option.name) for option in options}
+
+
+def changed_eval_options(config: Config) -> tuple[str, ...]:
+    """Names of the `eval_only` fields that are not at their defaults."""
+    options = (option for option in fields(config) if is_eval_only(option))
+    return tuple(one.name for one in options if getattr(config, one.name) != one.default)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ from benchmarks.runs.store import Run
 Rows = list[dict[Any, Any]]
 _RunKey = tuple[str, str, float, int]
 """Method or variant, task, limit and seed."""
+_TrainingKey = tuple[str, str]
+"""Method or variant, and key of the training."""
 
 
 def load_results(folder: Path) -> LeaderboardData:
@@ -41,14 +43,14 @@ def load_results(folder: Path) -> LeaderboardData:
         archived_jobs = jobs
         if (folder / TRAININGS_FILE).is_file():
             archived_details = read_details(folder / TRAININGS_FILE)
-            identities = _identities(archived_details)
-            archived_jobs = [job for job in jobs if _identity(job) in identities]
+            trained = _options_of_trainings(archived_details)
+            archived_jobs = [job for job in jobs if _same_training(job, trained)]
         else:  # an old folder without this file: trust it only where there is no store
             archived_details = details
             if (folder.parent / "runs").is_dir():
                 archived_jobs = []
         episodes, missing = _fill_from_archive(archived_jobs, (episodes, missing), archive)
-        details = _merge_details(jobs, details, archived_details, episodes)
+        details = _merge_details(jobs, details, archived_jobs, archived_details, episodes)
     return LeaderboardData(manifest["title"], manifest["budget"], episodes, missing, details)
 
 
@@ -58,13 +60,13 @@ def archived_in(folders: Iterable[Path]) -> Callable[[Job], bool]:
     A folder need not exist. Raises `UserError` for files that cannot be read.
     """
     archives = [
-        (_identities(read_details(folder / TRAININGS_FILE)), _count_episodes(folder))
+        (_options_of_trainings(read_details(folder / TRAININGS_FILE)), _count_episodes(folder))
         for folder in folders
         if all((folder / name).is_file() for name in (TRAININGS_FILE, EPISODES_FILE))
     ]
 
     def is_archived(job: Job) -> bool:
-        counts = [count for identities, count in archives if _identity(job) in identities]
+        counts = [count for trained, count in archives if _same_training(job, trained)]
         return all(any(count[run] == job.episodes for count in counts) for run in _runs_of(job))
 
     return is_archived
@@ -76,15 +78,31 @@ def _count_episodes(folder: Path) -> Counter[_RunKey]:
     return Counter(map(_key, read_episodes(episodes).to_dict("records")))
 
 
-def _identities(details: Details) -> set[tuple[str, str, str]]:
-    """The identities of trainings with their evaluation options (`_identity`)."""
+def _options_of_trainings(details: Details) -> dict[_TrainingKey, dict[str, Any]]:
+    """All options of each training, those of its evaluation included."""
     columns = (details.trainings[name] for name in ("algorithm", "key", "config"))
-    return set(zip(*columns, strict=True))
+    rows = zip(*columns, strict=True)
+    return {(algorithm, key): json.loads(config) for algorithm, key, config in rows}
 
 
-def _identity(job: Job) -> tuple[str, str, str]:
-    """Method or variant, key of the training, and all options."""
-    return job.display_name, job.training.key, _config(job)
+def _same_training(job: Job, trained: Mapping[_TrainingKey, dict[str, Any]]) -> bool:
+    """Whether `trained` has the job's training, with the same options of evaluation.
+
+    Options of evaluation that did not exist yet count as their defaults.
+    """
+    options = trained.get(_training_key(job))
+    if options is None:
+        return False
+    wanted = json.loads(_config(job))
+    if not options.keys() <= wanted.keys():
+        return False
+    added = wanted.keys() - options.keys()
+    same = all(wanted[name] == value for name, value in options.items())
+    return same and added.isdisjoint(job.changed_eval_options)
+
+
+def _training_key(job: Job) -> _TrainingKey:
+    return job.display_name, job.training.key
 
 
 def _config(job: Job) -> str:
@@ -135,17 +153,23 @@ def _fill_from_archive(
 
 
 def _merge_details(
-    jobs: Iterable[Job], details: Details, archived: Details, episodes: pd.DataFrame
+    jobs: Iterable[Job],
+    details: Details,
+    archived_jobs: Iterable[Job],
+    archived: Details,
+    episodes: pd.DataFrame,
 ) -> Details:
-    """The trainings of the store, with archived ones where the store lacks them."""
+    """The trainings of the store, with those of `archived_jobs` where the store lacks them."""
     old = {(row["algorithm"], row["key"]): row for row in archived.trainings.to_dict("records")}
-    expected = {(job.display_name, job.training.key): _runs_of(job) for job in jobs}
+    kept = {_training_key(job) for job in archived_jobs}
+    expected = {_training_key(job): _runs_of(job) for job in jobs}
     finished = {_key(row) for row in episodes[RUN].drop_duplicates().to_dict("records")}
     rows = []
     for row in details.trainings.to_dict("records"):
         if row["status"] == "missing":
             name = row["algorithm"], row["key"]
-            row = old.get(name, row)
+            if name in kept and name in old:
+                row = old[name] | {"config": row["config"]}  # which may name newer options
             if row["status"] == "missing" and finished.issuperset(expected[name]):
                 row = row | {"status": "finished", "reason": ""}
         rows.append(row)

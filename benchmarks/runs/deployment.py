@@ -110,7 +110,9 @@ def load_policy(
     job = evaluation_job(folder, [], 1, methods, [resolve_task(name) for name in tasks], "")
     task = resolve_task(job.task)
     algorithm = trained_algorithm(job, task, device)
-    algorithm.config = replace(algorithm.config, **_checked(algorithm, options))
+    algorithm.config = replace(
+        algorithm.config, **(job.eval_options | _checked(algorithm, options))
+    )
     check_ranges(algorithm.config, lambda name: f"option {algorithm.name}.{name}")
     return DeployedPolicy(algorithm, task, _limit(limit, algorithm, task))
 

@@ -51,7 +51,7 @@ class Training:
     code: str
     """sha256 of the user's own files that take part (see `joined_code`); empty for none."""
     config: dict[str, Any]
-    """The method's options; those used only at evaluation stand at their defaults."""
+    """The options that the training depends on."""
     task: str
     checksum: str
     """sha256 of the data file."""
@@ -106,7 +106,9 @@ class Job:
     variant: str = ""
     """Name of the variant in tables; empty for the method itself."""
     eval_options: dict[str, Any] = field(default_factory=dict)
-    """Options used only at evaluation that differ from their defaults."""
+    """The options used only at evaluation."""
+    changed_eval_options: tuple[str, ...] = ()
+    """Names of those that differ from their defaults."""
     seeds_per_job: int = 1
     """Most seeds that one process may train as one (`benchmarks.methods.stacking`)."""
     cuda_graphs: bool = False
@@ -145,6 +147,6 @@ class Job:
         """The job whose fields are `stored`, also under the names of earlier versions."""
         values = {_RENAMED.get(k, k): value for k, value in stored.items() if k not in _REMOVED}
         values["training"] = Training(**values["training"])
-        for name in ("limits", "trackers", "stacked_seeds"):
+        for name in ("limits", "trackers", "stacked_seeds", "changed_eval_options"):
             values[name] = tuple(values.get(name, ()))
         return Job(**values)

@@ -8,7 +8,7 @@ results/runs/<task>-<algorithm>-<key>/
     losses.csv           logged losses
     training.json        written last: the training is done
     evaluation-<limit>x<episodes>.json   written last: the evaluation at one limit is done; the name
-                                         ends in a hash of evaluation options that are not defaults
+                                         ends in a hash of the options of evaluation, if any
     evaluations.json     evaluations of several limits, about to be split into those files
     failure.json         why the last attempt failed; deleted when another attempt begins
     lock                 held by the process that works on this run

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common.errors import UserError
+from benchmarks.methods.algorithm import eval_options
 from benchmarks.methods.names import known_names
 from benchmarks.methods.registry import Method, find_method
 from benchmarks.runs.jobs import Job, Training, joined_code
@@ -65,6 +66,12 @@ def evaluation_job(
             f"{folder}: the files of {training.algorithm!r} have changed since the training: "
             "restore them or train again"
         )
+    try:
+        config = method.cls.config_class(**training.config)
+    except (TypeError, ValueError):
+        raise UserError(
+            f"{folder}/job.json: {training.algorithm!r} has other options now: train again"
+        ) from None
     return Job(
         training=training,
         limits=tuple(dict.fromkeys(limit.of(task) for limit in limits)),
@@ -75,6 +82,7 @@ def evaluation_job(
         results=str(results),
         stage="evaluate",
         core_seconds=task.simulation_seconds(len(limits) * episodes),
+        eval_options=eval_options(config),
         task_file=task.file,
         command=command,
     )

@@ -6,7 +6,7 @@ import json
 import pickle
 import shutil
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -244,6 +244,12 @@ def test_what_is_no_trained_run_is_said(
     ]:
         (trained.folder / "job.json").write_text(json.dumps(stored | change))
         refused([folder, "--limits", "8"], words, capsys)
+    training = replace(trained.training, config={**trained.training.config, "removed": 1})
+    renamed = trained.folder.rename(Run(tmp_path, training).folder)
+    (renamed / "job.json").write_text(json.dumps(asdict(training)))
+    (renamed / "training.json").write_text("{}")
+    refused([str(renamed), "--limits", "8"], "has other options now: train again", capsys)
+    renamed.rename(trained.folder)
     (trained.folder / "job.json").write_text("[]")
     refused([folder, "--limits", "8"], "cannot be read", capsys)
 

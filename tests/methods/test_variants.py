@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.common.errors import UserError
 from benchmarks.leaderboard import main as leaderboard
+from benchmarks.methods.algorithm import eval_options
 from benchmarks.methods.registry import find_method
 from benchmarks.results.files import read_details
 from benchmarks.run import main
@@ -19,7 +20,7 @@ from benchmarks.runs.store import Run, is_done, pending_limits
 from benchmarks.runs.worker import run_job
 from benchmarks.tasks.suites import SUITES, parse_limit
 from benchmarks.tasks.tasks import TASKS
-from gas import GAS
+from gas import GAS, GASConfig
 from tests.support.jobs import make_job
 from tests.support.plans import planned, request
 from tests.support.runs import command, small
@@ -64,11 +65,11 @@ def test_a_variant_with_options_of_acting_shares_the_training() -> None:
     jobs = planned(methods=methods(*SPECS), tasks=["BallRun"], seeds=[0])
     base, asked, other = sorted(jobs, key=lambda job: SPECS.index(job.display_name))
     assert base.training == asked.training
-    assert (base.eval_options, asked.eval_options, other.eval_options) == (
-        {},
-        {"target_factor": 2.0},
-        {},
-    )
+    assert base.eval_options == other.eval_options == eval_options(GASConfig())
+    assert asked.eval_options == base.eval_options | {"target_factor": 2.0}
+    changed = [job.changed_eval_options for job in (base, asked, other)]
+    assert changed == [(), ("target_factor",), ()]
+    assert base.training.config.keys().isdisjoint(base.eval_options)
     assert asked.core_seconds < 0.1 * base.core_seconds  # trained once
     assert other.training.key != base.training.key
     assert {other.training.config[name] for name in ("alpha", "mask")} == {0.9, False}

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.common.errors import UserError
+from benchmarks.methods.algorithm import training_options
 from benchmarks.methods.registry import Method
 from benchmarks.runs.jobs import Job, Training
 from benchmarks.tasks.suites import Limit, find_suite
@@ -230,7 +231,7 @@ def test_options_reach_the_config_of_their_method_only():
         job.training.algorithm: job.training.config for job in asked.jobs("", {"BallRun": ""})
     }
     quick = GASConfig(**{**GAS.budgets["quick"].options, "alpha": 0.95, "batch": 32})
-    assert configs["gas"] == asdict(quick)
+    assert configs["gas"] == training_options(quick)
     assert configs["slow"]["hidden"] == 4
     assert configs["slow"]["batch"] == 8
 
