@@ -6,6 +6,7 @@ import sys
 from dataclasses import asdict
 from operator import attrgetter
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from baselines.bc import BCAll, BCFrontier, BCSafe
 from baselines.cdt import CDT
 from baselines.coptidice import COptiDICEPerStep
 from baselines.cpq import CPQPenalised
-from baselines.osrl.adapter import import_osrl
+from baselines.osrl.adapter import LossLog, import_osrl
 from benchmarks.common.errors import UserError
 from benchmarks.methods.algorithm import MemorylessPolicy, Problem
 from tests.support.baseline_cases import (
@@ -243,10 +244,12 @@ def test_missing_osrl_is_one_line_with_the_remedy(monkeypatch):
 
 
 def test_an_imported_fsrl_is_left_in_place(monkeypatch):
-    real = object()
-    monkeypatch.setitem(sys.modules, "fsrl", real)
+    real, loggers = ModuleType("fsrl"), ModuleType("fsrl.utils")
+    vars(loggers).update(DummyLogger=LossLog, WandbLogger=LossLog)
+    for name, module in (("fsrl", real), ("fsrl.utils", loggers)):
+        monkeypatch.setitem(sys.modules, name, module)
     import_osrl("algorithms.bc")
-    assert sys.modules["fsrl"] is real
+    assert (sys.modules["fsrl"], sys.modules["fsrl.utils"]) == (real, loggers)
 
 
 CLEAN = """

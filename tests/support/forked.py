@@ -74,8 +74,10 @@ def _run(jobs: Sequence[Job], pids: Path, tries: int, parent: int) -> None:
         lambda item, on_message: ForkedWorker(item, on_message, pids),
         max_attempts=tries,
     )
-    ended = [e for e in scheduler.run(jobs) if e.phase not in ("train", "evaluate", "retry")]
-    os._exit(int(any(event.phase != "done" for event in ended)))
+    lost = [event for event in scheduler.run(jobs) if event.phase in ("failed", "interrupted")]
+    for event in lost:
+        print(event, file=sys.stderr, flush=True)
+    os._exit(int(bool(lost)))
 
 
 class Runner:
