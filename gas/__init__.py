@@ -1,15 +1,12 @@
 """GAS, Goal-Assisted Stitching for offline safe reinforcement learning (ICLR 2026)."""
 
 from gas.algorithm import GAS, GASConfig
-from gas.levels import LevelGAS, LevelsConfig
 from gas.released import ReleasedConfig, ReleasedGAS
 from gas.shield import ShieldConfig, ShieldedGAS
 
 __all__ = [
     "GAS",
     "GASConfig",
-    "LevelGAS",
-    "LevelsConfig",
     "ReleasedConfig",
     "ReleasedGAS",
     "ShieldConfig",

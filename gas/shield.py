@@ -8,7 +8,8 @@ that is trained by TD learns from single transitions, and so finds the way back.
 Implicit Q-learning on costs finds Q_c(s, a), the discounted cost after the action a if the cheaper
 actions of the data follow. What is left of the cost limit, spent evenly over the steps left, allows
 a discounted cost of b. The candidates are the policy's action and others around it. The nearest one
-with Q_c(s, a) <= b acts, or the one with the least Q_c if there is none.
+with Q_c(s, a) <= b acts. If there is none, a mean of the candidates acts, in which cheaper ones
+weigh more: the cheapest alone would differ from step to step by the errors of the critic.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from gas.stitching import BUDGETS
 
 _EDGE = 1e-4
 """Points of the sequence are kept this far inside (0, 1), so that normal ones stay finite."""
+_SAME = 1e-6
+"""Candidates whose Q_c have a smaller standard deviation weigh the same."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,9 @@ class ShieldConfig(GASConfig):
     """Standard deviation of the candidates around the policy's action."""
     allowance: NotNegative = eval_only(1.0)
     """Factor of b, the discounted cost that is allowed."""
+    sharpness: NotNegative = eval_only(1.25)
+    """If no candidate is cheap enough, they weigh exp(-sharpness z), where z is their standardised
+    Q_c: at 0 all weigh the same, and the larger, the more the cheapest decides."""
 
 
 class ShieldedGAS(GAS):
@@ -114,7 +120,7 @@ class ShieldedGAS(GAS):
         return ShieldedPolicy(self, *self.initial(limits))
 
     def shielded(self, states: Tensor, actions: Tensor, offsets: Tensor, allowed: Tensor) -> Tensor:
-        """For each state [n, o] the candidate action [n, a] that the shield takes.
+        """For each state [n, o] the action [n, a] that the shield takes.
 
         Candidates are `actions` [n, a] plus each of the `offsets` [K, a], the first of which is 0.
         `allowed` [n] is the discounted cost that a candidate may lead to.
@@ -124,8 +130,14 @@ class ShieldedGAS(GAS):
         distances = (candidates - actions[:, None]).square().sum(-1)
         within = costs <= allowed[:, None]
         nearest = distances.masked_fill(~within, torch.inf).argmin(1)
-        chosen = torch.where(within.any(1), nearest, costs.argmin(1))
-        return candidates.take_along_dim(chosen[:, None, None], 1).squeeze(1)
+        chosen = candidates.take_along_dim(nearest[:, None, None], 1).squeeze(1)
+        mean = (self.weights(costs)[..., None] * candidates).sum(1)
+        return torch.where(within.any(1, keepdim=True), chosen, mean)
+
+    def weights(self, costs: Tensor) -> Tensor:
+        """The weights [n, K] of candidates with these Q_c [n, K], where none is cheap enough."""
+        spread = costs.std(1, correction=0, keepdim=True).clamp(min=_SAME)
+        return torch.softmax(-self.config.sharpness * (costs - costs.mean(1, True)) / spread, 1)
 
 
 class ShieldedPolicy(GASPolicy):

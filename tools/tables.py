@@ -19,12 +19,12 @@ from benchmarks.report.frame import ordered_tasks
 from benchmarks.report.render.markup import Row, Table, markdown, name
 from benchmarks.report.resampling import Interval
 from benchmarks.report.wording import BLANK, number, setting_text, with_interval
-from benchmarks.results.files import read_episodes
+from benchmarks.results.files import read_episodes, read_published
 from benchmarks.results.schema import markdown as markdown_of_frames
 from tools.documents import ROOT
 
 RESULTS = ROOT / "results"
-LEADERBOARDS = ("gas", "leaderboard", "gas-standard", "quickstart")
+LEADERBOARDS = ("leaderboard", "gas", "quickstart")
 """The leaderboard of the first screen is the first of these that results/ holds."""
 WIDTH = 124
 """Of a line of text in the documents."""
@@ -130,6 +130,38 @@ def both_safe_text(folder: Path, anchor: str) -> str:
     return markdown(Table(["method", "cells safe for both", "its reward", f"{anchor}'s"], rows))
 
 
+def paper_text(folder: Path) -> str:
+    """Averages of a leaderboard over tasks and limits, beside those of the paper of GAS."""
+    cells = pd.read_csv(folder / "leaderboard.csv")
+    printed = {
+        (figure.method.lower(), figure.limits): figure
+        for figure in read_published(RESULTS / "published")
+        if (figure.paper, figure.task) == ("GAS", "average-12")
+    }
+    rows: list[Row] = []
+    for limits in dict.fromkeys(limits for _, limits in printed):
+        fractions = [limit.fraction for limit in limits]
+        words = ", ".join(map(str, limits))
+        for method in overall(folder)["algorithm"]:
+            ours = cells[(cells["algorithm"] == method) & cells["fraction"].isin(fractions)]
+            theirs = printed.get((method, limits))
+            of_tasks = ours.groupby("task")["cost"].mean()
+            rows.append(
+                [
+                    words,
+                    name(method),
+                    number(theirs.reward) if theirs else BLANK,
+                    number(theirs.cost) if theirs else BLANK,
+                    number(ours["reward"].mean()),
+                    number(ours["cost"].mean()),
+                    f"{int((of_tasks <= 1.0).sum())}/{len(of_tasks)}",
+                ]
+            )
+            words = ""
+    header = ["limits", "method", "reward, paper", "cost, paper", "reward", "cost"]
+    return markdown(Table([*header, "tasks safe on average"], rows))
+
+
 def significant(value: float | None) -> str:
     """Three significant digits, in full; a dash for none."""
     if value is None:
@@ -186,6 +218,7 @@ MAKERS: dict[str, Callable[..., str]] = {
     "beside": lambda file: beside_text(RESULTS / "speed" / file),
     "schema": markdown_of_frames,
     "gpu": lambda file: both_tables(json.loads((RESULTS / "speed" / file).read_text("utf-8"))),
+    "paper": lambda *place: paper_text(_board(*place)),
     "growth": lambda file: growth_text(RESULTS / "speed" / file),
 }
 """By the first word of a table's maker; its other words are the arguments."""

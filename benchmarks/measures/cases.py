@@ -24,10 +24,10 @@ CASES = {
     "bear-lag": Case("bear-lag", "bear-lag"),
     "cdt": Case("cdt", "cdt", batch=256),
     "gas": Case("gas", "cdt", batch=256),
-    "gas-levels": Case("gas-levels", "cdt", batch=256),
+    "gas-shield": Case("gas-shield", "cdt", batch=256),
 }
 """CDT, and methods compared with it, use an eighth of osrl's batch, whose update takes 10 s."""
-ROLLOUTS = {"bc-all": "bc-all", "cpq": "cpq", "cdt": "cdt", "gas": "cdt", "gas-levels": "cdt"}
+ROLLOUTS = {"bc-all": "bc-all", "cpq": "cpq", "cdt": "cdt", "gas": "cdt", "gas-shield": "cdt"}
 """For each of our methods, the method of osrl that it is compared with."""
-STACKS = ("gas", "gas-levels", "fisor", "cpq", "coptidice", "bc-all")
+STACKS = ("gas", "gas-shield", "fisor", "cpq", "coptidice", "bc-all")
 """Methods whose stacks of seeds are measured by default; every stackable method can be."""

@@ -9,7 +9,6 @@ ENTRY_POINTS = "osrl_bench.algorithms"
 BUILT_IN = {
     "gas": "gas.algorithm:GAS",
     "gas-shield": "gas.shield:ShieldedGAS",
-    "gas-levels": "gas.levels:LevelGAS",
     "gas-released": "gas.released:ReleasedGAS",
     "cdt": "baselines.cdt:CDT",
     "cpq": "baselines.cpq:CPQ",

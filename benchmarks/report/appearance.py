@@ -32,8 +32,7 @@ class Look(NamedTuple):
 
 LOOKS = {
     "gas": Look("GAS", COLOURS[0], "o"),
-    "gas-shield": Look("GAS-Shield", COLOURS[0], "s"),
-    "gas-levels": Look("GAS-Levels", COLOURS[1], "s"),
+    "gas-shield": Look("GAS-Shield", COLOURS[1], "s"),
     "gas-released": Look("GAS-Released", COLOURS[7], "v"),
     "cdt": Look("CDT", COLOURS[2], "^"),
     "cpq": Look("CPQ", COLOURS[3], "D"),

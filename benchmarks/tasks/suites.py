@@ -54,7 +54,7 @@ SUITES: dict[str, Suite] = {
         "one training at nine limits",
         _percent(*range(10, 100, 10)),
         ("BallRun", "DroneRun", "DroneCircle", "PointCircle2"),  # the paper's
-        ("gas", "gas-shield", "gas-levels", "cdt"),
+        ("gas", "gas-shield", "cdt"),
     ),
     "ablation": Suite(
         "GAS without each of its components, and its released form",
@@ -80,7 +80,6 @@ SUITES: dict[str, Suite] = {
             "gas-released@bounded=false",
             "gas-shield",
             "gas-shield@allowance=2",
-            "gas-levels",
         ),
     ),
     "sensitivity": Suite(
@@ -99,7 +98,7 @@ SUITES: dict[str, Suite] = {
         "reward targets above and below what the limit allows",
         _percent(20),
         ("BallRun", "AntRun", "AntCircle"),  # the paper's
-        ("gas", *_sweep("target_factor", 0.6, 0.8, 1.2, 1.5, 2), "gas-levels"),
+        ("gas", *_sweep("target_factor", 0.6, 0.8, 1.2, 1.5, 2)),
     ),
 }
 
@@ -107,7 +106,6 @@ SUITES: dict[str, Suite] = {
 RIVALS = (
     "gas",
     "gas-shield",
-    "gas-levels",
     "cdt",
     "cpq",
     "coptidice",

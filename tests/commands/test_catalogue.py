@@ -131,7 +131,7 @@ def test_a_config_without_source_has_no_comments() -> None:
 
 
 def test_a_form_of_our_own_cites_no_paper() -> None:
-    assert paper_of(find_method("gas-levels").cls) == ""
+    assert paper_of(find_method("gas-shield").cls) == ""
 
 
 def test_tasks_are_listed_with_their_constants(capsys: pytest.CaptureFixture[str]) -> None:

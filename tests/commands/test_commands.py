@@ -195,7 +195,7 @@ def test_the_shell_completes_commands_options_and_names(tmp_path: Path) -> None:
     assert completions("osrl-bench lea", tmp_path) == ["leaderboard"]
     assert completions("osrl-bench run --see", tmp_path) == ["--seeds", "--seeds-per-job"]
     assert completions("osrl-bench run --tasks BallR", tmp_path) == ["BallRun"]
-    assert "gas-levels" in completions("osrl-bench run --algorithms gas", tmp_path)
+    assert "gas-shield" in completions("osrl-bench run --algorithms gas", tmp_path)
     assert completions("osrl-bench data gen", tmp_path) == ["generate"]
 
 

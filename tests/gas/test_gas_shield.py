@@ -45,17 +45,30 @@ def test_the_nearest_action_that_costs_little_enough_acts() -> None:
     states, actions = torch.zeros(4, 2), torch.tensor([[0.0, 0.5]] * 3 + [[-0.95, 0.0]])
     allowed = torch.tensor([10.0, 9.5, 7.5, 0.0])
     taken = gas.shielded(states, actions, OFFSETS, allowed)
-    kept, nearest, farther, least = taken.tolist()
+    kept, nearest, farther, edge = taken.tolist()
     assert kept == pytest.approx([0.0, 0.5])  # as it was
     assert nearest == pytest.approx([-0.1, 0.5])
     assert farther == pytest.approx([-0.3, 0.5])  # not the one that is within the limit but far
-    assert least == pytest.approx([-1.0, 0.0])  # within the actions' range
+    assert edge == pytest.approx([-1.0, 0.0])  # within the actions' range
 
 
-def test_without_an_action_that_costs_little_enough_the_least_cost_acts() -> None:
-    gas = with_costs(built(), first_action)
+@pytest.mark.parametrize("sharpness", [0.0, 1.0, 100.0])
+def test_without_an_action_that_costs_little_enough_cheaper_ones_weigh_more(sharpness) -> None:
+    gas = with_costs(built(sharpness=sharpness), first_action)
     (taken,) = gas.shielded(torch.zeros(1, 2), torch.zeros(1, 2), OFFSETS, torch.tensor([1.0]))
-    assert taken.tolist() == pytest.approx([-0.3, 0.0])
+    first = np.array([0.0, 0.1, -0.1, -0.3, -0.2])  # a tenth of the cost, but for a constant
+    weights = np.exp(-sharpness * (first - first.mean()) / first.std())
+    weights /= weights.sum()
+    assert taken.tolist() == pytest.approx([weights @ first, weights @ OFFSETS[:, 1].numpy()])
+    if sharpness == 100.0:
+        assert taken.tolist() == pytest.approx([-0.3, 0.0], abs=1e-6)  # the cheapest
+
+
+def test_candidates_of_one_cost_weigh_the_same() -> None:
+    gas = built()
+    assert gas.weights(torch.full((2, 5), 7.0)).tolist() == [[pytest.approx(0.2)] * 5] * 2
+    scaled = gas.weights(torch.tensor([[1.0, 2.0, 4.0], [100.0, 200.0, 400.0]]))
+    torch.testing.assert_close(scaled[0], scaled[1])
 
 
 @QUICK
@@ -73,8 +86,12 @@ def test_the_choice_by_its_definition(seed, allowed) -> None:
         costs = gas.shield.q(state.expand(7, -1), candidates).amax(0)
         far = (candidates - action).norm(dim=1)
         safe = [i for i in range(7) if costs[i] <= allowed]
-        best = min(safe, key=lambda i: float(far[i])) if safe else int(costs.argmin())
-        torch.testing.assert_close(found, candidates[best])
+        if safe:
+            expected = candidates[min(safe, key=lambda i: float(far[i]))]
+        else:
+            weights = (-1.25 * (costs - costs.mean()) / costs.std(correction=0)).exp()
+            expected = weights @ candidates / weights.sum()
+        torch.testing.assert_close(found, expected)
 
 
 def act(gas: GAS, limit: float, **policy_state) -> Tensor:

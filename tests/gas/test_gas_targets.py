@@ -1,13 +1,13 @@
 """A reward target that no policy within the limit can reach: what each form of GAS does with it."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Problem
-from gas import GAS, GASConfig, LevelGAS, LevelsConfig
+from gas import GAS, GASConfig
 from tests.support.gas_cases import play, trained
 
 STEPS, LIMIT = 8, 2.0
@@ -42,9 +42,9 @@ def toll():
     return Trajectories.from_arrays(*map(list, zip(*rows, strict=True)))
 
 
-def learned(cls, config):
+def learned(config):
     data = toll()
-    return trained(cls(Problem.of(data, STEPS), config, seed=0), 300, data)
+    return trained(GAS(Problem.of(data, STEPS), config, seed=0), 300, data)
 
 
 def earned(method, limit):
@@ -63,11 +63,11 @@ STRICT = {
 
 @pytest.fixture(scope="module")
 def papers_form():
-    return learned(GAS, GASConfig(**SIZE, **STRICT))
+    return learned(GASConfig(**SIZE, **STRICT))
 
 
 def test_the_default_form_keeps_each_limit_and_uses_most_of_it():
-    gas = learned(GAS, GASConfig(**SIZE))
+    gas = learned(GASConfig(**SIZE))
     totals = [earned(gas, limit) for limit in (LIMIT, 4.0, 6.0)]
     for (total, cost), limit in zip(totals, (LIMIT, 4.0, 6.0), strict=True):
         assert cost <= limit
@@ -97,13 +97,3 @@ def test_the_papers_form_follows_an_unreachable_target_beyond_the_limit(papers_f
         total, cost = asked_for(papers_form, target)
         assert total == min(target, best(STEPS))
         assert cost > LIMIT
-
-
-def test_levels_stay_within_the_limit_and_have_no_target_to_set():
-    assert "reward_target" not in {field.name for field in fields(LevelsConfig)}
-    gas = learned(LevelGAS, LevelsConfig(**SIZE))
-    totals = [earned(gas, limit) for limit in (0.0, LIMIT, 4.0, 6.0)]
-    for (total, cost), limit in zip(totals, (0.0, LIMIT, 4.0, 6.0), strict=True):
-        assert cost <= limit
-        assert total == best(cost)
-    assert totals[-1] > totals[0]  # nor is it safe by never going fast

@@ -25,7 +25,7 @@ from tests.support.device_cases import (
 )
 
 SEEDS = (0, 1, 5)
-OWN = ("gas", "gas-levels", "gas-released", "fisor")
+OWN = ("gas", "gas-shield", "gas-released", "fisor")
 """Methods that need no osrl, and whose losses nothing reads."""
 STACKABLE = [name for name in BUILT_IN if find_method(name).cls.stackable]
 # Weights that are 2e-7 off at the start are at most 1e-6 off after fifty updates on a CPU, and the

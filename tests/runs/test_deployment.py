@@ -137,7 +137,7 @@ def test_an_exported_policy_acts_the_same_without_this_package(name, tmp_path):
             script.observe(torch.tensor(reward), torch.tensor(cost))
 
 
-@pytest.mark.parametrize("name", ["cdt", "fisor", "gas-levels"])
+@pytest.mark.parametrize("name", ["cdt", "fisor"])
 def test_a_policy_that_is_no_fixed_function_is_not_exported(name, tmp_path):
     path = tmp_path / "policy.pt"
     with pytest.raises(UserError, match=f"{name} cannot be exported"):

@@ -77,7 +77,7 @@ def test_what_a_suite_names_exists(name):
 def test_the_papers_methods_are_nine_and_the_default_ones_exist():
     assert len(PAPER) == 9
     assert {*PAPER, *RIVALS} <= set(BUILT_IN)
-    assert {"fisor", "gas-levels"} <= set(RIVALS)
+    assert {"fisor", "gas-shield"} <= set(RIVALS)
 
 
 def test_an_unknown_suite_is_met_with_a_near_one():

@@ -41,7 +41,7 @@ class Sizes:
     """Methods whose updates are also measured as CUDA graphs."""
 
 
-FULL = Sizes(None, 3, 0.3, (5, 10, 20), ("gas", "gas-levels", "fisor", "bc-all"))
+FULL = Sizes(None, 3, 0.3, (5, 10, 20), ("gas", "gas-shield", "fisor", "bc-all"))
 REHEARSAL = Sizes(16, 1, 1e-9, (2,), ("gas",))
 
 
