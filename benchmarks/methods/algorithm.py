@@ -66,12 +66,6 @@ def eval_options(config: Config) -> dict[str, Any]:
     return {option.name: getattr(config, option.name) for option in options}
 
 
-def changed_eval_options(config: Config) -> tuple[str, ...]:
-    """Names of the `eval_only` fields that are not at their defaults."""
-    options = (option for option in fields(config) if is_eval_only(option))
-    return tuple(one.name for one in options if getattr(config, one.name) != one.default)
-
-
 @dataclass(frozen=True)
 class Budget:
     """Number of updates, and the options that go with it."""

@@ -86,19 +86,9 @@ def _options_of_trainings(details: Details) -> dict[_TrainingKey, dict[str, Any]
 
 
 def _same_training(job: Job, trained: Mapping[_TrainingKey, dict[str, Any]]) -> bool:
-    """Whether `trained` has the job's training, with the same options of evaluation.
-
-    Options of evaluation that did not exist yet count as their defaults.
-    """
-    options = trained.get(_training_key(job))
-    if options is None:
-        return False
-    wanted = json.loads(_config(job))
-    if not options.keys() <= wanted.keys():
-        return False
-    added = wanted.keys() - options.keys()
-    same = all(wanted[name] == value for name, value in options.items())
-    return same and added.isdisjoint(job.changed_eval_options)
+    """Whether `trained` has the job's training, with the same options of evaluation."""
+    options: dict[str, Any] = json.loads(_config(job))
+    return trained.get(_training_key(job)) == options
 
 
 def _training_key(job: Job) -> _TrainingKey:
@@ -169,7 +159,7 @@ def _merge_details(
         if row["status"] == "missing":
             name = row["algorithm"], row["key"]
             if name in kept and name in old:
-                row = old[name] | {"config": row["config"]}  # which may name newer options
+                row = old[name]
             if row["status"] == "missing" and finished.issuperset(expected[name]):
                 row = row | {"status": "finished", "reason": ""}
         rows.append(row)

@@ -48,7 +48,7 @@ def write_manifest(
     for entry in entries:
         for name in _OMITTED:
             del entry[name]
-        for name in ("variant", "eval_options", "changed_eval_options"):
+        for name in ("variant", "eval_options"):
             if not entry[name]:
                 del entry[name]
     content = {

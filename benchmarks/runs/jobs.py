@@ -107,8 +107,6 @@ class Job:
     """Name of the variant in tables; empty for the method itself."""
     eval_options: dict[str, Any] = field(default_factory=dict)
     """The options used only at evaluation."""
-    changed_eval_options: tuple[str, ...] = ()
-    """Names of those that differ from their defaults."""
     seeds_per_job: int = 1
     """Most seeds that one process may train as one (`benchmarks.methods.stacking`)."""
     cuda_graphs: bool = False
@@ -147,6 +145,6 @@ class Job:
         """The job whose fields are `stored`, also under the names of earlier versions."""
         values = {_RENAMED.get(k, k): value for k, value in stored.items() if k not in _REMOVED}
         values["training"] = Training(**values["training"])
-        for name in ("limits", "trackers", "stacked_seeds", "changed_eval_options"):
+        for name in ("limits", "trackers", "stacked_seeds"):
             values[name] = tuple(values.get(name, ()))
         return Job(**values)

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.common.errors import UserError, unknown_name
 from benchmarks.datasets.source import DataSet
-from benchmarks.methods.algorithm import changed_eval_options, eval_options, training_options
+from benchmarks.methods.algorithm import eval_options, training_options
 from benchmarks.methods.registry import Method, configure, parse_options
 from benchmarks.runs.jobs import Job, Training, joined_code
 from benchmarks.tasks.suites import Limit
@@ -127,7 +127,6 @@ class RunSpec:
                 task_file=task.file,
                 variant=method.label if method.options else "",
                 eval_options=eval_options(config),
-                changed_eval_options=changed_eval_options(config),
                 seeds_per_job=self.seeds_per_job if cls.stackable else 1,
             )
             for group in groups

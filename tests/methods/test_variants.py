@@ -67,8 +67,6 @@ def test_a_variant_with_options_of_acting_shares_the_training() -> None:
     assert base.training == asked.training
     assert base.eval_options == other.eval_options == eval_options(GASConfig())
     assert asked.eval_options == base.eval_options | {"target_factor": 2.0}
-    changed = [job.changed_eval_options for job in (base, asked, other)]
-    assert changed == [(), ("target_factor",), ()]
     assert base.training.config.keys().isdisjoint(base.eval_options)
     assert asked.core_seconds < 0.1 * base.core_seconds  # trained once
     assert other.training.key != base.training.key

@@ -145,7 +145,7 @@ def test_a_job_may_be_kept_by_two_folders_together(folder, tmp_path):
         lambda job: replace(job, training=replace(job.training, checksum="of other data")),
         lambda job: replace(job, episodes=3),
         lambda job: replace(job, limits=(*job.limits, 70.0)),
-        lambda job: replace(job, eval_options={"margin": 0.2}, changed_eval_options=("margin",)),
+        lambda job: replace(job, eval_options={"margin": 0.2}),
         lambda job: replace(job, variant="another"),
     ],
 )
@@ -154,39 +154,23 @@ def test_no_job_is_kept_that_asks_for_something_else(folder, change):
     assert without_kept([folder], jobs) == jobs
 
 
-def acting(jobs, **options):
-    """The jobs with options of evaluation at their defaults."""
-    return [replace(job, eval_options=options) for job in jobs]
+def test_what_was_evaluated_with_other_options_is_not_kept(folder, tmp_path):
+    def acting(jobs, **options):
+        return [replace(job, eval_options=options) for job in jobs]
 
-
-def test_what_was_kept_before_an_option_of_evaluation_existed_is_kept(folder, tmp_path):
     jobs = list(jobs_of(PLAN, folder.parent))
-    assert without_kept([folder], acting(jobs, margin=0.2)) == acting(
-        without_kept([folder], jobs), margin=0.2
-    )
-    copy = copied(folder, tmp_path / "results" / "board")
-    plan = json.loads((copy / "plan.json").read_text())
-    for job in plan["jobs"]:
-        job["eval_options"] = {"margin": 0.2}
-    (copy / "plan.json").write_text(json.dumps(plan))
-    found, before = load_results(copy), load_results(folder)
-    assert len(found.episodes) == len(before.episodes) > 0
-    configs = {json.loads(text)["margin"] for text in found.details.trainings["config"]}
-    assert configs == {0.2}
-
-
-def test_nothing_is_kept_of_another_value_of_an_option_of_evaluation(folder, tmp_path):
-    jobs = acting(jobs_of(PLAN, folder.parent), margin=0.2)
-    copy = copied(folder, tmp_path / "results" / "board")
+    copy = copied(folder, tmp_path / "board")
     details = read_details(copy / report.TRAININGS_FILE)
     configs = [json.loads(text) | {"margin": 0.2} for text in details.trainings["config"]]
     details.trainings["config"] = [json.dumps(config) for config in configs]
     (copy / report.TRAININGS_FILE).write_bytes(details.to_bytes())
-    assert len(without_kept([copy], jobs)) < len(jobs)
-    other = acting(jobs, margin=0.3)  # the default has changed since
-    assert without_kept([copy], other) == other
-    other = acting(jobs)  # the option has been removed since
-    assert without_kept([copy], other) == other
+    assert len(without_kept([copy], acting(jobs, margin=0.2))) == len(without_kept([folder], jobs))
+    for other in (
+        acting(jobs, margin=0.3),
+        acting(jobs),  # the option has been removed since
+        acting(jobs, margin=0.2, sharpness=1.0),  # another one has come, whatever it does
+    ):
+        assert without_kept([copy], other) == other
 
 
 def test_a_folder_that_is_not_there_or_tells_no_trainings_keeps_no_job(folder, tmp_path):
