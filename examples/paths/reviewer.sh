@@ -2,6 +2,6 @@
 # Usage, from the top of the repository: sh examples/paths/reviewer.sh
 set -e
 .venv/bin/python -m benchmarks.leaderboard results/quickstart
-.venv/bin/osrl-bench recommend results/gas-standard --limit 20% --confidence 0.9
+.venv/bin/osrl-bench recommend results/gas --limit 20% --confidence 0.9
 .venv/bin/osrl-bench methods gas
 .venv/bin/osrl-bench tasks

@@ -137,8 +137,8 @@ def test_noise_belongs_to_the_start_of_an_episode() -> None:
     starts = torch.tensor([[0.1, 0.2, 0.3], [0.1, 0.2, 0.4], [0.1, 0.2, 0.3]])
     first = policy.act(starts, torch.arange(3))
     later = policy.act(starts, torch.arange(3))
-    assert torch.equal(first[0], first[2])
-    assert not torch.equal(first[0], later[0])
+    torch.testing.assert_close(first[0], first[2])  # a row's last bit depends on its place
+    assert not torch.allclose(first[0], later[0])
 
 
 def test_other_ways_to_act_are_refused() -> None:

@@ -336,7 +336,7 @@ def test_nothing_is_cut_off_at_the_width_of_a_telephone_and_of_a_desk(small, tmp
 @needs_browser
 def test_six_limits_fit_a_desk(tmp_path):
     """Of the committed leaderboard with most limits: every task's table shows all of them."""
-    page = Path(__file__).parents[2] / "results" / "gas-standard" / "leaderboard.html"
+    page = Path(__file__).parents[2] / "results" / "gas" / "leaderboard.html"
     answer = ask(
         page,
         """

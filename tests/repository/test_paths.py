@@ -54,7 +54,7 @@ def do(words: list[str], small_data: SmallData) -> int:
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with the examples and the committed results."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    for name in ("quickstart", "published"):
+    for name in ("quickstart", "gas", "published"):
         shutil.copytree(ROOT / "results" / name, tmp_path / "results" / name)
     monkeypatch.chdir(tmp_path)
     leave_blank(monkeypatch)
