@@ -77,7 +77,7 @@ TABLES: Mapping[str, tuple[str, Mapping[str, str]]] = {
         "One row for each training.",
         {
             **_TRAINED,
-            "key": "identity of the training: a hash of method, options of training, data, seed and limit",
+            "key": "identity of the training: a hash of its method, options, data, seed and limit",
             "updates": "number of updates",
             "config": "all options, as JSON",
             "status": "`finished`, `failed` or `missing`",
