@@ -15,20 +15,31 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from benchmarks.common.ranges import Choices, Expectile, NotNegative, Range, Share
+from benchmarks.common.ranges import Choices, Count, Expectile, NotNegative, Range, Share
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Policy, eval_only
 from benchmarks.methods.losses import expectile_weight
+from benchmarks.methods.networks import cosine_decay
+from gas.networks import ResidualMLP
 from gas.pace import POINTS, at_time, paces, returns_left
-from gas.segments import Segments, relabel_costs, relabel_rewards
-from gas.stitching import BUDGETS, Stitching, StitchingConfig
+from gas.reshaping import best_rows
+from gas.segments import Segments, SegmentSampler, relabel_costs, relabel_rewards
+from gas.stitching import BUDGETS, LearnerConfig, SegmentLearner
 from gas.targets import TargetConfig, TargetPolicy, initial_targets
 
 
 @dataclass(frozen=True)
-class GASConfig(TargetConfig, StitchingConfig):
+class GASConfig(TargetConfig, LearnerConfig):
     """Options of GAS. Defaults are the paper's where it states them."""
 
+    shortening: Share = 1.0
+    """Segments cover at least (1 - shortening) of the rest of their episode; 1 is any length."""
+    quantile: Expectile = 0.2
+    """q: fraction of the trajectories in each bin of cost that make up D_q."""
+    reshaping_bins: Count = 10
+    """Bins of cost, with equally many trajectories, in the reshaping."""
+    epsilon: Share = 0.5
+    """Probability of sampling from D_q."""
     alpha: Expectile = 0.8
     """Expectile of the goals, and of the weights in the policy's loss."""
     delta: Share = 0.1
@@ -87,7 +98,7 @@ class Goals(NamedTuple):
         return Goals(self.reward.detach(), self.cost.detach())
 
 
-class GAS(Stitching):
+class GAS(SegmentLearner):
     """Goal-Assisted Stitching as in the paper, with two pieces of the authors' release."""
 
     name = "gas"
@@ -96,6 +107,41 @@ class GAS(Stitching):
     config: GASConfig
 
     # networks
+
+    def build(self) -> None:
+        """Scales of the data, then the networks and their optimiser."""
+        self.reward_scale = max(float(self.problem.returns.abs().max()), 1e-6)
+        self._mean = self.problem.observation_mean.to(self.device)
+        self._std = self.problem.observation_std.to(self.device) + 1e-6
+        super().build()
+
+    def network(self, inputs: int, outputs: int) -> ResidualMLP:
+        """A network of the configured size."""
+        c = self.config
+        return ResidualMLP(
+            inputs,
+            outputs,
+            width=c.width,
+            blocks=c.blocks,
+            expansion=c.expansion,
+            dropout=c.dropout,
+            draws=self.draws,
+        ).to(self.device)
+
+    def scaled(self, segments: Segments) -> Segments:
+        """Segments as the networks take them: standardised states, sums and times of order one."""
+        return Segments(
+            self.standardise(segments.observations),
+            segments.actions,
+            segments.rewards / self.reward_scale,
+            segments.costs / self.cost_scale,
+            segments.steps / self.problem.horizon,
+            segments.first_costs,
+        )
+
+    def standardise(self, observations: Tensor) -> Tensor:
+        """Observations scaled to mean 0 and standard deviation 1 over the dataset [B, o]."""
+        return (observations - self._mean) / self._std
 
     def build_networks(self) -> tuple[nn.Module, ...]:
         """V^R, V^C and the policy, which takes both as inputs."""
@@ -110,11 +156,6 @@ class GAS(Stitching):
     def parts(self) -> dict[str, Any]:
         """Networks, optimiser, and what the pace is made from."""
         return super().parts() | {"returns_left": self.returns_left}
-
-    def prepare(self, data: Trajectories) -> None:
-        """Also keep how the returns of the trajectories are spread over time."""
-        super().prepare(data)
-        self.returns_left.copy_(returns_left(data, self.problem.horizon))
 
     def goals(self, conditioning: Conditioning) -> Goals:
         """V^R and V^C [B]."""
@@ -192,6 +233,25 @@ class GAS(Stitching):
     def expectile_weight(self, advantage: Tensor) -> Tensor:
         """|alpha - 1[A^R < 0]| [B], the weight in all three losses."""
         return expectile_weight(advantage, self.config.alpha)
+
+    # update
+
+    def prepare(self, data: Trajectories) -> None:
+        """Put the trajectories on the device, the indices of D_q, and returns over time."""
+        c = self.config
+        self.sampler = SegmentSampler(
+            data,
+            c.batch,
+            self.device,
+            shortening=c.shortening,
+            preferred=best_rows(data, c.quantile, c.reshaping_bins),
+            epsilon=c.epsilon,
+        )
+        self.returns_left.copy_(returns_left(data, self.problem.horizon))
+
+    def learning_rate(self) -> float:
+        """Linear warm-up, and a cosine decay to 0 at the planned end."""
+        return super().learning_rate() * cosine_decay(self.updates / self.planned_updates)
 
     # policy
 

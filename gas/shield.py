@@ -9,7 +9,7 @@ Implicit Q-learning on costs finds Q_c(s, a), the discounted cost after the acti
 actions of the data follow. What is left of the cost limit, spent evenly over the steps left, allows
 a discounted cost of b. The candidates are the policy's action and others around it. The nearest one
 with Q_c(s, a) <= b acts. If there is none, a mean of the candidates acts, in which cheaper ones
-weigh more: the cheapest alone would differ from step to step by the errors of the critic.
+weigh more. The cheapest one alone would change from step to step with the critic's errors.
 """
 
 from __future__ import annotations

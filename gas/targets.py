@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -15,8 +16,8 @@ from benchmarks.datasets.targets import (
     parse_targets,
     reward_targets,
 )
-from benchmarks.methods.algorithm import Config, Problem, eval_only
-from gas.stitching import BudgetPolicy, SegmentLearner
+from benchmarks.methods.algorithm import Config, Policy, Problem, eval_only
+from gas.stitching import SegmentLearner
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,32 @@ def initial_targets(
     return config.target_factor * targets, budgets
 
 
-class TargetPolicy(BudgetPolicy):
-    """Tracks the target return and cost; rewards and costs received are subtracted."""
+class TargetPolicy(Policy):
+    """Tracks the target return, the target cost and the horizon that are left of each episode."""
 
     def __init__(self, gas: SegmentLearner, reward_targets: Tensor, limits: Tensor) -> None:
-        super().__init__(gas, limits)
+        self.gas = gas
         self.rewards_left = reward_targets.clone()
+        self.costs_left = limits.clone()
+        self.steps = torch.zeros_like(limits)
+
+    @abstractmethod
+    def actions(self, observations: Tensor, env_ids: Tensor) -> Tensor:
+        """Actions [n, a] for unscaled observations; the networks are in evaluation mode."""
+
+    @torch.no_grad()
+    def act(self, observations: Tensor, env_ids: Tensor) -> Tensor:
+        """`actions` with the networks in evaluation mode."""
+        for network in self.gas.networks:
+            network.eval()
+        return self.actions(observations, env_ids)
+
+    def time_left(self, env_ids: Tensor) -> Tensor:
+        """Fraction of the horizon that is left [n]."""
+        return 1.0 - self.steps[env_ids] / self.gas.problem.horizon
 
     def observe(self, rewards: Tensor, costs: Tensor, env_ids: Tensor) -> None:
         """R-hat -= r, C-hat -= c, and count the step."""
         self.rewards_left[env_ids] -= rewards
-        super().observe(rewards, costs, env_ids)
+        self.costs_left[env_ids] -= costs
+        self.steps[env_ids] += 1

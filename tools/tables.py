@@ -113,23 +113,6 @@ def command_text(folder: Path) -> str:
     )
 
 
-def both_safe_text(folder: Path, anchor: str) -> str:
-    """Each method beside `anchor`, over the cells in which both are safe."""
-    pairs = pd.read_csv(folder / "tables" / "both-safe.csv")
-    beside = pairs[(pairs["other"] == anchor) & (pairs["algorithm"] != anchor)]
-    order = list(overall(folder)["algorithm"])
-    rows: list[Row] = [
-        [
-            name(row["algorithm"]),
-            f"{row['safe']}/{row['cells']}",
-            number(row["reward"]),
-            number(row["other_reward"]),
-        ]
-        for row in sorted(beside.to_dict("records"), key=lambda row: order.index(row["algorithm"]))
-    ]
-    return markdown(Table(["method", "cells safe for both", "its reward", f"{anchor}'s"], rows))
-
-
 def paper_text(folder: Path) -> str:
     """Averages of a leaderboard over tasks and limits, beside those of the paper of GAS."""
     cells = pd.read_csv(folder / "leaderboard.csv")
@@ -214,7 +197,6 @@ def growth_text(path: Path) -> str:
 
 MAKERS: dict[str, Callable[..., str]] = {
     "command": lambda *place: command_text(_board(*place)),
-    "both-safe": lambda anchor, *place: both_safe_text(_board(*place), anchor),
     "beside": lambda file: beside_text(RESULTS / "speed" / file),
     "schema": markdown_of_frames,
     "gpu": lambda file: both_tables(json.loads((RESULTS / "speed" / file).read_text("utf-8"))),

@@ -151,15 +151,14 @@ def _merge_details(
 ) -> Details:
     """The trainings of the store, with those of `archived_jobs` where the store lacks them."""
     old = {(row["algorithm"], row["key"]): row for row in archived.trainings.to_dict("records")}
-    kept = {_training_key(job) for job in archived_jobs}
+    kept = {name: old[name] for name in map(_training_key, archived_jobs) if name in old}
     expected = {_training_key(job): _runs_of(job) for job in jobs}
     finished = {_key(row) for row in episodes[RUN].drop_duplicates().to_dict("records")}
     rows = []
     for row in details.trainings.to_dict("records"):
         if row["status"] == "missing":
             name = row["algorithm"], row["key"]
-            if name in kept and name in old:
-                row = old[name]
+            row = kept.get(name, row)
             if row["status"] == "missing" and finished.issuperset(expected[name]):
                 row = row | {"status": "finished", "reason": ""}
         rows.append(row)

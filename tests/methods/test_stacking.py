@@ -32,7 +32,6 @@ SMALL = RATES | {
     "dropout": 0.1,
     "hidden": 24,
     "embedding": 8,
-    "cost_bins": 6,
     "warmup": 4,
     "max_grad_norm": 0.05,
     "gamma": 0.9,  # short sums: a moment of a large gradient rounds by more than is asked below
@@ -66,6 +65,10 @@ def difference(one, other) -> float:
     return 0.0
 
 
+MOMENTS = {"bcrl": 1e-4}
+"""How far moments of large gradients may be apart: 2e-5 on a processor with AVX-512."""
+
+
 def learned(algorithm: Algorithm) -> dict:
     """What acts: the parts but for the optimisers, whose moments are sums of large numbers."""
     return {k: v for k, v in algorithm.state()["parts"].items() if "optim" not in k}
@@ -73,8 +76,7 @@ def learned(algorithm: Algorithm) -> dict:
 
 def assert_alike(one: Algorithm, other: Algorithm) -> None:
     assert difference(learned(one), learned(other)) < 1e-6
-    # moments of large gradients round more: 2e-5 on a processor with AVX-512
-    assert difference(one.state(), other.state()) < 1e-4
+    assert difference(one.state(), other.state()) < MOMENTS.get(one.name, 1e-5)
 
 
 def test_the_methods_of_small_networks_are_stackable():

@@ -26,7 +26,6 @@ _SMALL = dict.fromkeys((*_RATES, "temperature_rate"), 1e-4) | {
     "embedding_dim": 16,
     "num_layers": 1,
     "num_heads": 2,
-    "cost_bins": 6,
     "warmup": 4,
     "lr_warmup_steps": 4,
     "max_grad_norm": 0.05,
