@@ -160,9 +160,10 @@ def plainly(strata, resamples, seed):
                 "safe_cell_reward": means[kept, 0].mean() if kept.any() else np.nan,
             }
         )
+    valid = {name: column.dropna() for name, column in pd.DataFrame(rows).items()}
     return {
-        name: np.quantile(column.dropna(), [0.025, 0.975])
-        for name, column in pd.DataFrame(rows).items()
+        name: np.quantile(column, [0.025, 0.975]) if len(column) else (np.nan, np.nan)
+        for name, column in valid.items()  # no value: no cell is safe in any resample
     }
 
 
