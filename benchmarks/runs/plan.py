@@ -11,6 +11,7 @@ from benchmarks.datasets.source import DataSet
 from benchmarks.methods.algorithm import eval_options, training_options
 from benchmarks.methods.registry import Method, configure, parse_options
 from benchmarks.runs.jobs import Job, Training, joined_code
+from benchmarks.runs.store import Run
 from benchmarks.tasks.suites import Limit
 
 
@@ -145,18 +146,22 @@ def plan(specs: Sequence[RunSpec], results: str, checksums: Mapping[str, str]) -
             for method in spec.methods:
                 key = data.task.name, method.label
                 merged.setdefault(key, (spec, method, data, {}))[3].update(limits)
-    first, trained = list[Job](), set[str]()
+    first = list[tuple[Job, float]]()
+    trained = set[str]()
     for spec, method, data, limits in merged.values():
         checksum = checksums[data.task.name]
         for job in spec._jobs_for_first_seed(method, data, list(limits), results, checksum):
+            evaluation = data.task.simulation_seconds(len(job.limits) * job.episodes)
             if job.training.key in trained:  # by a variant that differs only at evaluation
-                seconds = data.task.simulation_seconds(len(job.limits) * job.episodes)
-                job = replace(job, core_seconds=seconds)
+                job = replace(job, core_seconds=evaluation)
             trained.add(job.training.key)
-            first.append(job)
-    first.sort(key=lambda job: -job.core_seconds)
-    return [
-        replace(job, training=replace(job.training, seed=seed))
-        for seed in specs[0].seeds
-        for job in first
-    ]
+            first.append((job, evaluation))
+    first.sort(key=lambda planned: -planned[0].core_seconds)
+    seeds = specs[0].seeds
+    return [_with_seed(job, seed, evaluation) for seed in seeds for job, evaluation in first]
+
+
+def _with_seed(job: Job, seed: int, evaluation: float) -> Job:
+    """The job with another seed; it takes `evaluation` seconds where the store has the training."""
+    job = replace(job, training=replace(job.training, seed=seed))
+    return replace(job, core_seconds=evaluation) if Run.of(job).trained else job

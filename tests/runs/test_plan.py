@@ -11,6 +11,7 @@ from benchmarks.common.errors import UserError
 from benchmarks.methods.algorithm import training_options
 from benchmarks.methods.registry import Method
 from benchmarks.runs.jobs import Job, Training
+from benchmarks.runs.store import Run
 from benchmarks.tasks.suites import Limit, find_suite
 from benchmarks.tasks.tasks import TASKS
 from gas import GAS, GASConfig
@@ -216,6 +217,21 @@ def test_more_limits_and_episodes_take_longer():
     assert training == pytest.approx(budget.updates * budget.update_ms / 1000)
     more = seconds(episodes=50) - training
     assert more == pytest.approx(3 * 50 * 100 / TASKS["BallRun"].steps_per_second)
+
+
+def test_a_stored_training_takes_the_time_of_its_evaluations(tmp_path):
+    def jobs():
+        return planned(str(tmp_path), methods=[GAS_METHOD], tasks=["BallRun"])
+
+    first, second = jobs()
+    run = Run.of(first)
+    with run.locked():
+        run.finish_training({}, {})
+    budget = GAS.budgets["quick"]
+    training = budget.updates * budget.update_ms / 1000
+    stored, missing = (job.core_seconds for job in jobs())
+    assert stored == pytest.approx(first.core_seconds - training)
+    assert missing == second.core_seconds
 
 
 def test_updates_replace_those_of_the_budget():
