@@ -25,6 +25,7 @@ from benchmarks.datasets.targets import TARGET_QUANTILE, reward_targets
 from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Budget, Policy, eval_only
 from benchmarks.methods.limits import within_limit
+from benchmarks.methods.standardiser import Standardiser
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,7 @@ class B2R(TransformerAlgorithm):
     def build(self) -> None:
         """The transformer, and the scale of observations."""
         super().build()
-        self._mean = self.problem.observation_mean.to(self.device)
-        self._std = self.problem.observation_std.to(self.device) + 1e-6
-
-    def scaled(self, observations: Tensor) -> Tensor:
-        """Observations as the transformer takes them: standardised [..., o]."""
-        return (observations - self._mean) / self._std
+        self.scaled = Standardiser(self.problem, self.device)
 
     # update
 
@@ -72,7 +68,7 @@ class B2R(TransformerAlgorithm):
         assert self.limit is not None
         self.check_lengths(data)
         safe = data.select(within_limit(data, self.limit, self.name))
-        mean, std = (tensor.cpu().numpy() for tensor in (self._mean, self._std))
+        mean, std = (tensor.cpu().numpy() for tensor in (self.scaled.mean, self.scaled.std))
         scaled = replace(safe, observations=(safe.observations - mean) / std)
         count, budget = len(safe), np.full(len(safe), self.limit)
         self.sampler = SequenceSampler(

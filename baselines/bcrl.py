@@ -34,6 +34,7 @@ from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy
 from benchmarks.methods.iql import ImplicitCritic, advantage_weight
 from benchmarks.methods.limits import LimitPolicy, discounted
 from benchmarks.methods.networks import adam, cosine_decay, optimizer_step
+from benchmarks.methods.standardiser import Standardiser
 from benchmarks.tasks.tasks import ALL_TASKS
 
 
@@ -120,16 +121,11 @@ class BCRL(Algorithm):
         self.actor_optimiser = adam(c.learning_rate, *actors)
         self.largest_cost = torch.zeros((), device=self.device)
         """c_max: the discounted cost of an endless episode with the largest cost at each step."""
-        self._mean = problem.observation_mean.to(self.device)
-        self._std = problem.observation_std.to(self.device) + 1e-6
+        self.scaled = Standardiser(problem, self.device)
 
     def parts(self) -> dict[str, Any]:
         """Also the range of budgets, which acting reads."""
         return {**super().parts(), "largest_cost": self.largest_cost}
-
-    def scaled(self, observations: Tensor) -> Tensor:
-        """Observations as the networks take them: standardised [..., o]."""
-        return (observations - self._mean) / self._std
 
     # losses
 

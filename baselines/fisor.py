@@ -44,6 +44,7 @@ from benchmarks.methods.networks import (
     optimizer_step,
     polyak_update,
 )
+from benchmarks.methods.standardiser import Standardiser
 
 
 @dataclass(frozen=True)
@@ -155,13 +156,7 @@ class FISOR(Algorithm):
         self.critic_optimiser = torch.optim.Adam(self.critics.parameters(), c.critic_lr, fused=True)
         self.actor_optimiser = torch.optim.Adam(self.actor.parameters(), c.actor_lr, fused=True)
         self.diffusion = Diffusion(c.diffusion_steps, self.device)
-        scaled = float(c.standardise)
-        self._mean = scaled * problem.observation_mean.to(self.device)
-        self._std = (problem.observation_std.to(self.device) + 1e-6) ** scaled
-
-    def scaled(self, observations: Tensor) -> Tensor:
-        """Observations as the networks take them [..., o]."""
-        return (observations - self._mean) / self._std
+        self.scaled = Standardiser(problem, self.device, used=c.standardise)
 
     # losses
 

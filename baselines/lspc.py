@@ -38,6 +38,7 @@ from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy, eval
 from benchmarks.methods.iql import ImplicitCritic, advantage_weight
 from benchmarks.methods.losses import expectile_weight
 from benchmarks.methods.networks import adam, mlp, optimizer_step
+from benchmarks.methods.standardiser import Standardiser
 from benchmarks.tasks.tasks import ALL_TASKS
 
 
@@ -63,6 +64,8 @@ class LSPCConfig(Config):
     """Actions with a Q_c or V_c of this or more do not train the CVAE (0.02 on MetaDrive)."""
     restriction: Positive = 0.6
     """Largest absolute component of the latent code (0.25 on AntRun and Safety-Gymnasium)."""
+    standardise: bool = False
+    """Scale observations to mean 0 and standard deviation 1."""
     acting: Annotated[str, Choices(("optimal", "safe"))] = eval_only("optimal")
     """"optimal": the code is drawn from the policy (LSPC-O); "safe": from the prior (LSPC-S)."""
 
@@ -72,7 +75,14 @@ class LSPCConfig(Config):
 
 
 _QUICK = Budget.of(
-    4_000, update_ms=12, batch=256, hidden=128, latent=8, learning_rate=1e-3, tau=0.01
+    4_000,
+    update_ms=12,
+    batch=256,
+    hidden=128,
+    latent=8,
+    learning_rate=1e-3,
+    tau=0.01,
+    standardise=True,
 )
 
 
@@ -119,6 +129,7 @@ class LSPC(Algorithm):
         self.actor = GaussianActor(
             *(states, c.latent, c.hidden, self.draws), log_std=(-10.0, 2.0), bounded=False
         ).to(self.device)
+        self.scaled = Standardiser(problem, self.device, used=c.standardise)
         values = self.rewards.q, self.rewards.v, self.costs.q, self.costs.v
         self.critic_optimiser = adam(c.learning_rate, *values)
         self.vae_optimiser = adam(c.learning_rate, self.encoder, self.decoder)
@@ -192,7 +203,7 @@ class LSPC(Algorithm):
 
     def update(self) -> dict[str, Tensor | float]:
         """One step of the values, the CVAE and the policy, each on the others before; targets."""
-        batch = self.sampler(self.draws)
+        batch = self.sampler(self.draws).with_states(self.scaled)
         value_loss, value_info = self.value_loss(batch)
         critic_loss, critic_info = self.critic_loss(batch)
         vae_loss, vae_info = self.vae_loss(batch)
@@ -211,8 +222,9 @@ class LSPC(Algorithm):
         """Actions [n, a] of the codes that `noise` [n, latent] gives."""
         c = self.config
         prior = noise.clamp(-c.restriction, c.restriction)
-        latent = self.code(observations, noise) if c.acting == "optimal" else prior
-        return self.decoded(observations, latent)
+        states = self.scaled(observations)
+        latent = self.code(states, noise) if c.acting == "optimal" else prior
+        return self.decoded(states, latent)
 
     def policy(self, limits: Tensor) -> Policy:
         """The learned policy, the same at every limit."""

@@ -33,6 +33,7 @@ from benchmarks.methods.networks import (
     optimizer_step,
     polyak_update,
 )
+from benchmarks.methods.standardiser import Standardiser
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,7 @@ class TD3BC(Algorithm):
         self.target_actor, self.targets = make_target(self.actor), make_target(self.critics)
         self.actor_optimiser = adam(c.learning_rate, self.actor)
         self.critic_optimiser = adam(c.learning_rate, self.critics)
-        self._mean = problem.observation_mean.to(self.device)
-        self._std = problem.observation_std.to(self.device) + 1e-3
-
-    def scaled(self, observations: Tensor) -> Tensor:
-        """Observations as the networks take them: standardised [..., o]."""
-        return (observations - self._mean) / self._std
+        self.scaled = Standardiser(problem, self.device, floor=1e-3)
 
     # losses
 

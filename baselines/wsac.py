@@ -35,6 +35,7 @@ from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, MemorylessPolicy, Policy
 from benchmarks.methods.limits import within_limit
 from benchmarks.methods.networks import adam, make_target, optimizer_step, polyak_update
+from benchmarks.methods.standardiser import Standardiser
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,7 @@ class WSAC(Algorithm):
         self.actor_optimiser = adam(c.actor_lr, self.actor)
         self.critic_optimiser = adam(c.critic_lr, self.rewards, self.costs)
         self.alpha_optimiser = torch.optim.Adam([self.log_alpha], c.critic_lr)
-        self._mean = problem.observation_mean.to(self.device)
-        self._std = problem.observation_std.to(self.device) + 1e-6
+        self.scaled = Standardiser(problem, self.device)
 
     def parts(self) -> dict[str, Any]:
         """Also the entropy's weight."""
@@ -200,10 +200,6 @@ class WSAC(Algorithm):
     def batch(self, sampler: TransitionSampler) -> Transitions:
         """A batch with standardised observations."""
         return sampler(self.draws).with_states(self.scaled)
-
-    def scaled(self, observations: Tensor) -> Tensor:
-        """Observations as the networks take them: standardised [..., o]."""
-        return (observations - self._mean) / self._std
 
     def update(self) -> dict[str, Tensor | float]:
         """Clone the reference; later update critics, policy, entropy's weight and targets."""

@@ -20,6 +20,7 @@ from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Policy, eval_only
 from benchmarks.methods.losses import expectile_weight
 from benchmarks.methods.networks import cosine_decay
+from benchmarks.methods.standardiser import Standardiser
 from gas.networks import ResidualMLP
 from gas.pace import POINTS, at_time, paces, returns_left
 from gas.reshaping import best_rows
@@ -111,8 +112,7 @@ class GAS(SegmentLearner):
     def build(self) -> None:
         """Scales of the data, then the networks and their optimiser."""
         self.reward_scale = max(float(self.problem.returns.abs().max()), 1e-6)
-        self._mean = self.problem.observation_mean.to(self.device)
-        self._std = self.problem.observation_std.to(self.device) + 1e-6
+        self.standardise = Standardiser(self.problem, self.device)
         super().build()
 
     def network(self, inputs: int, outputs: int) -> ResidualMLP:
@@ -138,10 +138,6 @@ class GAS(SegmentLearner):
             segments.steps / self.problem.horizon,
             segments.first_costs,
         )
-
-    def standardise(self, observations: Tensor) -> Tensor:
-        """Observations scaled to mean 0 and standard deviation 1 over the dataset [B, o]."""
-        return (observations - self._mean) / self._std
 
     def build_networks(self) -> tuple[nn.Module, ...]:
         """V^R, V^C and the policy, which takes both as inputs."""

@@ -1,18 +1,22 @@
 """LSPC: values of a bandit, losses by hand, and both ways to act."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from baselines.lspc import LSPC, LSPCConfig
 from benchmarks.common.errors import UserError
+from benchmarks.datasets.trajectories import Trajectories
+from benchmarks.methods.conformance import synthetic_data
 from tests.support.by_hand import built, disturb, reached, transitions
 
 SMALL = {"batch": 32, "hidden": 16, "latent": 4, "gamma": 0.9}
 
 
-def small(**options) -> LSPC:
-    lspc = built(LSPC, **{**SMALL, **options})
+def small(data: Trajectories | None = None, **options) -> LSPC:
+    lspc = built(LSPC, data, **{**SMALL, **options})
     disturb(lspc.rewards, lspc.costs, lspc.encoder, lspc.decoder, lspc.actor, size=0.2)
     return lspc
 
@@ -139,6 +143,24 @@ def test_noise_belongs_to_the_start_of_an_episode() -> None:
     later = policy.act(starts, torch.arange(3))
     torch.testing.assert_close(first[0], first[2])  # a row's last bit depends on its place
     assert not torch.allclose(first[0], later[0])
+
+
+def test_observations_are_standardised_if_asked() -> None:
+    data = synthetic_data()
+    by_hand = replace(
+        data,
+        observations=(data.observations - data.observations.mean(0)) / data.observations.std(0),
+    )
+    scaled = small(data, standardise=True)
+    expected = small(by_hand)
+    for lspc in (scaled, expected):
+        with lspc.random():
+            lspc.update()
+    states, noise = torch.as_tensor(data.observations[:5]), torch.randn(5, 4)
+    same = torch.as_tensor(by_hand.observations[:5])
+    torch.testing.assert_close(
+        scaled.act(states, noise), expected.act(same, noise), atol=1e-4, rtol=1e-4
+    )
 
 
 def test_other_ways_to_act_are_refused() -> None:
