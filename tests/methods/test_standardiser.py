@@ -5,8 +5,8 @@ from dataclasses import replace
 import torch
 
 from benchmarks.methods.algorithm import Problem
-from benchmarks.methods.standardiser import Standardiser
 from benchmarks.methods.conformance import synthetic_data
+from benchmarks.methods.standardiser import Standardiser
 
 CPU = torch.device("cpu")
 
