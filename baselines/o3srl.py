@@ -33,6 +33,9 @@ class O3SRLConfig(TD3BCConfig):
     """Number of multipliers."""
     largest_multiplier: NotNegative = 5.0
     """They are evenly spaced from 0 to this."""
+    reward_scale: Positive = 0.1
+    """Factor of the data's rewards, which weighs them against the multipliers (that of CAPS, by the
+    same authors)."""
     arm_updates: Count = 10
     """Updates between two draws of a multiplier."""
     mixing: Share = 0.1
@@ -85,7 +88,8 @@ class O3SRL(TD3BC):
         """The Lagrangian's reward under the multiplier that is drawn."""
         assert self.limit is not None
         excess = batch.costs - (1.0 - self.config.gamma) * self.limit
-        return batch.rewards - self.multipliers[self.arm][..., None] * excess
+        rewards = self.config.reward_scale * batch.rewards
+        return rewards - self.multipliers[self.arm][..., None] * excess
 
     def probabilities(self) -> Tensor:
         """Of drawing each multiplier [..., arms]."""

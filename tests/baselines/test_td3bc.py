@@ -136,10 +136,10 @@ def test_carl_leaves_the_arms_that_cost_more_than_the_limit() -> None:
 
 
 def test_the_lagrangians_reward() -> None:
-    o3srl, batch = small(O3SRL), transitions()
+    o3srl, batch = small(O3SRL, reward_scale=0.3), transitions()
     assert o3srl.multipliers.tolist() == [0.0, 1.25, 2.5, 3.75, 5.0]
     o3srl.arm.fill_(2)
-    expected = batch.rewards - 2.5 * (batch.costs - 0.1 * LIMIT)
+    expected = 0.3 * batch.rewards - 2.5 * (batch.costs - 0.1 * LIMIT)
     torch.testing.assert_close(o3srl.rewards(batch), expected)
 
 
