@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from baselines.osrl.cdt_acting import CDTPolicy
@@ -59,7 +60,7 @@ class B2R(TransformerAlgorithm):
     def build(self) -> None:
         """The transformer, and the scale of observations."""
         super().build()
-        self.scaled = Standardiser(self.problem, self.device)
+        self.scaled = Standardiser.of(self.problem, self.device)
 
     # update
 
@@ -68,8 +69,8 @@ class B2R(TransformerAlgorithm):
         assert self.limit is not None
         self.check_lengths(data)
         safe = data.select(within_limit(data, self.limit, self.name))
-        mean, std = (tensor.cpu().numpy() for tensor in (self.scaled.mean, self.scaled.std))
-        scaled = replace(safe, observations=(safe.observations - mean) / std)
+        observations = self.scaled(torch.as_tensor(safe.observations, device=self.device))
+        scaled = replace(safe, observations=observations.cpu().numpy())
         count, budget = len(safe), np.full(len(safe), self.limit)
         self.sampler = SequenceSampler(
             scaled,

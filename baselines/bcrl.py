@@ -121,7 +121,7 @@ class BCRL(Algorithm):
         self.actor_optimiser = adam(c.learning_rate, *actors)
         self.largest_cost = torch.zeros((), device=self.device)
         """c_max: the discounted cost of an endless episode with the largest cost at each step."""
-        self.scaled = Standardiser(problem, self.device)
+        self.scaled = Standardiser.of(problem, self.device)
 
     def parts(self) -> dict[str, Any]:
         """Also the range of budgets, which acting reads."""

@@ -40,6 +40,7 @@ from benchmarks.datasets.trajectories import Trajectories
 from benchmarks.methods.algorithm import Algorithm, Budget, Config, Policy
 from benchmarks.methods.limits import LimitPolicy
 from benchmarks.methods.networks import adam, make_target, mlp, optimizer_step, polyak_update
+from benchmarks.methods.standardiser import Standardiser
 
 
 @dataclass(frozen=True)
@@ -145,16 +146,12 @@ class CCAC(Algorithm):
         self.classifier_optimiser = adam(c.critic_lr, self.classifier)
         self.critic_optimiser = adam(c.critic_lr, self.rewards, self.costs)
         self.actor_optimiser = adam(c.actor_lr, self.actor)
-        numbers = problem.observation_mean, problem.observation_std + 1e-6
-        ends = torch.zeros(1), torch.full((1,), problem.max_cost or 1.0)
-        shift, scale = (torch.cat(pair).to(self.device) for pair in zip(numbers, ends, strict=True))
-        used = float(c.standardise)
-        self._shift, self._scale = used * shift, scale**used
+        mean = torch.cat([problem.observation_mean, torch.zeros(1)])
+        largest = torch.full((1,), problem.max_cost or 1.0)
+        std = torch.cat([problem.observation_std + 1e-6, largest])
+        self.scaled = Standardiser(mean, std, self.device, used=c.standardise)
+        """Takes states with kappa [..., B, o + 1]."""
         self.multiplier_optimiser = adam(c.multiplier_lr, self.push_multiplier, self.multiplier)
-
-    def scaled(self, given: Tensor) -> Tensor:
-        """States with kappa as the networks take them [..., B, o + 1]."""
-        return (given - self._shift) / self._scale
 
     def smallest(self, critics: nn.Module, given: Tensor, actions: Tensor) -> Tensor:
         """The smallest of the critics' values [..., B]; `given` are states with kappa."""
@@ -171,7 +168,7 @@ class CCAC(Algorithm):
 
     def decoded(self, latent: Tensor, kappa: Tensor) -> tuple[Tensor, Tensor]:
         """States and actions within the data's range, through which gradients pass whole."""
-        made = self.decoder(torch.cat([latent, kappa[..., None] / self._scale[-1:]], dim=-1))
+        made = self.decoder(torch.cat([latent, kappa[..., None] / self.scaled.std[-1:]], dim=-1))
         states, actions = made.split([self._low.shape[-1], self.problem.action_dim], dim=-1)
         return straight(states, self._low, self._high), straight(actions, *self._bounds)
 
@@ -275,12 +272,12 @@ class CCAC(Algorithm):
 
     def multiplier_of(self, kappa: Tensor) -> Tensor:
         """The multiplier of the policy's constraint at each kappa [..., B]."""
-        part = kappa[..., None] / self._scale[-1:]
+        part = kappa[..., None] / self.scaled.std[-1:]
         return straight(self.multiplier(part), *self._log_range).exp()
 
     def push_multiplier_of(self, kappa: Tensor) -> Tensor:
         """The multiplier of the push above kappa [..., B]."""
-        part = kappa[..., None] / self._scale[-1:]
+        part = kappa[..., None] / self.scaled.std[-1:]
         return straight(self.push_multiplier(part), *self._log_range).exp()
 
     def norm(self, network: nn.Module) -> Tensor:

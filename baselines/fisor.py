@@ -156,7 +156,7 @@ class FISOR(Algorithm):
         self.critic_optimiser = torch.optim.Adam(self.critics.parameters(), c.critic_lr, fused=True)
         self.actor_optimiser = torch.optim.Adam(self.actor.parameters(), c.actor_lr, fused=True)
         self.diffusion = Diffusion(c.diffusion_steps, self.device)
-        self.scaled = Standardiser(problem, self.device, used=c.standardise)
+        self.scaled = Standardiser.of(problem, self.device, used=c.standardise)
 
     # losses
 

@@ -129,7 +129,7 @@ class LSPC(Algorithm):
         self.actor = GaussianActor(
             *(states, c.latent, c.hidden, self.draws), log_std=(-10.0, 2.0), bounded=False
         ).to(self.device)
-        self.scaled = Standardiser(problem, self.device, used=c.standardise)
+        self.scaled = Standardiser.of(problem, self.device, used=c.standardise)
         values = self.rewards.q, self.rewards.v, self.costs.q, self.costs.v
         self.critic_optimiser = adam(c.learning_rate, *values)
         self.vae_optimiser = adam(c.learning_rate, self.encoder, self.decoder)

@@ -76,7 +76,7 @@ class TD3BC(Algorithm):
         self.target_actor, self.targets = make_target(self.actor), make_target(self.critics)
         self.actor_optimiser = adam(c.learning_rate, self.actor)
         self.critic_optimiser = adam(c.learning_rate, self.critics)
-        self.scaled = Standardiser(problem, self.device, floor=1e-3)
+        self.scaled = Standardiser.of(problem, self.device, floor=1e-3)
 
     # losses
 

@@ -114,7 +114,7 @@ class WSAC(Algorithm):
         self.actor_optimiser = adam(c.actor_lr, self.actor)
         self.critic_optimiser = adam(c.critic_lr, self.rewards, self.costs)
         self.alpha_optimiser = torch.optim.Adam([self.log_alpha], c.critic_lr)
-        self.scaled = Standardiser(problem, self.device)
+        self.scaled = Standardiser.of(problem, self.device)
 
     def parts(self) -> dict[str, Any]:
         """Also the entropy's weight."""

@@ -112,7 +112,7 @@ class GAS(SegmentLearner):
     def build(self) -> None:
         """Scales of the data, then the networks and their optimiser."""
         self.reward_scale = max(float(self.problem.returns.abs().max()), 1e-6)
-        self.standardise = Standardiser(self.problem, self.device)
+        self.standardise = Standardiser.of(self.problem, self.device)
         super().build()
 
     def network(self, inputs: int, outputs: int) -> ResidualMLP:

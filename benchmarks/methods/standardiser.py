@@ -9,17 +9,25 @@ from benchmarks.methods.algorithm import Problem
 
 
 class Standardiser:
-    """Scales observations [..., o] to mean 0 and standard deviation 1 over the dataset.
+    """Scales values [..., n] of a given mean and standard deviation [n] to mean 0 and deviation 1.
 
-    `floor` is added to the standard deviations. Unless `used`, observations stay as they are.
+    Unless `used`, values stay as they are.
     """
 
     def __init__(
-        self, problem: Problem, device: torch.device, *, floor: float = 1e-6, used: bool = True
+        self, mean: Tensor, std: Tensor, device: torch.device, *, used: bool = True
     ) -> None:
-        self.mean = float(used) * problem.observation_mean.to(device)
-        self.std = (problem.observation_std.to(device) + floor) ** float(used)
+        self.mean = float(used) * mean.to(device)
+        self.std = std.to(device) ** float(used)
 
-    def __call__(self, observations: Tensor) -> Tensor:
-        """The scaled observations [..., o]."""
-        return (observations - self.mean) / self.std
+    @staticmethod
+    def of(
+        problem: Problem, device: torch.device, *, floor: float = 1e-6, used: bool = True
+    ) -> Standardiser:
+        """For observations [..., o]; `floor` is added to their standard deviations."""
+        mean, std = problem.observation_mean, problem.observation_std + floor
+        return Standardiser(mean, std, device, used=used)
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """The scaled values [..., n]."""
+        return (values - self.mean) / self.std

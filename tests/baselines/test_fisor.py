@@ -371,7 +371,9 @@ def test_observations_and_rewards_are_as_the_options_say():
     raw, scaled = build(data), build(data, standardise=True, reward_scale=0.1)
     observations = torch.as_tensor(data.observations)
     assert torch.equal(raw.scaled(observations), observations)
-    assert not torch.allclose(scaled.scaled(observations), observations)
+    changed = scaled.scaled(observations)
+    torch.testing.assert_close(changed.mean(0), torch.zeros(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(changed.std(0, correction=0), torch.ones(3), atol=1e-4, rtol=0)
     draws = []
     for fisor in (raw, scaled):
         torch.manual_seed(0)
