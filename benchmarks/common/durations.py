@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+_UNITS = (("days", 86_400.0), ("h", 3_600.0), ("min", 60.0))
+
 
 def duration_text(seconds: float) -> str:
-    """A time as "45 s", "12 min", "3.5 h" or "2.6 days", by its size."""
-    if seconds >= 2 * 86_400.0:
-        return f"{seconds / 86_400.0:.1f} days"
-    if seconds >= 2 * 3_600.0:
-        return f"{seconds / 3_600.0:.1f} h"
-    if seconds >= 2 * 60.0:
-        return f"{seconds / 60.0:.0f} min"
-    return f"{seconds:.0f} s"
+    """A time as "4.5 s", "45 s", "12 min", "3.5 h" or "2.6 days": two digits or more."""
+    unit, size = next(((unit, size) for unit, size in _UNITS if seconds >= 2 * size), ("s", 1.0))
+    value = seconds / size
+    return f"{value:.1f} {unit}" if value < 9.95 else f"{value:.0f} {unit}"

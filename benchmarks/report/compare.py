@@ -10,15 +10,14 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.report.frame import CELL
-from benchmarks.report.metrics import Resamples
 from benchmarks.report.resampling import (
     NO_INTERVAL,
     RESAMPLES,
     SAFE,
     Floats,
     Interval,
+    Resamples,
     interval,
-    mean_over_cells,
     strata_of,
 )
 
@@ -136,8 +135,7 @@ def _figures(runs: pd.DataFrame) -> list[float]:
 def _resampled(runs: pd.DataFrame, resamples: int, seed: int) -> list[Floats]:
     """The `_figures` of each resample."""
     drawn = Resamples(strata_of(runs), resamples, seed)
-    reward, cost = (mean_over_cells(own, drawn.counts) for own in (drawn.rewards, drawn.costs))
-    return [reward, cost, drawn.safe_cells()]
+    return [drawn.mean_reward(), drawn.mean_cost(), drawn.safe_cells()]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -22,13 +21,10 @@ from benchmarks.report.resampling import (
     SAFE,
     Floats,
     Interval,
+    Resamples,
     Stratum,
-    cell_means,
-    draw,
     interquartile_means,
     interval,
-    mean_over_cells,
-    sum_over_runs,
 )
 from benchmarks.report.wording import BLANK, number, with_interval
 
@@ -56,37 +52,6 @@ class Scores:
     def safe_cells(self) -> NDArray[np.bool_]:
         """Which cells are safe."""
         return np.asarray(self.cell_costs, dtype=np.float64) <= SAFE
-
-
-class Resamples:
-    """The seeds of one method's runs, drawn with replacement (`resampling.draw`)."""
-
-    def __init__(self, strata: Sequence[Stratum], number: int, seed: int) -> None:
-        self.counts = draw(strata, number, seed)
-        self.rewards = [stratum.scores[..., 0] for stratum in strata]
-        self.costs = [stratum.scores[..., 1] for stratum in strata]
-        self.runs = sum(reward.size for reward in self.rewards)
-
-    def total(self, values: Sequence[Floats]) -> Floats:
-        """Sum of `values` over the runs of each resample."""
-        return sum_over_runs(values, self.counts)
-
-    @cached_property
-    def cells(self) -> tuple[Floats, NDArray[np.bool_]]:
-        """Mean reward of each cell, and whether it is safe: [cells, resamples]."""
-        rewards, costs = (cell_means(values, self.counts) for values in (self.rewards, self.costs))
-        return rewards, costs <= SAFE
-
-    def safe_cells(self) -> Floats:
-        """Share of the safe cells of each resample."""
-        return np.asarray(self.cells[1].mean(axis=0))
-
-    def safe_cell_reward(self) -> Floats:
-        """Mean reward of the safe cells of each resample; NaN where none is."""
-        rewards, safe = self.cells
-        number = safe.sum(axis=0).astype(float)
-        number[number == 0] = np.nan
-        return np.asarray((rewards * safe).sum(axis=0) / number)
 
 
 @dataclass(frozen=True)
@@ -165,7 +130,7 @@ METRICS = (
     Metric(
         "reward",
         lambda scores: mean(scores.cell_rewards),
-        lambda drawn: mean_over_cells(drawn.rewards, drawn.counts),
+        lambda drawn: drawn.mean_reward(),
         header="reward",
         terminal="interval",
         definition="mean over the cells with a run",
@@ -181,7 +146,7 @@ METRICS = (
     Metric(
         "cost",
         lambda scores: mean(scores.cell_costs),
-        lambda drawn: mean_over_cells(drawn.costs, drawn.counts),
+        lambda drawn: drawn.mean_cost(),
         better="less",
         header="cost",
         terminal="interval",

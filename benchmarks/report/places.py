@@ -17,8 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from benchmarks.report.metrics import Resamples
-from benchmarks.report.resampling import Floats, strata_of
+from benchmarks.report.resampling import Floats, Resamples, strata_of
 from benchmarks.report.statistics import Standing
 
 CLEARLY = 0.975

@@ -23,8 +23,8 @@ from benchmarks.report.resampling import (
     SAFE,
     Floats,
     Interval,
+    Resamples,
     interval,
-    resample_scores,
     strata_of,
 )
 from benchmarks.report.statistics import Cell, setting_of
@@ -143,7 +143,7 @@ def _prospect(
         method,
         probability=float(np.mean(probabilities)) if probabilities else NAN,
         reward=float(np.mean([cell.reward for cell in present])) if present else NAN,
-        interval=interval(resample_scores(strata_of(own), resamples, 0)[0])
+        interval=interval(Resamples(strata_of(own), resamples, seed=0).mean_reward())
         if enough
         else NO_INTERVAL,
         safe_runs=int((costs <= SAFE).sum()),

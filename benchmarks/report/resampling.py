@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -100,12 +100,43 @@ def interval(values: Floats) -> Interval:
     return Interval(float(low), float(high))
 
 
-def resample_scores(strata: Sequence[Stratum], resamples: int, seed: int) -> Floats:
-    """Resampled mean reward and cost over cells: [2, resamples]."""
-    drawn = draw(strata, resamples, seed)
-    return np.stack(
-        [mean_over_cells([stratum.scores[..., k] for stratum in strata], drawn) for k in (0, 1)]
-    )
+class Resamples:
+    """The seeds of one method's runs, drawn with replacement (`draw`)."""
+
+    def __init__(self, strata: Sequence[Stratum], number: int, seed: int) -> None:
+        self.counts = draw(strata, number, seed)
+        self.rewards = [stratum.scores[..., 0] for stratum in strata]
+        self.costs = [stratum.scores[..., 1] for stratum in strata]
+        self.runs = sum(reward.size for reward in self.rewards)
+
+    def total(self, values: Sequence[Floats]) -> Floats:
+        """Sum of `values` over the runs of each resample."""
+        return sum_over_runs(values, self.counts)
+
+    def mean_reward(self) -> Floats:
+        """Mean reward over the cells of each resample."""
+        return mean_over_cells(self.rewards, self.counts)
+
+    def mean_cost(self) -> Floats:
+        """Mean cost over the cells of each resample."""
+        return mean_over_cells(self.costs, self.counts)
+
+    @cached_property
+    def cells(self) -> tuple[Floats, NDArray[np.bool_]]:
+        """Mean reward of each cell, and whether it is safe: [cells, resamples]."""
+        rewards, costs = (cell_means(values, self.counts) for values in (self.rewards, self.costs))
+        return rewards, costs <= SAFE
+
+    def safe_cells(self) -> Floats:
+        """Share of the safe cells of each resample."""
+        return np.asarray(self.cells[1].mean(axis=0))
+
+    def safe_cell_reward(self) -> Floats:
+        """Mean reward of the safe cells of each resample; NaN where none is."""
+        rewards, safe = self.cells
+        number = safe.sum(axis=0).astype(float)
+        number[number == 0] = np.nan
+        return np.asarray((rewards * safe).sum(axis=0) / number)
 
 
 def share_bands(

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from benchmarks.report.frame import CELL, RUN, ordered_tasks
 from benchmarks.report.metrics import METRICS, NO_INTERVALS, Intervals, Scores, bootstrap, mean
@@ -21,13 +21,13 @@ from benchmarks.report.resampling import (
     NAN,
     RESAMPLES,
     SAFE,
+    Floats,
     Interval,
+    Resamples,
     interval,
-    resample_scores,
     strata_of,
 )
 
-Floats = NDArray[np.float64]
 Key = tuple[str, str, float]
 """Method, task, limit."""
 Status = Literal["finished", "partial", "failed", "missing"]
@@ -227,8 +227,8 @@ def average_intervals(
     groups: dict[Any, pd.DataFrame] = _groups(runs.assign(place=place), ["algorithm", "place"])
     for (method, setting), rows in groups.items():
         if rows.groupby(CELL).size().min() > 1:
-            reward, cost = resample_scores(strata_of(rows), resamples, seed=0)
-            found[method, setting] = (interval(reward), interval(cost))
+            drawn = Resamples(strata_of(rows), resamples, seed=0)
+            found[method, setting] = interval(drawn.mean_reward()), interval(drawn.mean_cost())
     return found
 
 

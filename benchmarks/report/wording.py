@@ -53,16 +53,6 @@ def with_interval(value: float, interval: Interval, text: Callable[[float], str]
     return f"{text(value)} [{text(interval.low)}, {text(interval.high)}]"
 
 
-def duration(seconds: float) -> str:
-    """A duration in seconds below two minutes, in minutes below two hours, else in hours."""
-    if math.isnan(seconds):
-        return BLANK
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.1f} s"
-
-
 def options_text(options: dict[str, Any]) -> str:
     """Options and their values, as shown in tables."""
     return ", ".join(f"{key}={json.dumps(value)}" for key, value in options.items())

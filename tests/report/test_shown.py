@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.commands import rebuilding
+from benchmarks.common.durations import duration_text
 from benchmarks.leaderboard import main
 from benchmarks.report import tidy
 from benchmarks.report.render import report
@@ -157,9 +158,9 @@ def test_the_costs_of_the_methods(folder):
         expected.append(
             [
                 *(method, f"{one['trainings']}" + " † (of 12)" * (method == "broken"), "1000"),
-                *(f"{one['train_seconds']:.1f} s", f"{one['all_limits_seconds']:.1f} s"),
+                *(duration_text(one[name]) for name in ("train_seconds", "all_limits_seconds")),
                 f"{one['updates_per_second']:.4g}",
-                *(f"{one['evaluation_seconds']:.1f} s", f"{one['peak_memory_mb']:.0f} MB"),
+                *(duration_text(one["evaluation_seconds"]), f"{one['peak_memory_mb']:.0f} MB"),
                 "cpu: some make",
             ]
         )

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from benchmarks.common.durations import duration_text
 from benchmarks.report.confidence import CONFIDENCE
 from benchmarks.report.metrics import METRICS, Metric
 from benchmarks.report.places import Rank
@@ -19,7 +20,6 @@ from benchmarks.report.statistics import Average, Cell, Standing
 from benchmarks.report.wording import (
     BLANK,
     cost_text,
-    duration,
     limit_text,
     number,
     one_line,
@@ -303,8 +303,9 @@ def usage_table(usages: Sequence[ResourceUsage], methods: Sequence[str]) -> Tabl
 
 def timed(seconds: float, suffix: str = "") -> Entry:
     """A duration that is sorted by its seconds."""
-    value = None if math.isnan(seconds) else seconds
-    return Entry(duration(seconds) + suffix, value=value)
+    if math.isnan(seconds):
+        return Entry(BLANK)
+    return Entry(duration_text(seconds) + suffix, value=seconds)
 
 
 def lost_table(table: Sequence[Cell], missing: pd.DataFrame) -> Table:
