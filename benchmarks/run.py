@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from benchmarks.commands import lists, protocol
 from benchmarks.commands.config import RunConfig
@@ -24,6 +25,7 @@ from benchmarks.common.errors import exit_status
 from benchmarks.common.files import user_path
 from benchmarks.common.program import as_program
 from benchmarks.methods.names import BUILT_IN
+from benchmarks.methods.variants import split
 from benchmarks.tasks.suites import BUDGETS, RIVALS, SEEDS, SUITES
 
 PROGRAM = "python -m benchmarks.run"
@@ -178,8 +180,17 @@ def configure(words: Sequence[str], program: str = PROGRAM) -> RunConfig:
     made = parser(program)
     given = made.given(words)
     if "config" in given:
-        given = {**protocol.read(given["config"], made), **given}
+        given = {**_narrowed(protocol.read(given["config"], made), given), **given}
     return RunConfig.of(given)
+
+
+def _narrowed(file: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a protocol gives, without options of methods that the command line leaves out."""
+    chosen = {split(spec)[0] for spec in given.get("algorithms", ())}
+    if not chosen or not chosen <= BUILT_IN.keys():  # groups and plugins have other names
+        return file
+    options = tuple(word for word in file.get("options", ()) if word.partition(".")[0] in chosen)
+    return {**file, "options": options}
 
 
 def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:

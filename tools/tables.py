@@ -16,6 +16,7 @@ import pandas as pd
 from benchmarks.datasets.generation.policies import recorded_checksum
 from benchmarks.measures.gpu_check.tables import both_tables
 from benchmarks.report.frame import ordered_tasks
+from benchmarks.report.render.again import commands
 from benchmarks.report.render.markup import Row, Table, markdown, name
 from benchmarks.report.resampling import Interval
 from benchmarks.report.wording import BLANK, number, setting_text, with_interval
@@ -95,22 +96,9 @@ def limits(episodes: pd.DataFrame) -> list[tuple[bool, float]]:
 
 
 def command_text(folder: Path) -> str:
-    """The command that makes a leaderboard like the one in `folder`."""
-    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
-    episodes = _episodes(folder)
-    settings = [f"{100 * x:g}%" if not absolute else f"{x:g}" for absolute, x in limits(episodes)]
-    return "\n".join(
-        [
-            "```sh",
-            f".venv/bin/python -m benchmarks.run --budget {plan['budget']} "
-            f"--data {episodes['source'].iloc[0]} --limits {' '.join(settings)} \\",
-            f"    --algorithms {' '.join(overall(folder)['algorithm'])} \\",
-            f"    --tasks {' '.join(ordered_tasks(episodes['task']))} \\",
-            f"    --seeds {' '.join(map(str, sorted(set(episodes['seed']))))} "
-            f"--name my-{folder.name}",
-            "```",
-        ]
-    )
+    """The commands that make the leaderboard in `folder` again, and compare the two."""
+    words = commands(folder.name).replace("python -m", ".venv/bin/python -m")
+    return f"```sh\n{words}\n```"
 
 
 def paper_text(folder: Path) -> str:

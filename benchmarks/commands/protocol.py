@@ -72,17 +72,21 @@ def _words(key: str, value: Any, action: argparse.Action) -> list[str]:
     return [f"--{key}", *texts]
 
 
-def write(path: Path, values: Mapping[str, Value]) -> None:
-    """Write a protocol that `read` reads; the paths in it become relative to the file."""
-    folder = path.parent.resolve()
+def content(folder: Path, values: Mapping[str, Value]) -> str:
+    """A protocol for `folder` that `read` reads; the paths in it become relative to the folder."""
+    folder = folder.resolve()
 
     def relative(word: str) -> str:
         return os.path.relpath(Path(word).resolve(), folder)
 
     lines = [f"{key} = {_toml(value)}" for key, value in _relocated(values, relative).items()]
-    text = "# A protocol for `osrl-bench run --config FILE`\n" + "\n".join(lines) + "\n"
+    return "# A protocol for `osrl-bench run --config FILE`\n" + "\n".join(lines) + "\n"
+
+
+def write(path: Path, values: Mapping[str, Value]) -> None:
+    """Write the file of `--save-config`."""
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(content(path.parent, values), encoding="utf-8")
     except (OSError, UnicodeEncodeError) as error:
         raise UserError(f"--save-config {path}: cannot be written ({error})") from None
 

@@ -13,7 +13,7 @@ from benchmarks.commands import protocol
 from benchmarks.commands.config import RunConfig
 from benchmarks.common.durations import duration_text
 from benchmarks.common.errors import UserError
-from benchmarks.common.files import require_writable
+from benchmarks.common.files import require_writable, write_atomic
 from benchmarks.common.hardware import devices
 from benchmarks.common.locks import require_locks
 from benchmarks.datasets.custom_task import resolve_task
@@ -28,6 +28,7 @@ from benchmarks.datasets.source import (
 )
 from benchmarks.methods import registry
 from benchmarks.methods.names import known_names
+from benchmarks.report.render.again import PROTOCOL_FILE
 from benchmarks.results.leaderboard import rebuild
 from benchmarks.results.manifest import write_manifest
 from benchmarks.results.pending import has_failed, pending
@@ -54,6 +55,8 @@ from benchmarks.tasks.tasks import TASKS, Task
 T = TypeVar("T")
 _LONG = 86_400.0
 """Time of a run in seconds above which the user must agree to it."""
+_CUSTOM = "custom"
+"""Name of the suite of the user's own limits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +144,10 @@ def run(config: RunConfig, command: str) -> int:
         limits = _once(limit for spec in shown for limit in spec.limits)
         title = f"{name}: {', '.join(map(str, limits))}"
         rows = plan(shown, results, checksums)
-        write_manifest(config.results / name, title, rows, data, limits, budget)
+        folder = config.results / name
+        write_manifest(folder, title, rows, data, limits, budget)
+        measured = _protocol(config if config.name else _alone(config, name), whole)
+        _keep_protocol(folder, measured)
     status = _work(jobs, config, _folders(config, specs))
     return status or int(damaged)
 
@@ -269,7 +275,7 @@ def _select(config: RunConfig) -> _Selection:
     suites = {name: find_suite(name) for name in config.suites}
     if config.limits:
         limits = _once(map(parse_limit, config.limits))
-        suites["custom"] = Suite("limits of the user's own", limits)
+        suites[_CUSTOM] = Suite("limits of the user's own", limits)
     if not suites:
         raise UserError(
             f"nothing to evaluate: give --suite with one of {', '.join(SUITES)}, or --limits"
@@ -309,6 +315,21 @@ def _protocol(config: RunConfig, whole: RunSpec) -> dict[str, protocol.Value]:
         for key, value in given.items()
         if value is not None and value is not False and value != ()
     }
+
+
+def _keep_protocol(folder: Path, measured: Mapping[str, protocol.Value]) -> None:
+    """Write the protocol of a leaderboard; none where a path is not text, as TOML must be."""
+    try:
+        write_atomic(folder / PROTOCOL_FILE, protocol.content(folder, measured).encode())
+    except UnicodeEncodeError:
+        (folder / PROTOCOL_FILE).unlink(missing_ok=True)
+
+
+def _alone(config: RunConfig, suite: str) -> RunConfig:
+    """What is asked for, for one of the suites only."""
+    if suite == _CUSTOM:
+        return replace(config, suites=())
+    return replace(config, suites=(suite,), limits=())
 
 
 def _leaderboards(name: str | None, specs: Mapping[str, RunSpec]) -> dict[str, list[RunSpec]]:

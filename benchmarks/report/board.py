@@ -93,6 +93,8 @@ class Board:
     matches: Sequence[Match]
     incomparable: Sequence[Incomparable]
     details: Details
+    folder: str = ""
+    """Name of the leaderboard's folder, if a protocol in it repeats the table; else empty."""
 
     @property
     def heading(self) -> str:
@@ -118,11 +120,12 @@ def build(
     protocol: Mapping[str, str],
     details: Details,
     published: Sequence[Figure],
+    folder: str = "",
 ) -> Board:
     """Compute the board from frames with the columns of `frame.EPISODES` and `frame.MISSING`.
 
-    `protocol` adds facts to those that follow from the frame, or appends to such a fact. Raises
-    `UserError` for frames that do not validate.
+    `protocol` adds facts to those that follow from the frame, or appends to such a fact; `folder`
+    is that of the `Board`. Raises `UserError` for frames that do not validate.
     """
     episodes, lost = validate(frame), validate_missing(missing)
     table = cells(episodes, lost)
@@ -159,6 +162,7 @@ def build(
         matches,
         incomparable,
         details,
+        folder,
     )
 
 

@@ -12,6 +12,7 @@ from benchmarks.report.details import Details
 from benchmarks.report.formats import DEFAULT_FORMATS
 from benchmarks.report.published import Figure
 from benchmarks.report.render import report
+from benchmarks.report.render.again import PROTOCOL_FILE
 from benchmarks.results.files import read_published
 from benchmarks.results.load import load_results
 
@@ -71,6 +72,7 @@ def write(
         published=published,
         formats=formats,
         methods=methods,
+        folder=folder.resolve().name if (folder / PROTOCOL_FILE).is_file() else "",
     )
     paths = {folder / name: content for name, content in contents.items()}
     for path, content in paths.items():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 from benchmarks.commands import protocol
 from benchmarks.commands.config import RunConfig
 from benchmarks.common.errors import UserError
+from benchmarks.leaderboard import main as leaderboard
 from benchmarks.run import configure, main, parser
 from tests.support.small_data import SmallData
 
@@ -125,6 +129,24 @@ def test_what_is_written_is_read(tmp_path: Path, values: dict[str, protocol.Valu
     assert protocol.read(path, parser()) == expected
 
 
+def test_options_of_methods_that_the_command_line_leaves_out_are_left_out(
+    tmp_path: Path,
+) -> None:
+    both = (
+        'suite = ["tight"]\nalgorithms = ["gas", "cdt"]\noption = ["gas.batch=64", "cdt.batch=32"]'
+    )
+    file = write(tmp_path, both)
+
+    def options(*words: str) -> tuple[str, ...]:
+        return configure(["--config", file, *words]).options
+
+    assert options() == ("gas.batch=64", "cdt.batch=32")
+    assert options("--algorithms", "cdt@seq_len=1") == ("cdt.batch=32",)
+    assert options("--algorithms", "fisor") == ()
+    assert options("--algorithms", "all") == ("gas.batch=64", "cdt.batch=32")
+    assert options("--algorithms", "cdt", "--option", "gas.batch=1") == ("gas.batch=1",)
+
+
 def run_words(small: SmallData, results: Path, *more: str) -> list[str]:
     return [
         *("--limits", "10%,20%", "--tasks", "BallRun", "--data", str(small.folder)),
@@ -154,6 +176,36 @@ def test_a_saved_protocol_plans_the_same(
     first = configure(["--config", str(file)])
     assert isinstance(first, RunConfig)
     assert first.episodes == 1
+
+
+@pytest.mark.usefixtures("workers_here", "blank_boards")
+def test_the_commands_under_a_table_repeat_one_row_and_all(
+    small_data: SmallData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In another store, so that all is trained again."""
+    monkeypatch.chdir(tmp_path)
+    results = tmp_path / "results"
+    assert main(run_words(small_data, results, "--name", "first")) == 0
+    text = (results / "first" / "leaderboard.md").read_text()
+    shutil.rmtree(results / "runs")
+    commands = re.findall(r"^python -m benchmarks\.(run|leaderboard) (.*)$", text, re.M)
+    assert [command for command, _ in commands] == ["run", "leaderboard"] * 2
+    assert "--tasks BallRun --algorithms bc-" in commands[2][1]
+    rows = []
+    for command, words in commands:
+        capsys.readouterr()
+        more = ["--device", "cpu"] if command == "run" else []
+        assert {"run": main, "leaderboard": leaderboard}[command](shlex.split(words) + more) == 0
+        if command == "leaderboard":
+            rows.append(capsys.readouterr().out)
+            shutil.rmtree(results / "my-first")
+            shutil.rmtree(results / "runs")
+    assert all("Every run that both have is the same." in row for row in rows)
+    assert re.findall(r"^\| (bc-\w+)\S* \| 2 \| 0 \|", rows[0], re.M) == ["bc-all", "bc-safe"]
+    assert re.findall(r"^\| (bc-\w+)\S* \| 2 \| 0 \|", rows[1], re.M) == ["bc-safe"]
 
 
 def test_auto_is_saved_as_what_it_stands_for(

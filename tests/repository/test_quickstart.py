@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.leaderboard import main
 
 RESULTS = Path(__file__).parents[2] / "results"
+INPUT = "plan.json", "protocol.toml", "episodes.csv.gz", "missing.csv", "trainings.json.gz"
 IMAGE = re.compile(rb"data:image/svg\+xml;base64,[A-Za-z0-9+/=]+")
 """Its bytes are matplotlib's, and so differ with its version."""
 
@@ -24,7 +25,7 @@ def test_the_quickstart_leaderboard_is_regenerated_without_a_diff(tmp_path: Path
     kept = RESULTS / "quickstart"
     made = tmp_path / "quickstart"
     made.mkdir()
-    for name in ("plan.json", "episodes.csv.gz", "missing.csv", "trainings.json.gz"):
+    for name in INPUT:
         shutil.copy(kept / name, made)
     assert main([str(made)]) == 0
     files = {path.relative_to(kept) for path in kept.rglob("*") if path.is_file()}

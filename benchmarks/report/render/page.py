@@ -110,6 +110,10 @@ def _section(part: Section, drawn: Mapping[str, Images], drawings: Drawings) -> 
         )
     if part.note:
         lines.append(f'<p class="note">{html.escape(part.note)}</p>')
+    if part.command:
+        lines.append(
+            f"<details><summary>Reproduce</summary><pre>{html.escape(part.command)}</pre></details>"
+        )
     for name in part.pictures:
         what = PICTURES[name]
         picture = drawings.inline(drawn[name]["svg"], name, what)

@@ -43,16 +43,18 @@ def contents(
     published: Sequence[Figure] = (),
     formats: Iterable[str] = DEFAULT_FORMATS,
     methods: Sequence[str] = (),
+    folder: str = "",
 ) -> dict[str, bytes]:
     """The files of a leaderboard, by their path in its folder.
 
-    `methods` are those of the LaTeX tables, in their order; all by default.
+    `methods` are those of the LaTeX tables, in their order; all by default. `folder` is the name of
+    the leaderboard's folder, if it holds a protocol (`again.PROTOCOL_FILE`); else empty.
 
     `frame` and `missing` have the columns of `frame.EPISODES` and `frame.MISSING`; either may be
     empty. `protocol` adds facts to those that follow from the frame, or appends to such a fact.
     Raises `UserError` for frames that do not validate.
     """
-    board = build(frame, missing, title, protocol, details or Details(), published)
+    board = build(frame, missing, title, protocol, details or Details(), published, folder)
     return _format_files(board, set(formats), methods) | {
         # Without a time stamp, so that equal content gives equal bytes.
         EPISODES_FILE: gzip.compress(tidy.csv(board.episodes), mtime=0),
@@ -148,6 +150,8 @@ def _markdown(board: Board, parts: Sequence[Section], with_pictures: bool) -> st
             lines.append(markdown(part.table, "---" if part.words else "---:"))
         if part.note:
             lines.append(escape(part.note))
+        if part.command:
+            lines.append(f"```sh\n{part.command}\n```")
         if with_pictures:
             lines += [f"![{PICTURES[name]}](pictures/{name}.png)" for name in part.pictures]
     lines.append("## Definitions")

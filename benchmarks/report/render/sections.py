@@ -15,6 +15,7 @@ from benchmarks.report.confidence import CONFIDENCE
 from benchmarks.report.frame import ordered_tasks
 from benchmarks.report.published import Incomparable, Match
 from benchmarks.report.render import tables
+from benchmarks.report.render.again import one_row, whole_table
 from benchmarks.report.render.changes import variant_table
 from benchmarks.report.render.markup import Entry, Row, Table, entry, method, name
 from benchmarks.report.render.split_tables import split_average_table, split_task_table
@@ -47,6 +48,8 @@ class Section:
     """Whether the table contains text rather than numbers."""
     note: str = ""
     """Text below the table."""
+    command: str = ""
+    """Command lines below the note."""
     pictures: Sequence[str] = ()
     page_table: Table | None = None
     """What a page shows instead of `table`: with cells that can be sorted."""
@@ -85,6 +88,7 @@ def _scores(board: Board) -> list[Section]:
             "seeds cannot tell these methods apart. † incomplete: over the cells and seeds that "
             "there are, hence not comparable with a full row; what is missing is listed at the "
             "end.",
+            command=whole_table(board),
             pictures=["summary"],
             key="overall",
         ),
@@ -120,6 +124,7 @@ def _scores(board: Board) -> list[Section]:
                 task,
                 text,
                 tables.task_table(board.table, task, board.methods),
+                command=one_row(board, task),
                 page_table=split_task_table(board.table, task, board.methods),
                 task=task,
             )
@@ -206,32 +211,45 @@ def _trainings(board: Board) -> list[Section]:
         )
     if any(text not in ("", "{}") for text in trainings["curve"]):
         parts.append(Section("Learning curves", pictures=["curves"]))
-    provenance = provenance_table(trainings)
-    text = "" if provenance.rows else "Not recorded when these results were made."
-    table = provenance if provenance.rows else None
-    return [*parts, Section("Provenance", text, table, words=True)]
+    return [*parts, _provenance(trainings)]
 
 
-def provenance_table(trainings: pd.DataFrame) -> Table:
-    """Provenance of the finished trainings, with one row for each distinct one."""
+def _provenance(trainings: pd.DataFrame) -> Section:
+    """Where the finished trainings come from, a row each distinct origin.
+
+    Packages and devices are columns where they differ, else they are told once.
+    """
     done = trainings[(trainings["status"] == "finished") & (trainings["commit"] != "")]
-    by = ["commit", "dirty", "versions", "device", "platform", "command"]
+    if done.empty:
+        return Section("Provenance", "Not recorded when these results were made.")
+    columns = {
+        "commit": done["commit"].map(_commits) + done["dirty"].map(_CHANGED),
+        "packages": done["versions"].map(_packages),
+        "device": done["device"].str.cat(done["platform"], sep=", ").str.strip(", "),
+        "command": done["command"],
+    }
+    once = [name for name in ("packages", "device") if columns[name].nunique() == 1]
+    text = " ".join(f"{name.capitalize()}: {columns.pop(name).iloc[0]}." for name in once)
     rows: list[Row] = []
-    for key, trained in done.groupby(by):
-        commit, dirty, versions, device, platform, command = map(str, key)
-        installed = json.loads(versions or "{}")
-        packages = ", ".join(f"{package} {number}" for package, number in installed.items())
-        commits = ", ".join(sha[:12] for sha in commit.split())
-        rows.append(
-            [
-                commits + {"yes": ", code changed", "no": "", "": ", unknown if changed"}[dirty],
-                str(len(trained)),
-                Entry(packages, untrusted=True),
-                Entry(", ".join(filter(None, [device, platform])), untrusted=True),
-                Entry(command, untrusted=True),
-            ]
-        )
-    return Table(["commit", "trainings", "packages", "device", "command"], rows)
+    for key, trained in done.groupby(list(columns.values())):
+        commit, *others = map(str, key)
+        cells = (Entry(word, untrusted=True) for word in others)
+        rows.append([commit, str(len(trained)), *cells])
+    _, *others = columns
+    return Section("Provenance", text, Table(["commit", "trainings", *others], rows), words=True)
+
+
+_CHANGED = {"yes": ", code changed", "no": "", "": ", unknown if changed"}
+
+
+def _commits(text: str) -> str:
+    """The short names of the commits that made a training, more if one resumed it."""
+    return ", ".join(sha[:12] for sha in text.split())
+
+
+def _packages(text: str) -> str:
+    """Names and versions of packages that are stored as a JSON object."""
+    return ", ".join(f"{name} {number}" for name, number in json.loads(text or "{}").items())
 
 
 def _published(board: Board) -> list[Section]:
