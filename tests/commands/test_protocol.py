@@ -185,24 +185,24 @@ def test_the_commands_under_a_table_repeat_one_row_and_all(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """In another store, so that all is trained again."""
     monkeypatch.chdir(tmp_path)
     results = tmp_path / "results"
     assert main(run_words(small_data, results, "--name", "first")) == 0
     text = (results / "first" / "leaderboard.md").read_text()
-    shutil.rmtree(results / "runs")
     commands = re.findall(r"^python -m benchmarks\.(run|leaderboard) (.*)$", text, re.M)
     assert [command for command, _ in commands] == ["run", "leaderboard"] * 2
     assert "--tasks BallRun --algorithms bc-" in commands[2][1]
-    rows = []
+    rows, trained = list[str](), list[int]()
     for command, words in commands:
         capsys.readouterr()
         more = ["--device", "cpu"] if command == "run" else []
         assert {"run": main, "leaderboard": leaderboard}[command](shlex.split(words) + more) == 0
         if command == "leaderboard":
             rows.append(capsys.readouterr().out)
-            shutil.rmtree(results / "my-first")
-            shutil.rmtree(results / "runs")
+            new = tmp_path / "my-results"
+            trained.append(len(list((new / "runs").glob("*/training.json"))))
+            shutil.rmtree(new)
+    assert trained == [3, 2]  # bc-all serves both limits
     assert all("Every run that both have is the same." in row for row in rows)
     assert re.findall(r"^\| (bc-\w+)\S* \| 2 \| 0 \|", rows[0], re.M) == ["bc-all", "bc-safe"]
     assert re.findall(r"^\| (bc-\w+)\S* \| 2 \| 0 \|", rows[1], re.M) == ["bc-safe"]

@@ -13,6 +13,9 @@ PROTOCOL_FILE = "protocol.toml"
 """In the folder of a leaderboard: what `benchmarks.run` measured for it."""
 
 
+_STORE = "my-results"
+
+
 def whole_table(board: Board) -> str:
     """Commands that measure all of the leaderboard again; empty where nothing is known."""
     return "# all of it again, and what differs\n" + commands(board.folder) if board.folder else ""
@@ -33,11 +36,12 @@ def one_row(board: Board, task: str) -> str:
 def commands(folder: str, *words: str) -> str:
     """Commands that measure a leaderboard again, with the options `words`, and compare the two.
 
-    `folder` is the name of its folder, which is taken to lie in `results`, the default.
+    `folder` is the name of its folder, which is taken to lie in `results`, the default. The new
+    trainings have a store of their own: from one that both share, both would be read.
     """
-    there, new = f"results/{folder}", f"my-{folder}"
-    run = ["--config", f"{there}/{PROTOCOL_FILE}", *words, "--name", new]
-    compare = ["--compare", there, f"results/{new}"]
+    there = f"results/{folder}"
+    run = ["--config", f"{there}/{PROTOCOL_FILE}", *words, "--results", _STORE]
+    compare = ["--compare", there, f"{_STORE}/{folder}"]
     return "\n".join(
         shlex.join(["python", "-m", f"benchmarks.{command}", *arguments])
         for command, arguments in (("run", run), ("leaderboard", compare))
