@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -50,6 +51,16 @@ def test_a_run_ends_in_a_leaderboard(finished: Path) -> None:
     assert set(pd.read_csv(finished / "custom" / "leaderboard.csv")["limit"]) == {60}
     assert (finished / "tight" / "leaderboard.md").read_text().count("BallCircle") >= 1
     assert (finished / "tight" / "pictures" / "frontier.png").is_file()
+
+
+def test_each_leaderboard_keeps_the_protocol_of_its_own_suite(finished: Path) -> None:
+    tight, custom = (
+        tomllib.loads((finished / name / "protocol.toml").read_text())
+        for name in ("tight", "custom")
+    )
+    assert (tight.pop("suite"), custom.pop("limits")) == (["tight"], ["60"])
+    assert tight == custom
+    assert (tight["algorithms"], tight["updates"]) == (["gas", "bc-safe"], 20)
 
 
 def test_a_leaderboard_knows_how_its_results_were_made(finished: Path) -> None:

@@ -11,9 +11,8 @@ from benchmarks.tasks.tasks import ALL_TASKS
 
 PROTOCOL_FILE = "protocol.toml"
 """In the folder of a leaderboard: what `benchmarks.run` measured for it."""
-
-
 _STORE = "my-results"
+"""Folder of the new results."""
 
 
 def whole_table(board: Board) -> str:
