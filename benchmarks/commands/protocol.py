@@ -73,7 +73,7 @@ def _words(key: str, value: Any, action: argparse.Action) -> list[str]:
 
 
 def content(folder: Path, values: Mapping[str, Value]) -> str:
-    """A protocol for `folder` that `read` reads; the paths in it become relative to the folder."""
+    """The text of a protocol in `folder`; the paths in it become relative to the folder."""
     folder = folder.resolve()
 
     def relative(word: str) -> str:

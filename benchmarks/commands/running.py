@@ -326,7 +326,7 @@ def _keep_protocol(folder: Path, measured: Mapping[str, protocol.Value]) -> None
 
 
 def _alone(config: RunConfig, suite: str) -> RunConfig:
-    """What is asked for, for one of the suites only."""
+    """The same configuration for one of its suites only."""
     if suite == _CUSTOM:
         return replace(config, suites=())
     return replace(config, suites=(suite,), limits=())

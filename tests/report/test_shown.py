@@ -8,6 +8,7 @@ import html
 import json
 import math
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -17,6 +18,7 @@ from benchmarks.common.durations import duration_text
 from benchmarks.leaderboard import main
 from benchmarks.report import tidy
 from benchmarks.report.render import report
+from benchmarks.results.load import load_results
 from tests.support.known_store import METHODS, SEEDS, TASKS, make, table
 from tests.support.synthetic_store import COMMIT, seconds_of
 
@@ -202,6 +204,23 @@ def test_what_is_missing_and_where_all_comes_from(folder):
     assert "> **Attention:**" not in text
     for task, (_, low, high) in TASKS.items():
         assert f"R\\_min {low:g}, R\\_max {high:g}; sha256 of the data sum-{task}." in text
+
+
+def test_packages_and_devices_are_columns_where_they_differ(folder):
+    data = load_results(folder)
+    trainings = data.details.trainings.copy()
+    trainings.loc[trainings.index[0], "device"] = "cpu: another make"
+    contents = report.contents(
+        *(data.episodes, data.missing, data.title, {}),
+        details=replace(data.details, trainings=trainings),
+        formats=["markdown"],
+    )
+    provenance = contents["leaderboard.md"].decode().split("## Provenance")[1].split("\n## ")[0]
+    assert "Packages: python 3.11.0, torch 2.13.0." in provenance
+    assert "Device: " not in provenance
+    assert "| commit | trainings | device | command |" in provenance
+    assert provenance.count("cpu: another make") == 1
+    assert re.findall(r"\| (\d+) \|", provenance) == ["1", "33"]
 
 
 def html_tables(text):

@@ -17,18 +17,20 @@ _STORE = "my-results"
 
 def whole_table(board: Board) -> str:
     """Commands that measure all of the leaderboard again; empty where nothing is known."""
-    return "# all of it again, and what differs\n" + commands(board.folder) if board.folder else ""
+    return (
+        "# measure all of it again and compare\n" + commands(board.folder) if board.folder else ""
+    )
 
 
 def one_row(board: Board, task: str) -> str:
     """Commands that measure the first method of the table on `task` again.
 
-    Methods and tasks that are files of the user's own are left out: their rows come all at once.
+    A plugin and a task file are not named: the command then measures more than one row.
     """
     words = ["--tasks", task] if task in ALL_TASKS else []
     named = [method for method in board.methods if split(method)[0] in BUILT_IN]
     words += ["--algorithms", named[0]] if named else []
-    what = "# one row again, and what differs\n"
+    what = "# measure one row again and compare\n"
     return what + commands(board.folder, *words) if board.folder else ""
 
 

@@ -214,6 +214,10 @@ def _trainings(board: Board) -> list[Section]:
     return [*parts, _provenance(trainings)]
 
 
+_CHANGED = {"yes": ", code changed", "no": "", "": ", unknown if changed"}
+"""What follows the commit, by whether the code differed from it."""
+
+
 def _provenance(trainings: pd.DataFrame) -> Section:
     """Where the finished trainings come from, a row each distinct origin.
 
@@ -237,9 +241,6 @@ def _provenance(trainings: pd.DataFrame) -> Section:
         rows.append([commit, str(len(trained)), *cells])
     _, *others = columns
     return Section("Provenance", text, Table(["commit", "trainings", *others], rows), words=True)
-
-
-_CHANGED = {"yes": ", code changed", "no": "", "": ", unknown if changed"}
 
 
 def _commits(text: str) -> str:
